@@ -1,0 +1,62 @@
+"""The errors that end a command, an exit code for each kind.
+
+Each says what happened and then what to do about it. They are caught once, in `cli`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class EnvsolverError(Exception):
+    """Base of all expected errors.
+
+    Parameters
+    ----------
+    message
+        What happened, where; a sentence or several lines.
+    tip
+        What to do about it; shown after the message.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, tip: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.tip = tip
+
+
+class ConfigurationError(EnvsolverError):
+    """The configuration or the command line is wrong. Lists every fault with its place."""
+
+    exit_code = 2
+
+    def __init__(self, faults: Sequence[str], *, tip: str = "") -> None:
+        self.faults = tuple(faults)
+        message = self.faults[0] if len(self.faults) == 1 else "\n".join(f"- {f}" for f in self.faults)
+        super().__init__(message, tip=tip)
+
+
+class NothingToRunError(EnvsolverError):
+    """No notebook matches."""
+
+    exit_code = 3
+
+
+class UnsolvableError(EnvsolverError):
+    """A group's requirements cannot be solved; the message holds uv's explanation and the places."""
+
+    exit_code = 4
+
+
+class BuildError(EnvsolverError):
+    """An environment could not be built."""
+
+    exit_code = 5
+
+
+class InterruptedRunError(EnvsolverError):
+    """The run was interrupted by a person or by the system."""
+
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""Reports of a run: pure builders of text and data, thin writers."""
