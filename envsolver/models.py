@@ -410,10 +410,10 @@ class Progress(Protocol):
         """Announce how many jobs each group has, how many run at once, and the expected seconds in all."""
 
     def started(self, job: Job, expected: float | None = None) -> None:
-        """A job was started on a worker; `expected` is its time by history, seconds."""
+        """Say that a job was started on a worker; `expected` is its time by history, seconds."""
 
     def finished(self, result: Result) -> None:
-        """A notebook has its verdict."""
+        """Say that a notebook has its verdict."""
 
     def end(self) -> None:
         """Nothing more will come; leave the terminal clean."""
