@@ -120,6 +120,9 @@ class Notebook:
     early_environ: bool = False
     code_digest: str = ""
     """SHA-256 of its code cells' sources and tags, to tell whether it changed."""
+    guarded_installs: tuple[Requirement, ...] = ()
+    """Requirements of install lines that bind nothing: behind a condition such as "only on Colab", in an
+    `except ImportError`, or conda's. They tell which distribution the notebook means by an import."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -315,6 +318,34 @@ class Job:
     output_limit: int = 8 * 1024 * 1024
     requirements_file: str = ""
     """The file that a person would add a requirement to, such as ``requirements/core.in``."""
+    want_modules: bool = False
+    """Whether `Result.modules` is wanted."""
+    attempt: int = 1
+    """How often the run has started it, this time included."""
+
+    @property
+    def mark(self) -> str:
+        """What marks the processes of this attempt, unlike any other's."""
+        return f"{self.run_id}/{self.id}/{self.attempt}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What a job is expected to take.
+
+    Attributes
+    ----------
+    seconds
+        Wall time; None when nothing is known.
+    memory
+        Peak resident memory of its process tree, bytes; None when nothing is known.
+    failed
+        Whether it did not pass the last time.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,7 +29,7 @@ class GroupSettings(_Settings):
     requirements: str = ""
     """File with the group's requirements, relative to the project's root. Default: `requirements/<group>.in`."""
     notebooks: tuple[str, ...] = ()
-    """Globs of notebooks that belong to this group. Without it, what they import decides."""
+    """Globs of the notebooks that belong to this group, which takes no others. Without it, imports decide."""
     cores: int = Field(default=1, ge=1)
     """CPU cores that one notebook of this group gets; its thread pools are told this number."""
     memory: ByteSize | None = None

@@ -1,0 +1,89 @@
+"""What the conditions around a statement mean for the imports and install lines below them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, replace
+
+_ELSEWHERE = re.compile(
+    r"colab|kaggle|binder|deepnote|sagemaker|paperspace|pyodide|emscripten|jupyterlite|readthedocs", re.IGNORECASE
+)
+_EITHER = re.compile(
+    r"find_spec|find_loader|sys\.modules|installed|available|\bhas_|pkg_resources|sys\.platform|platform\.system|os\.name"
+    r"|version_info",
+    re.IGNORECASE,
+)
+_IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+_EXITS = frozenset({"exit", "quit", "_exit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What holds for the statements of one block.
+
+    Attributes
+    ----------
+    optional
+        The notebook copes when an import fails here.
+    guarded
+        A condition decides whether this is run.
+    """
+
+    optional: bool = False
+    guarded: bool = False
+
+
+def branches(test: ast.expr, context: Context) -> tuple[Context | None, Context | None]:
+    """Return what holds in the two branches of an ``if``; None for a branch that never runs under test.
+
+    A condition that asks for another platform, such as Colab, makes its branch optional; one that asks whether
+    something is installed makes both optional; any other leaves imports needed. Installs are guarded in all of them.
+    """
+    guarded = replace(context, guarded=True)
+    optional = replace(guarded, optional=True)
+    if isinstance(test, ast.Constant):
+        return (context, None) if test.value else (None, context)
+    text = ast.unparse(test)
+    if text in {"TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"}:
+        return None, context
+    if _ELSEWHERE.search(text):
+        negated = text.startswith("not ") or " not in " in text or "!=" in text or text.endswith((" is None", " == False"))
+        return (context, optional) if negated else (optional, context)
+    return (optional, optional) if _EITHER.search(text) else (guarded, guarded)
+
+
+def catches_import_error(handler: ast.ExceptHandler) -> bool:
+    """Tell whether a handler is reached when an import fails."""
+    return handler.type is None or _names_import_error(handler.type)
+
+
+def suppresses_import_error(node: ast.With) -> bool:
+    """Tell whether a ``with`` is a ``contextlib.suppress`` of failed imports."""
+    for item in node.items:
+        match item.context_expr:
+            case ast.Call(func=ast.Attribute(attr="suppress") | ast.Name(id="suppress"), args=arguments):
+                if any(_names_import_error(argument) for argument in arguments):
+                    return True
+    return False
+
+
+def gives_up(handler: ast.ExceptHandler) -> bool:
+    """Tell whether a handler ends the notebook: it raises or exits."""
+    for statement in handler.body:
+        match statement:
+            case ast.Raise():
+                return True
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name))) if name in _EXITS:
+                return True
+    return False
+
+
+def _names_import_error(node: ast.expr) -> bool:
+    """Tell whether an expression is, or holds, an exception that a failed import raises."""
+    match node:
+        case ast.Tuple(elts=members):
+            return any(_names_import_error(member) for member in members)
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in _IMPORT_ERRORS
+    return False

@@ -1,0 +1,202 @@
+"""Turn the configuration's raw table into `Config`, strictly, and say in plain words what has a wrong type.
+
+A faulty key is told and then left out, so that what depends on the other keys can be checked in the same go.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from envsolver.settings import Config, GroupSettings, NotebookSettings, ServiceSettings
+
+Key = tuple[str, ...]
+
+_HIDDEN = frozenset({"root", "source"})
+_BYTE_SIZES = frozenset({"memory", "output-limit"})
+_TABLES: dict[str, type[BaseModel]] = {
+    "groups": GroupSettings,
+    "services": ServiceSettings,
+    "notebook": NotebookSettings,
+}
+_WANTED = {
+    "string_type": "must be text, in quotes",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list, in square brackets",
+    "mapping_type": "must be a table",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "byte_size": 'must be a size such as "4GiB"',
+    "byte_size_unit": 'must be a size such as "4GiB"',
+    "string_too_short": "must not be empty",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyFault:
+    """What is wrong with one key of the configuration; an empty key means the configuration as a whole."""
+
+    key: Key
+    text: str
+
+
+def as_python(value: object) -> object:
+    """Return TOML data as the strict validation wants it: lists become tuples."""
+    if isinstance(value, dict):
+        return {key: as_python(item) for key, item in value.items()}
+    return tuple(as_python(item) for item in value) if isinstance(value, list) else value
+
+
+def type_faults(table: object, *, in_own_file: bool) -> tuple[Config, list[KeyFault]]:
+    """Validate the raw table; return what is usable of it, and every fault of keys and types."""
+    if not isinstance(table, dict):
+        return Config(), [KeyFault(key=(), text=f"must be a table, not {show(table)}")]
+    table = {**table}
+    faults = [*_early_faults(table, in_own_file=in_own_file)]
+    # Each round removes at least one key, so this ends; usually the second round is clean.
+    while True:
+        try:
+            return Config.model_validate(table, strict=True, by_alias=True, by_name=False), faults
+        except ValidationError as error:
+            found = {_location(table, detail): detail for detail in reversed(error.errors())}
+            faults.extend(KeyFault(key=key, text=_explain(key, detail)) for key, detail in reversed(found.items()))
+            for key, detail in found.items():
+                _leave_out(table, key, detail)
+
+
+def show(value: object) -> str:
+    """Name a TOML value in a fault."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'the text "{value}"'
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, dict):
+        return "a table"
+    return "a list" if isinstance(value, (tuple, list)) else "a date or time"
+
+
+def nearest(name: str, known: object) -> str:
+    """Return a phrase that suggests the nearest of some known names, or an empty text."""
+    close = difflib.get_close_matches(name, [str(item) for item in known], n=1)  # type: ignore[attr-defined]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _early_faults(table: dict[str, Any], *, in_own_file: bool) -> Iterator[KeyFault]:
+    """Find what pydantic would let pass or would tell in a confusing way, and take it out of the table."""
+    for name in _HIDDEN & table.keys():
+        del table[name]
+        yield KeyFault(key=(name,), text="is not a key of the configuration")
+    if in_own_file and "tool" in table:
+        del table["tool"]
+        yield KeyFault(key=("tool",), text="in envsolver.toml the keys stand at the top, without [tool.envsolver]")
+    if isinstance(table.get("notebooks"), dict):
+        del table["notebooks"]
+        text = 'is a list of globs; settings of one notebook stand under [tool.envsolver.notebook."<path or glob>"]'
+        yield KeyFault(key=("notebooks",), text=text)
+    newer = table.get("exclude-newer")
+    if isinstance(newer, datetime.date):  # A datetime is a date too.
+        table["exclude-newer"] = newer.isoformat()
+    yield from _number_faults(table, ())
+
+
+def _number_faults(table: dict[str, Any], prefix: Key) -> Iterator[KeyFault]:
+    """Find sizes that are no sizes, and numbers that are not finite, in a table and in those below it."""
+    for name, value in list(table.items()):
+        key = (*prefix, name)
+        if isinstance(value, dict):
+            table[name] = value = {**value}
+            yield from _number_faults(value, key)
+        elif isinstance(value, float) and not math.isfinite(value):
+            del table[name]
+            yield KeyFault(key=key, text="must be a finite number")
+        elif name in _BYTE_SIZES and len(key) != 2 and not _is_size(value):  # noqa: PLR2004 - env tables have two parts
+            del table[name]
+            yield KeyFault(key=key, text=f'must be a size such as "4GiB", not {show(value)}')
+
+
+def _is_size(value: object) -> bool:
+    """Tell whether a value can be a size: pydantic also takes true, negative numbers and fractions."""
+    if isinstance(value, str):
+        return not value.strip().startswith("-")
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _location(table: Mapping[str, Any], detail: ErrorDetails) -> Key:
+    """Return the key that an error is about, without the positions in unions that pydantic adds."""
+    key: list[str] = []
+    node: Any = table
+    for part in detail["loc"]:
+        if isinstance(node, dict) and (part in node or detail["type"] in {"missing", "extra_forbidden"}):
+            node = node.get(part)
+        elif isinstance(node, tuple) and isinstance(part, int):
+            node = node[part]
+        else:
+            break
+        key.append(str(part))
+    return tuple(key)
+
+
+def _explain(key: Key, detail: ErrorDetails) -> str:
+    """Say what is wrong in the words of somebody who writes TOML."""
+    kind, value = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        return f"is not a known key{nearest(key[-1], _known_keys(key))}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "greater_than":
+        return f"must be greater than {detail['ctx']['gt']:g}, not {value}"
+    if kind == "greater_than_equal":
+        return f"must be at least {detail['ctx']['ge']:g}, not {value}"
+    if len(key) > 1 and key[-2] == "parameters":
+        return f"must be text, a number, true or false, not {show(value)}"
+    if kind == "string_too_short":
+        return _WANTED[kind]
+    wanted = _WANTED.get(kind)
+    return f"{wanted}, not {show(value)}" if wanted else f"{detail['msg']}, not {show(value)}"
+
+
+def _known_keys(key: Key) -> list[str]:
+    """Return the keys that could have stood where an unknown one stands."""
+    model: type[BaseModel] = _TABLES.get(key[0], Config) if len(key) > 1 else Config
+    return [field.alias or name for name, field in model.model_fields.items() if name not in _HIDDEN]
+
+
+def _leave_out(table: dict[str, Any], key: Key, detail: ErrorDetails) -> None:
+    """Take a faulty value out, but keep the names of groups and services, since other keys refer to them."""
+    node: Any = table
+    parents = []
+    for depth, part in enumerate(key[:-1]):
+        if isinstance(node, tuple):
+            # The whole list goes, because the places of its other members must not change.
+            _remove(parents[-1], key[depth - 1])
+            return
+        parents.append(node)
+        node = node[part]
+    if isinstance(node, tuple):
+        _remove(parents[-1], key[-2])
+    elif detail["type"] == "missing":
+        node[key[-1]] = "{port}"
+    elif len(key) == 2 and key[0] == "groups":  # noqa: PLR2004 - the key of one group has two parts
+        node[key[-1]] = {}
+    elif len(key) == 2 and key[0] == "services":  # noqa: PLR2004 - the same for services
+        node[key[-1]] = {"command": "{port}"}
+    else:
+        _remove(node, key[-1])
+
+
+def _remove(table: dict[str, Any], name: str) -> None:
+    """Take a key out, if it is still there."""
+    table.pop(name, None)

@@ -1,0 +1,253 @@
+"""Start, bind, watch and end one kernel. Later, a kernel forked from a warm template takes `_Provisioner`'s place."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import logging
+import signal
+import subprocess
+from collections.abc import Awaitable, Mapping
+from pathlib import Path
+from queue import Empty
+from typing import Any, TypeVar, cast
+
+import psutil
+import zmq
+import zmq.asyncio
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from envsolver.processes import JOB_MARK, kill_all, marked, session_members, tree
+
+QUIET = logging.getLogger("envsolver.kernel")
+"""Where the libraries log; nothing of it reaches a person, since verdicts say it better."""
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
+
+_T = TypeVar("_T")
+_DEATH_POLL = 0.05  # seconds
+_LAST_WORDS = 0.3  # seconds in which output that a dead kernel sent may still arrive
+_FAREWELL = 1.0  # seconds that a kernel gets to run its exit handlers
+_TAIL_BYTES = 8192
+_TAIL_LINES = 15
+
+
+class OutOfTimeError(Exception):
+    """The time given to a piece of work is over."""
+
+
+class KernelDiedError(Exception):
+    """The kernel's process ended; `Kernel.exit_phrase` says how."""
+
+
+class _Provisioner(LocalProvisioner):
+    """Starts the kernel's process. The seam for other ways to come by a kernel."""
+
+
+class Kernel:
+    """One kernel, bound to an environment.
+
+    Parameters
+    ----------
+    prefix
+        The environment whose interpreter runs the kernel.
+    private
+        The job's private directory, for sockets and the connection file.
+    folder
+        The kernel's working directory.
+    variables
+        Its environment variables; `JOB_MARK` among them.
+    log
+        File for what the kernel's process writes to its standard output and error.
+    """
+
+    def __init__(self, *, prefix: str, private: Path, folder: Path, variables: Mapping[str, str], log: Path) -> None:
+        self._folder = folder
+        self._variables = dict(variables)
+        self._log = log
+        self._exit: int | None = None
+        self._exited: asyncio.Future[None] | None = None
+        self.seen: set[psutil.Process] = set()
+        self.manager = AsyncKernelManager(
+            log=QUIET,
+            transport="ipc",
+            ip=str(private / "k"),
+            connection_file=str(private / "kernel.json"),
+            context=zmq.asyncio.Context(),
+        )
+        # A client connects before its kernel listens; by default it tries again only after 0.1 s.
+        self.manager.context.setsockopt(zmq.RECONNECT_IVL, 10)
+        # The notebook's kernelspec is not trusted: this is the only one there is.
+        python = str(Path(prefix, "bin", "python"))
+        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.hist_file=:memory:"]
+        spec = KernelSpec(argv=argv, display_name="envsolver", language="python", interrupt_mode="signal")
+        self.manager._kernel_spec = spec  # noqa: SLF001  # the library offers no way around its search for one
+        self.manager.provisioner = _Provisioner(kernel_id="envsolver", kernel_spec=spec, parent=self.manager)
+        self.client: AsyncKernelClient | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the kernel; 0 before it was started."""
+        return getattr(self.manager.provisioner, "pid", None) or 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the kernel's process ended, negative for a signal; None while it lives."""
+        return self._exit
+
+    @property
+    def exit_phrase(self) -> str:
+        """How the process ended, in words."""
+        code = self._exit
+        if code is None:
+            return "is still alive"
+        if code >= 0:
+            return f"ended with exit code {code}"
+        try:
+            return f"was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was killed by signal {-code}"
+
+    async def start(self) -> None:
+        """Start the process and connect to it. Does not wait for an answer.
+
+        Raises
+        ------
+        OSError
+            When the interpreter cannot be run.
+        """
+        with self._log.open("wb") as log:
+            await self.manager.start_kernel(
+                cwd=str(self._folder),
+                env=self._variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._exited = asyncio.ensure_future(self._watch())
+        self.client = self.manager.client(log=QUIET)
+        self.client.start_channels(stdin=False, hb=False)
+        self.client.allow_stdin = False
+
+    async def ready(self) -> dict[str, Any]:
+        """Wait until the kernel answers and its output channel works; return its ``kernel_info`` content.
+
+        The library's own wait then listens for 0.2 s of silence; what comes late is told apart by its parent here.
+        """
+        client = self._client
+        while True:
+            request = client.kernel_info()
+            reply = await self._reply(request)
+            try:
+                await client.get_iopub_msg(timeout=0.25)
+            except Empty:
+                continue
+            client._handle_kernel_info_reply(reply)  # noqa: SLF001  # sets the protocol version, as the library's wait does
+            return cast("dict[str, Any]", reply["content"])
+
+    async def ask(self, expressions: Mapping[str, str]) -> dict[str, Any]:
+        """Evaluate expressions silently, without a trace in the notebook's history.
+
+        Returns
+        -------
+        dict
+            Their values, which must be literals. One that failed is None.
+        """
+        request = self._client.execute("", silent=True, user_expressions=dict(expressions), stop_on_error=False)
+        reply = await self._reply(request)
+        answers = reply["content"].get("user_expressions", {})
+        return {name: _literal(answers.get(name, {})) for name in expressions}
+
+    async def unless_dead(self, work: Awaitable[_T], seconds: float) -> _T:
+        """Await `work`, but no longer than the kernel lives, nor than `seconds`.
+
+        Raises
+        ------
+        KernelDiedError
+            When the kernel's process ended.
+        OutOfTimeError
+            When the time is over.
+        """
+        task: asyncio.Future[Any] = asyncio.ensure_future(work)
+        exited: asyncio.Future[Any] = self._exited if self._exited is not None else asyncio.ensure_future(self._watch())
+        try:
+            await asyncio.wait({task, exited}, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and exited.done():
+                await asyncio.wait({task}, timeout=_LAST_WORDS)
+            if task.done():
+                return cast("_T", task.result())
+            if exited.done():
+                raise KernelDiedError
+            raise OutOfTimeError
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def wait_dead(self, seconds: float) -> bool:
+        """Wait up to `seconds` for the process to end; True when it did."""
+        if self._exited is None:
+            return True
+        await asyncio.wait({self._exited}, timeout=seconds)
+        return self._exited.done()
+
+    async def farewell(self) -> None:
+        """Ask the kernel to end, so that its exit handlers run, and give it one second."""
+        if self.client is not None and self._exit is None:
+            self.client.shutdown()
+            await self.wait_dead(_FAREWELL)
+
+    async def close(self) -> int:
+        """End the kernel and all that it started, wherever that went; return how many processes there were."""
+        ended = kill_all(self._belonging) if self.pid else 0
+        await self.wait_dead(_FAREWELL)
+        if self._exited is not None:
+            self._exited.cancel()
+        if self.client is not None:
+            self.client.stop_channels()
+        self.manager._close_control_socket()  # noqa: SLF001  # closing it is part of the library's own shutdown
+        self.manager.cleanup_connection_file()
+        self.manager.context.destroy(linger=0)
+        return ended
+
+    def log_tail(self) -> str:
+        """Return the last lines of what the process wrote."""
+        try:
+            with self._log.open("rb") as log:
+                log.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
+                text = log.read().decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.strip().splitlines()[-_TAIL_LINES:])
+
+    @property
+    def _client(self) -> AsyncKernelClient:
+        if self.client is None:
+            raise RuntimeError("the kernel was not started")
+        return self.client
+
+    def _belonging(self) -> set[psutil.Process]:
+        mark = self._variables.get(JOB_MARK, "")
+        return {*tree(self.pid), *session_members(self.pid), *marked(JOB_MARK, mark), *self.seen} - {psutil.Process()}
+
+    async def _reply(self, request: str) -> dict[str, Any]:
+        while True:
+            reply = await self._client.get_shell_msg(timeout=None)
+            if reply["parent_header"].get("msg_id") == request:
+                return reply
+
+    async def _watch(self) -> None:
+        process: subprocess.Popen[bytes] | None = getattr(self.manager.provisioner, "process", None)
+        while process is not None and (code := process.poll()) is None:  # noqa: ASYNC110  # a process sets no event
+            await asyncio.sleep(_DEATH_POLL)
+        self._exit = code if process is not None else 0
+
+
+def _literal(answer: Mapping[str, Any]) -> Any:
+    try:
+        return ast.literal_eval(answer["data"]["text/plain"])
+    except (KeyError, ValueError, SyntaxError):
+        return None

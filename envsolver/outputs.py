@@ -1,0 +1,129 @@
+"""nbclient, with what a cell may output bounded, so that a flood costs neither memory nor disk."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from envsolver.edits import stream_output
+
+_OVERHEAD = 64  # bytes charged for each rich output, so that a million empty ones are bounded too
+
+
+class BoundedClient(NotebookClient):
+    """Executes cells and keeps at most `limit` bytes of output for each.
+
+    Attributes
+    ----------
+    limit
+        Bytes of output kept per cell, over all streams and rich outputs.
+    """
+
+    limit: int = 8 * 1024 * 1024
+
+    def __init__(self, nb: NotebookNode, limit: int, **options: Any) -> None:
+        super().__init__(nb, **options)
+        self.limit = limit
+        self.begin_cell()
+
+    def begin_cell(self) -> None:
+        """Start counting afresh, for a new cell."""
+        self._kept = 0
+        self._cut = 0
+        self._comms = 0
+        self._updates: dict[str, int] = {}
+        self._stream: NotebookNode | None = None
+        self._pieces: list[str] = []
+
+    def end_cell(self, cell: NotebookNode) -> None:
+        """Put a cell's output into its final form; a note says how much was cut, if any."""
+        self._join_pieces()
+        if self._cut:
+            note = (
+                f"\n[envsolver: output cut. {self._cut:,} bytes of this cell's output are not shown; "
+                f"{self.limit:,} bytes are kept per cell.]\n"
+            )
+            cell.outputs.append(stream_output("stderr", note))
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        """Count a message of the kernel, cut it where it exceeds the limit, and hand the rest to nbclient."""
+        kind = msg["msg_type"]
+        if kind == "clear_output" and not msg["content"].get("wait"):
+            self._forget()
+        elif kind == "stream":
+            self._cut_stream(msg["content"])
+            if not msg["content"]["text"]:
+                return None
+        elif kind in {"display_data", "execute_result", "update_display_data", "error"}:
+            if not self._admit(msg):
+                return None
+        elif kind.startswith("comm"):
+            self._comms += _size(msg["content"]) + sum(map(len, msg.get("buffers") or ()))
+            if self._comms > self.limit:
+                return None
+        result: NotebookNode | None = super().process_message(msg, cell, cell_index)
+        return result
+
+    def output(
+        self, outs: list[NotebookNode], msg: dict[str, Any], display_id: str | None, cell_index: int
+    ) -> NotebookNode | None:
+        """Add an output; what continues the last stream is joined to it."""
+        if self.clear_before_next_output:
+            self._forget()
+        content = msg["content"]
+        hooked = bool(self.output_hook_stack[msg["parent_header"].get("msg_id")])
+        last = outs[-1] if outs and not hooked and not self.clear_before_next_output else None
+        continued = msg["msg_type"] == "stream" and last is not None and last is self._stream
+        if continued and self._stream is not None and self._stream["name"] == content["name"]:
+            self._pieces.append(content["text"])
+            return None
+        self._join_pieces()
+        out: NotebookNode | None = super().output(outs, msg, display_id, cell_index)
+        if msg["msg_type"] == "stream" and out is not None:
+            self._stream, self._pieces = out, [out["text"]]
+        return out
+
+    def _cut_stream(self, content: dict[str, Any]) -> None:
+        text: str = content["text"]
+        size = len(text.encode("utf-8", errors="replace"))
+        room = self.limit - self._kept
+        if size > room:
+            kept = text.encode("utf-8", errors="replace")[: max(room, 0)].decode("utf-8", errors="ignore")
+            self._cut += size - len(kept.encode())
+            self._kept = self.limit
+            content["text"] = kept
+        else:
+            self._kept += size
+
+    def _admit(self, msg: dict[str, Any]) -> bool:
+        content = msg["content"]
+        size = _size(content) + _OVERHEAD
+        display = (content.get("transient") or {}).get("display_id")
+        update = msg["msg_type"] == "update_display_data"
+        # An update takes the place of what was shown before, so only the growth counts.
+        before = self._updates.get(str(display), 0) if update else 0
+        if self._kept + size - before > self.limit and msg["msg_type"] != "error":
+            self._cut += size
+            return False
+        self._kept += size - before
+        if display:
+            self._updates[str(display)] = size
+        return True
+
+    def _forget(self) -> None:
+        """Count what was shown no more, since it has been cleared."""
+        self._kept = 0
+        self._updates.clear()
+        self._stream, self._pieces = None, []
+
+    def _join_pieces(self) -> None:
+        if self._stream is not None:
+            self._stream["text"] = "".join(self._pieces)
+        self._stream, self._pieces = None, []
+
+
+def _size(content: dict[str, Any]) -> int:
+    return len(json.dumps(content, ensure_ascii=False, default=str).encode("utf-8", errors="replace"))

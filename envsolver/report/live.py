@@ -1,0 +1,369 @@
+"""What is shown while a run goes on: plain lines, or a live view on a terminal."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from envsolver.models import Job, Progress, Result, Verdict
+from envsolver.report.wording import clock, duration, headline, one_line, shorten
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+REFRESH_PER_SECOND = 4
+
+COLOURS: Mapping[Verdict, str] = {
+    "passed": "32",
+    "cached": "32",
+    "skipped": "33",
+    "failed": "31",
+    "timeout": "31",
+    "memory": "31",
+    "crashed": "31",
+    "environment": "31",
+    "lost": "31",
+}
+
+
+def use_color(stream: TextIO, wanted: bool | None, environ: Mapping[str, str] | None = None) -> bool:
+    """Decide whether to write colours.
+
+    Parameters
+    ----------
+    wanted
+        What the command line says; None leaves it to the surroundings.
+    environ
+        Environment variables: ``NO_COLOR`` forbids colours, ``FORCE_COLOR`` asks for them (each if not empty).
+    """
+    environ = os.environ if environ is None else environ
+    if wanted is not None:
+        return wanted
+    if environ.get("NO_COLOR"):
+        return False
+    return bool(environ.get("FORCE_COLOR")) or is_terminal(stream, environ)
+
+
+def is_terminal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream is a terminal on which the cursor can move."""
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def make_progress(stream: TextIO, *, color: bool | None = None, quiet: bool = False, verbose: bool = False) -> Progress:
+    """Choose how to show a run's progress on a stream.
+
+    A terminal gets the live view, everything else plain lines. `quiet` leaves only the notebooks that do not
+    pass; `verbose` adds each start, and on a terminal each pass.
+    """
+    coloured = use_color(stream, color)
+    if quiet or not is_terminal(stream, os.environ):
+        return PlainProgress(stream, color=coloured, quiet=quiet, verbose=verbose)
+    from rich.console import Console
+
+    console = Console(file=stream, no_color=not coloured, force_terminal=True, highlight=False, markup=False)
+    return LiveProgress(console, verbose=verbose)
+
+
+class PlainProgress:
+    """One line for each event, for logs and pipes.
+
+    Parameters
+    ----------
+    quiet
+        Show only notebooks that do not pass.
+    verbose
+        Show also that a job was started.
+    """
+
+    def __init__(self, stream: TextIO, *, color: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self._stream = stream
+        self._color = color
+        self._quiet = quiet
+        self._verbose = verbose
+        self._total = 0
+        self._done = 0
+        self._group_width = 0
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        if not self._quiet:
+            self._write(text)
+
+    def begin(self, total: Mapping[str, int], workers: int, expected: float | None = None) -> None:
+        """Say how much there is to do."""
+        self._total += sum(total.values())
+        self._group_width = max((len(group) for group in total), default=0)
+        groups = ", ".join(f"{group} {count}" for group, count in total.items() if count)
+        about = "" if expected is None else f", about {duration(expected)}"
+        self.note(f"running {self._total} ({groups}), {workers} at once{about}")
+
+    def started(self, job: Job, expected: float | None = None) -> None:
+        """Say that a job was started, if asked to be verbose."""
+        if self._verbose and not self._quiet:
+            about = "" if expected is None else f"  about {duration(expected)}"
+            self._write(f"{'':{self._counter_width}} started {self._columns(job.group, job.notebook)}{about}")
+
+    def finished(self, result: Result) -> None:
+        """Say a verdict, with its reason below unless it is a plain pass."""
+        self._done += 1
+        if self._quiet and result.good:
+            return
+        verdict = f"{result.status:7}"
+        if self._color:
+            verdict = f"\x1b[{COLOURS[result.status]}m{verdict}\x1b[0m"
+        took = f"  {duration(result.seconds)}" if result.seconds else ""
+        self._write(f"{self._counter()} {verdict} {self._columns(result.group, result.notebook)}{took}")
+        if reason := headline(result):
+            self._write(f"{'':{self._counter_width}} {reason}")
+
+    def end(self) -> None:
+        """Flush what was written."""
+        self._stream.flush()
+
+    def _counter(self) -> str:
+        total = max(self._total, self._done)
+        return f"[{self._done:{len(str(total))}}/{total}]"
+
+    @property
+    def _counter_width(self) -> int:
+        return len(self._counter())
+
+    def _columns(self, group: str, notebook: str) -> str:
+        return f"{group:{self._group_width}}  {one_line(notebook)}"
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        # A log that is followed must show a line as soon as it is said.
+        self._stream.flush()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunningJob:
+    """A job that has been started and has no verdict yet; times are of `Tally.clock`."""
+
+    notebook: str
+    group: str
+    python: str
+    started: float
+    expected: float | None
+
+
+class Tally:
+    """What the live view knows: counts, running jobs, and how the run compares with its history.
+
+    Parameters
+    ----------
+    clock
+        Gives seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.begun = clock()
+        self.total: dict[str, int] = {}
+        self.workers = 1
+        self.expected: float | None = None
+        self.running: dict[tuple[str, str], RunningJob] = {}
+        self.done: Counter[str] = Counter()
+        self.bad: Counter[str] = Counter()
+        self._took = 0.0
+        self._expected_of_done = 0.0
+
+    def begin(self, total: Mapping[str, int], workers: int, expected: float | None) -> None:
+        """Start the clock."""
+        for group, count in total.items():
+            self.total[group] = self.total.get(group, 0) + count
+        self.workers = workers
+        self.expected = expected
+        self.begun = self.clock()
+
+    def start(self, job: Job, expected: float | None) -> None:
+        """Take note of a running job."""
+        self.running[job.notebook, job.python] = RunningJob(
+            notebook=job.notebook, group=job.group, python=job.python, started=self.clock(), expected=expected
+        )
+
+    def finish(self, result: Result) -> None:
+        """Take note of a verdict."""
+        job = self.running.pop((result.notebook, result.python), None)
+        self.done[result.group] += 1
+        self.bad[result.group] += not result.good
+        if job and job.expected:
+            self._took += self.clock() - job.started
+            self._expected_of_done += job.expected
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return self.clock() - self.begun
+
+    @property
+    def goal(self) -> int:
+        """How many verdicts there will be, as far as is known."""
+        return max(sum(self.total.values()), self.done.total() + len(self.running))
+
+    def remaining(self) -> float | None:
+        """Return the seconds that the run still needs, by its history; None without a history.
+
+        The expected time is corrected by how the finished jobs compared with their own history, the more the
+        greater their part of the work. It is never less than what the running jobs still need.
+        """
+        if self.expected is None:
+            return None
+        now = self.clock()
+        pace = 1.0
+        if self._expected_of_done > 0 and self.expected > 0:
+            weight = min(1.0, self._expected_of_done / (self.expected * self.workers))
+            pace = 1.0 + weight * (self._took / self._expected_of_done - 1.0)
+        waits = [job.expected * pace - (now - job.started) for job in self.running.values() if job.expected]
+        return max(0.0, self.expected * pace - self.elapsed, *waits)
+
+
+class LiveProgress:
+    """A view that is redrawn on a terminal: groups, running jobs, a bar; failures scroll by above it.
+
+    Its thread redraws a few times a second; everything that it reads is guarded by one lock.
+    """
+
+    def __init__(self, console: Console, *, verbose: bool = False, tally: Tally | None = None) -> None:
+        self._console = console
+        self._verbose = verbose
+        self._tally = tally or Tally()
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+
+    def note(self, text: str) -> None:
+        """Say one line, above the view."""
+        self._print(text)
+
+    def begin(self, total: Mapping[str, int], workers: int, expected: float | None = None) -> None:
+        """Open the view."""
+        from rich.live import Live
+
+        with self._lock:
+            self._tally.begin(total, workers, expected)
+        if self._live is None:
+            self._live = Live(
+                get_renderable=self._view,
+                console=self._console,
+                refresh_per_second=REFRESH_PER_SECOND,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+                vertical_overflow="crop",
+            )
+            self._live.start()
+
+    def started(self, job: Job, expected: float | None = None) -> None:
+        """Show a running job."""
+        with self._lock:
+            self._tally.start(job, expected)
+
+    def finished(self, result: Result) -> None:
+        """Count a verdict; one that is not good is said above the view at once."""
+        with self._lock:
+            self._tally.finish(result)
+        if self._verbose or not result.good:
+            self._print(result.status, one_line(result.notebook), result)
+
+    def end(self) -> None:
+        """Close the view and give the terminal back as it was. May be called more than once."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+    def _print(self, first: str, notebook: str = "", result: Result | None = None) -> None:
+        from rich.text import Text
+
+        text = Text(first)
+        if result is not None:
+            text = Text(f"{first:7}", style=f"bold {_style(result)}")
+            took = f"  {duration(result.seconds)}" if result.seconds else ""
+            text.append(f" {result.group}  {notebook}{took}", style="not bold default")
+            if reason := headline(result):
+                text.append(f"\n        {reason}", style="not bold default")
+        self._console.print(text, soft_wrap=True)
+
+    def _view(self) -> RenderableType:
+        with self._lock:
+            return live_view(self._tally, self._console.width, self._console.height)
+
+
+def _style(result: Result) -> str:
+    if not result.good:
+        return "red"
+    return "yellow" if result.status == "skipped" else "green"
+
+
+def live_view(tally: Tally, width: int, height: int) -> Group:
+    """Return the live view for a terminal of `width` columns and `height` lines: never more than fits."""
+    from rich.console import Group
+
+    groups = [group for group in tally.total if tally.total[group]]
+    # One line for the bar, one for what is left out, one for the cursor.
+    room = max(1, height - 3)
+    lines: list[Text] = []
+    if len(groups) + len(tally.running) <= room:
+        for group in groups:
+            jobs = [job for job in tally.running.values() if job.group == group]
+            if jobs or tally.done[group] < tally.total[group]:
+                lines.append(_group_line(tally, group, width, max(map(len, groups))))
+            lines += [_job_line(tally, job, width) for job in jobs]
+    else:
+        jobs = sorted(tally.running.values(), key=lambda job: job.started)
+        lines = [_job_line(tally, job, width) for job in jobs[:room]]
+        if len(jobs) > room:
+            lines.append(_text(f"  … and {len(jobs) - room} more running", "dim"))
+    return Group(*lines, _bar_line(tally, width))
+
+
+def _text(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(text, style=style, no_wrap=True, overflow="crop")
+
+
+def _group_line(tally: Tally, group: str, width: int, name_width: int) -> Text:
+    done, bad, total = tally.done[group], tally.bad[group], tally.total[group]
+    room = min(name_width, max(8, width - 24))
+    line = _text(f"{shorten(group, room):{room}}", "bold")
+    line.append(f"  {f'{done}/{max(total, done)}':>7}", "not bold dim")
+    if bad:
+        line.append(f"  {bad} failed", "not bold red")
+    return line
+
+
+def _job_line(tally: Tally, job: RunningJob, width: int) -> Text:
+    times = clock(tally.clock() - job.started)
+    if job.expected is not None:
+        times += f" / {clock(job.expected)}"
+    late = job.expected is not None and tally.clock() - job.started > 1.5 * job.expected + 2
+    times = f"{times:>13}"
+    room = max(1, width - len(times) - 3)
+    line = _text(f"  {shorten(one_line(job.notebook), room):{room}}")
+    line.append(times, "yellow" if late else "dim")
+    return line
+
+
+def _bar_line(tally: Tally, width: int) -> Text:
+    done, goal, bad = tally.done.total(), tally.goal, tally.bad.total()
+    remaining = tally.remaining()
+    left = "" if remaining is None else f"  about {clock(remaining)} left"
+    failed = f"  {bad} failed" if bad else ""
+    words = f"  {done}/{goal}{failed}  {clock(tally.elapsed)}{left}"
+    # The cursor waits behind this line, where a terminal echoes ^C: that must not begin a new line.
+    length = max(0, min(40, width - len(words) - 3))
+    full = length * done // goal if goal else 0
+    line = _text("━" * full, "red" if bad else "green")
+    line.append("━" * (length - full), "bright_black")
+    line.append(f"  {done}/{goal}", "bold")
+    line.append(failed, "bold red")
+    line.append(f"  {clock(tally.elapsed)}{left}", "dim")
+    return line

@@ -1,0 +1,214 @@
+"""The report at a run's end, in the manner of unittest: plain lines, with or without colours.
+
+It is built by pure functions, so that it can be tested without a terminal. Colours are the terminal's
+own sixteen, so that they suit any background.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from envsolver.models import Failure, Result, Run
+from envsolver.report.frames import fault_line, last_frames, source_lines
+from envsolver.report.wording import (
+    count_verdicts,
+    duration,
+    error_text,
+    keep_colours,
+    last_counts,
+    one_line,
+    plural,
+    strip_ansi,
+    where,
+    work_seconds,
+)
+
+RULE_WIDTH = 70
+SLOWEST = 5
+"""How many of the slowest notebooks are named."""
+ERROR_LINES = 20
+"""Lines of an error's message that are shown at most."""
+LEFT_BEHIND = 10
+"""Files left behind that are named at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Style:
+    """How text is coloured: not at all, or by the terminal's escapes."""
+
+    color: bool = False
+
+    def __call__(self, text: str, code: str) -> str:
+        """Return `text` shown with a code of "Select Graphic Rendition", such as ``31`` for red."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.color and text else text
+
+
+BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
+
+
+def report_lines(run: Run, *, color: bool = False) -> list[str]:
+    """Return the final report of a run.
+
+    First each notebook that did not pass: the cell, its source, the end of the traceback, the reason. Then what
+    was skipped and not run, the slowest, where everything lies, and the totals. The line before the last is
+    unittest's, such as ``FAILED (failed=1, skipped=1)``; the last is ``N passed, N failed, N skipped``.
+    """
+    style = Style(color=color)
+    lines: list[str] = []
+    for result in run.results:
+        if not result.good:
+            lines += _failure_lines(run, result, style)
+    lines += _remark_lines(run, style)
+    lines += _slowest_lines(run, style)
+    lines += _place_lines(run, style)
+    lines += _total_lines(run, style)
+    return lines
+
+
+def verdict_line(run: Run) -> str:
+    """Return unittest's last line: ``OK (skipped=1)``, ``FAILED (failed=1, timeout=1)``, ``STOPPED (not run=4)``."""
+    counts = count_verdicts(run.results)
+    named = [f"{verdict}={count}" for verdict, count in counts.items() if verdict != "passed"]
+    if run.not_run:
+        named.append(f"not run={len(run.not_run)}")
+    if all(result.good for result in run.results):
+        word = "STOPPED" if run.stopped or run.not_run else "OK"
+    else:
+        word = "FAILED"
+    return f"{word} ({', '.join(named)})" if named else word
+
+
+def _failure_lines(run: Run, result: Result, style: Style) -> Iterator[str]:
+    place = where(result)
+    yield "=" * RULE_WIDTH
+    title = f"{result.status.upper()}: {one_line(result.notebook)}"
+    yield style(title, f"{BOLD};{RED}") + (f"  ({place})" if place else "")
+    yield "-" * RULE_WIDTH
+    if result.failure:
+        yield from _cell_lines(result.failure, style)
+        yield from _traceback_lines(result.failure, style)
+    reason = strip_ansi(result.reason).strip()
+    if reason and not _is_repeated(result):
+        yield from reason.split("\n")
+    yield from _result_place_lines(run, result, style)
+    yield ""
+
+
+def _cell_lines(failure: Failure, style: Style) -> Iterator[str]:
+    if not failure.source.strip():
+        if failure.cell is not None:
+            yield f"Cell {failure.cell}"
+        return
+    yield "The cell:" if failure.cell is None else f"Cell {failure.cell}:"
+    shown = source_lines(failure.source, fault_line(failure.traceback))
+    width = max(len(str(line.number or "")) for line in shown)
+    for line in shown:
+        if line.number is None:
+            yield style(f"  {'':{width}}   {line.text}", DIM)
+        elif line.fault:
+            yield style(f"> {line.number:{width}}   {line.text}", BOLD)
+        else:
+            yield f"  {line.number:{width}}   {line.text}"
+    yield ""
+
+
+def _traceback_lines(failure: Failure, style: Style) -> Iterator[str]:
+    if failure.traceback.strip():
+        for line in last_frames(failure.traceback):
+            # Each line ends its colours, so that a traceback that was cut colours nothing after it.
+            yield f"{keep_colours(line)}\x1b[0m" if style.color and "\x1b" in line else strip_ansi(line)
+    else:
+        lines = strip_ansi(error_text(failure)).split("\n")
+        yield style(lines[0], RED)
+        yield from lines[1:ERROR_LINES]
+    yield ""
+
+
+def _is_repeated(result: Result) -> bool:
+    """Whether the reason says only what the traceback has just shown."""
+    failure = result.failure
+    return result.status == "failed" and failure is not None and bool(failure.ename) and failure.ename in result.reason
+
+
+def _result_place_lines(run: Run, result: Result, style: Style) -> Iterator[str]:
+    for label, relative in (("log", result.log), ("executed", result.executed)):
+        if relative:
+            yield style(f"{label + ':':9} {shown_path(run.directory / relative)}", DIM)
+    if result.left_behind:
+        named = ", ".join(one_line(name) for name in result.left_behind[:LEFT_BEHIND])
+        more = len(result.left_behind) - LEFT_BEHIND
+        yield style(f"wrote:    {named}" + (f" and {more} more" if more > 0 else ""), DIM)
+
+
+def _remark_lines(run: Run, style: Style) -> Iterator[str]:
+    skipped = [result for result in run.results if result.status == "skipped"]
+    # A pass with a reason has a story, such as a second attempt.
+    remarked = [result for result in run.results if result.status == "passed" and result.reason]
+    for title, results in (("Skipped:", skipped), ("Passed, with a remark:", remarked)):
+        if results:
+            yield style(title, BOLD)
+            yield from (f"  {_label(run, result)}: {one_line(result.reason)}" for result in results)
+            yield ""
+    if run.stopped or run.not_run:
+        yield style(f"Stopped: {one_line(run.stopped) or 'before the end'}", f"{BOLD};{YELLOW}")
+        if run.not_run:
+            yield f"{plural(len(run.not_run), 'notebook')} not run:"
+            yield from (f"  {one_line(notebook)}" for notebook in run.not_run)
+        yield ""
+
+
+def _label(run: Run, result: Result) -> str:
+    """Return a notebook's name; with its Python, when the run has more than one."""
+    several = len({other.python for other in run.results if other.python}) > 1
+    name = one_line(result.notebook)
+    return f"{name} (Python {result.python})" if several and result.python else name
+
+
+def _slowest_lines(run: Run, style: Style) -> Iterator[str]:
+    ran = sorted(
+        (result for result in run.results if result.status != "cached" and result.seconds > 0),
+        key=lambda result: -result.seconds,
+    )
+    if len(ran) <= SLOWEST:
+        return
+    yield style("Slowest:", BOLD)
+    for result in ran[:SLOWEST]:
+        yield f"  {duration(result.seconds):>12}  {_label(run, result)}"
+    yield ""
+
+
+def _place_lines(run: Run, style: Style) -> Iterator[str]:
+    yield style(f"{'Results:':12}{shown_path(run.directory / 'results.json')}", DIM)
+    for label, names in (
+        ("Executed:", [result.executed for result in run.results]),
+        ("Logs:", [result.log for result in run.results]),
+    ):
+        folders = {Path(name).parts[0] for name in names if len(Path(name).parts) > 1}
+        if folders:
+            yield style(f"{label:12}{', '.join(shown_path(run.directory / f) for f in sorted(folders))}", DIM)
+
+
+def _total_lines(run: Run, style: Style) -> Iterator[str]:
+    counts = count_verdicts(run.results)
+    ran = sum(result.started is not None and result.status != "cached" for result in run.results)
+    work = work_seconds(run)
+    yield "-" * RULE_WIDTH
+    total = f"Ran {plural(ran, 'notebook')} in {duration(run.wall_seconds)}"
+    if ran and run.wall_seconds > 0:
+        ratio = work / run.wall_seconds
+        total += f"; their times add up to {duration(work)}, {ratio:.1f} times that, with {run.workers} at once"
+    yield total
+    yield ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no notebooks"
+    yield ""
+    last = verdict_line(run)
+    yield style(last, f"{BOLD};{ {'O': GREEN, 'F': RED, 'S': YELLOW}[last[0]] }")
+    yield last_counts(counts)
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as it is shortest to type from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,331 @@
+"""The run: start every job as soon as its environment, a slot and the budget allow, and keep every verdict.
+
+One thread owns all state and reads one queue of events; environments, services and workers post to it.
+Nothing here knows Parsl: a `Dispatcher` carries the jobs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from envsolver.executors import Dispatcher
+from envsolver.models import Cost, Environment, Job, Progress, Result, Verdict
+from envsolver.plan import Budget, Need, admit, need_of, oversized
+from envsolver.processes import JOB_MARK, kill_marked
+
+Site = tuple[str, str]
+"""A group and a Python version: what needs one environment."""
+
+LOST_RETRIES = 1
+"""How often a job whose worker vanished is tried again, even when no retries were asked for."""
+
+CHECK_SECONDS = 1.0
+"""How often the workers are looked after while nothing happens."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Located:
+    """Where a site's environment is, or will be; its workers can start."""
+
+    site: Site
+    key: str
+    prefix: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """A site's environment is built and its services answer; `env` holds the services' variables."""
+
+    site: Site
+    environment: Environment
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unavailable:
+    """A site's notebooks cannot run; each gets `verdict` with `reason`."""
+
+    site: Site
+    reason: str
+    verdict: Verdict = "environment"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """Something to tell the person who waits."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    ticket: int
+    future: Future[Result]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Running:
+    job: Job
+    need: Need
+    slot: int
+    key: str
+    started: float
+    """Seconds of `time.monotonic`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    results
+        In the order in which they were reached.
+    not_run
+        Notebooks without a verdict, because the run was stopped.
+    stopped
+        Why it was stopped, as a phrase; empty when it was not.
+    interrupted
+        Whether a person or the system stopped it.
+    """
+
+    results: tuple[Result, ...]
+    not_run: tuple[str, ...] = ()
+    stopped: str = ""
+    interrupted: bool = False
+
+
+class Runner:
+    """Schedule jobs onto a dispatcher.
+
+    Parameters
+    ----------
+    jobs
+        In the order in which they should start.
+    costs
+        What history expects of each, by job id.
+    dispatcher
+        Carries the jobs.
+    progress
+        Is told what happens.
+    budget
+        What running jobs may use together.
+    failfast
+        Stop at the first notebook that does not pass.
+    retries
+        How many more times a notebook that does not pass is run.
+    on_result
+        Called with each final result, for instance to write it down at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: Sequence[Job],
+        dispatcher: Dispatcher,
+        progress: Progress,
+        budget: Budget,
+        costs: Mapping[str, Cost] | None = None,
+        failfast: bool = False,
+        retries: int = 0,
+        on_result: Callable[[Result], None] | None = None,
+    ) -> None:
+        self._waiting: list[Job] = list(jobs)
+        self._jobs_of: Counter[Site] = Counter((job.group, job.python) for job in jobs)
+        self._costs = costs or {}
+        self._dispatcher = dispatcher
+        self._progress = progress
+        self._budget = budget
+        self._failfast = failfast
+        self._retries = retries
+        self._on_result = on_result
+        self._events: SimpleQueue[Located | Ready | Unavailable | Note | _Done] = SimpleQueue()
+        self._ready: dict[Site, Ready] = {}
+        self._keys: set[str] = set()
+        self._running: dict[int, _Running] = {}
+        self._tickets = 0
+        self._attempts: Counter[str] = Counter()
+        self._earlier: dict[str, Result] = {}
+        self._results: list[Result] = []
+        self._stopped = ""
+
+    def post(self, event: Located | Ready | Unavailable | Note) -> None:
+        """Hand in news; may be called from any thread."""
+        self._events.put(event)
+
+    def run(self) -> Outcome:
+        """Run until every job has its verdict or the run is stopped.
+
+        Returns
+        -------
+        Outcome
+            An interruption is part of it and is not raised.
+        """
+        interrupted = False
+        try:
+            while (self._waiting or self._running) and not self._stopped:
+                self._next_event()
+                self._start_what_fits()
+        except KeyboardInterrupt:
+            interrupted = True
+            self._stopped = "interrupted"
+        unfinished = [running.job for running in self._running.values()] + self._waiting
+        return Outcome(
+            results=tuple(self._results),
+            not_run=tuple(sorted({job.notebook for job in unfinished})),
+            stopped=self._stopped,
+            interrupted=interrupted,
+        )
+
+    def _next_event(self) -> None:
+        try:
+            event = self._events.get(timeout=CHECK_SECONDS)
+        except Empty:
+            self._look_after_workers()
+            return
+        if isinstance(event, Located):
+            self._open(event.key, event.prefix, self._jobs_of[event.site])
+        elif isinstance(event, Ready):
+            self._open(event.environment.key, event.environment.prefix, self._jobs_of[event.site])
+            self._ready[event.site] = event
+        elif isinstance(event, Unavailable):
+            self._give_up(event)
+        elif isinstance(event, Note):
+            self._progress.note(event.text)
+        else:
+            self._take(event)
+
+    def _open(self, key: str, prefix: Path, jobs: int) -> None:
+        if key not in self._keys:
+            self._keys.add(key)
+            self._dispatcher.open(key, prefix, min(self._budget.slots, jobs))
+
+    def _give_up(self, event: Unavailable) -> None:
+        concerned = [job for job in self._waiting if (job.group, job.python) == event.site]
+        self._waiting = [job for job in self._waiting if (job.group, job.python) != event.site]
+        for job in concerned:
+            self._finish(
+                Result(
+                    notebook=job.notebook,
+                    group=job.group,
+                    python=job.python,
+                    status=event.verdict,
+                    reason=event.reason,
+                )
+            )
+
+    def _start_what_fits(self) -> None:
+        if self._stopped:
+            return
+        able = [job for job in self._waiting if (job.group, job.python) in self._ready]
+        if not able:
+            return
+        now = time.monotonic()
+        needs = [need_of(job, self._cost(job), self._budget) for job in able]
+        running = [(r.need.seconds - (now - r.started), r.need) for r in self._running.values()]
+        for index in admit(needs, running, self._budget):
+            self._start(able[index], needs[index])
+
+    def _start(self, job: Job, need: Need) -> None:
+        self._waiting.remove(job)
+        ready = self._ready[job.group, job.python]
+        self._attempts[job.id] += 1
+        sent = replace(
+            job,
+            environment=ready.environment.key,
+            prefix=str(ready.environment.prefix),
+            env={**job.env, **ready.env},
+            attempt=self._attempts[job.id],
+        )
+        if oversized(job, self._budget):
+            self._progress.note(f"{job.notebook} asks for more than this machine has; it runs alone")
+        self._tickets += 1
+        ticket = self._tickets
+        taken = {running.slot for running in self._running.values()}
+        slot = next(n for n in range(self._budget.slots) if n not in taken)
+        self._running[ticket] = _Running(
+            job=sent, need=need, slot=slot, key=ready.environment.key, started=time.monotonic()
+        )
+        self._progress.started(sent, self._cost(job).seconds)
+        future = self._dispatcher.submit(ready.environment.key, sent)
+        future.add_done_callback(lambda done: self._events.put(_Done(ticket=ticket, future=done)))
+
+    def _take(self, event: _Done) -> None:
+        running = self._running.pop(event.ticket, None)
+        if running is None:  # its workers were given up before, and so was this attempt
+            return
+        error = None if event.future.cancelled() else event.future.exception()
+        if event.future.cancelled() or error is not None:
+            self._lose(running, str(error or "its worker was stopped"))
+            return
+        self._judge(running, event.future.result())
+
+    def _judge(self, running: _Running, result: Result) -> None:
+        attempt = self._attempts[running.job.id]
+        result = replace(result, worker=f"worker {running.slot + 1}", attempts=attempt)
+        earlier = self._earlier.get(running.job.id)
+        if not result.good and result.status != "environment" and attempt <= self._retries:
+            self._earlier[running.job.id] = result
+            self._progress.note(f"{result.notebook}: {result.status}, trying again ({attempt} of {self._retries})")
+            self._waiting.insert(0, _unbound(running.job))
+            return
+        if result.good and earlier is not None:
+            told = f"passed at attempt {attempt}; before: {earlier.status}, {earlier.reason}"
+            result = replace(result, reason=told)
+        self._finish(result)
+
+    def _lose(self, running: _Running, why: str) -> None:
+        """Deal with a job whose worker vanished: end what it left, then try again or say `lost`."""
+        job = running.job
+        kill_marked(JOB_MARK, job.mark)
+        attempt = self._attempts[job.id]
+        if attempt <= max(LOST_RETRIES, self._retries):
+            self._progress.note(f"{job.notebook}: its worker vanished ({_first_line(why)}); trying again")
+            self._waiting.insert(0, _unbound(job))
+            return
+        self._finish(
+            Result(
+                notebook=job.notebook,
+                group=job.group,
+                python=job.python,
+                environment=job.environment,
+                status="lost",
+                seconds=time.monotonic() - running.started,
+                worker=f"worker {running.slot + 1}",
+                reason=f"its worker vanished at each of {attempt} attempts: {_first_line(why)}",
+                attempts=attempt,
+            )
+        )
+
+    def _look_after_workers(self) -> None:
+        for key in self._dispatcher.broken():
+            concerned = [ticket for ticket, running in self._running.items() if running.key == key]
+            self._dispatcher.reopen(key)
+            for ticket in concerned:
+                self._lose(self._running.pop(ticket), "its pool of workers ended")
+
+    def _finish(self, result: Result) -> None:
+        self._results.append(result)
+        self._progress.finished(result)
+        if self._on_result is not None:
+            self._on_result(result)
+        if self._failfast and not result.good:
+            self._stopped = f"stopped at the first notebook that did not pass: {result.notebook}"
+
+    def _cost(self, job: Job) -> Cost:
+        return self._costs.get(job.id, Cost())
+
+
+def _unbound(job: Job) -> Job:
+    """Give the job as it was before it was bound, ready to be scheduled again."""
+    return replace(job, environment="", prefix="")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"

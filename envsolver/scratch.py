@@ -1,0 +1,265 @@
+"""The private scratch directory that a job runs in, so that a notebook never touches the source tree.
+
+The rule, in order:
+
+1. Directories become real directories, so that new files never land in the project, down to `DIRECTORIES` of them.
+2. The notebook's own folder, with its sub-directories, is copied, shallow files first, until `COPIED_FILES` files or
+   `COPIED_BYTES` bytes. A file above `LARGEST_COPY` is linked.
+3. Every other file is a link to the project's. So are the directories in `LINKED` and virtualenvs, hidden
+   directories outside the notebook's folder, and what is beyond the bounds.
+4. What is in `LEFT_OUT` is not there at all.
+
+Symbolic links are kept as links, and never followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+LEFT_OUT = frozenset(
+    {".envsolver", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox", "__pycache__"}
+)
+"""Names of directories that a notebook does not see."""
+
+LINKED = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "venv"})
+"""Names of directories that are linked as a whole."""
+
+LARGEST_COPY = 64 * 1024 * 1024
+COPIED_BYTES = 256 * 1024 * 1024
+COPIED_FILES = 4000
+DIRECTORIES = 1000
+ENTRIES = 10_000
+"""Bound for files and links made; a directory that comes after is linked as a whole."""
+
+_LISTED = 200
+_WALKED = 20_000
+_LONGEST_TEMPORARY = 40  # bytes; a socket's path must stay below 104 on macOS, and up to 50 follow
+_ATTEMPTS = 5
+
+
+@dataclass(kw_only=True, slots=True)
+class Scratch:
+    """A job's private directory.
+
+    Attributes
+    ----------
+    base
+        The private directory itself: real path, mode 0700, short enough for sockets.
+    root
+        Stands for the project's root.
+    folder
+        Stands for the notebook's folder: the kernel's working directory.
+    seen
+        Size and time of change of what was put there, by path relative to `root`.
+    """
+
+    base: Path
+    root: Path
+    folder: Path
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def left_behind(self) -> tuple[str, ...]:
+        """Return the new or changed files, relative to the project's root, sorted; at most 200."""
+        found: list[str] = []
+        walked = 0
+        for directory, names, files in os.walk(self.root):
+            names[:] = sorted(name for name in names if name not in LEFT_OUT)
+            walked += len(files) + len(names)
+            if walked > _WALKED or len(found) >= _LISTED:
+                break
+            found += [path for name in files if (path := self._changed(Path(directory, name)))]
+        return tuple(sorted(found)[:_LISTED])
+
+    def remove(self) -> None:
+        """Delete the directory. Never raises."""
+        remove(self.base)
+        with contextlib.suppress(OSError):  # other jobs of the run are still there, or it is gone
+            self.base.parent.rmdir()
+
+    def _changed(self, path: Path) -> str:
+        relative = path.relative_to(self.root).as_posix()
+        try:
+            now = _fingerprint(path.lstat())
+        except OSError:
+            return ""
+        return "" if self.seen.get(relative) == now else relative
+
+
+def run_directory(run_id: str) -> Path:
+    """Return where the private directories of a run's jobs stand on this machine; it may not exist.
+
+    The controller hands it to the guardian, which removes it when the controller vanishes.
+    """
+    digest = hashlib.sha256(run_id.encode()).hexdigest()[:10]
+    return _temporary() / f"envsolver-{os.getuid()}-{digest}"
+
+
+def create(root: Path, notebook: str, run_id: str) -> Scratch:
+    """Make the scratch directory of a job.
+
+    Parameters
+    ----------
+    root
+        The project's root.
+    notebook
+        Path of the notebook relative to `root`, with forward slashes.
+    run_id
+        The run that it belongs to.
+
+    Raises
+    ------
+    OSError
+        When there is no place for it.
+    """
+    base = _private_directory(run_id)
+    parts = PurePosixPath(notebook).parts[:-1]
+    # It keeps the project's name: notebooks look for their root by it.
+    home = base / "w" / (root.name or "root")
+    scratch = Scratch(base=base, root=home, folder=home.joinpath(*parts))
+    try:
+        (base / "tmp").mkdir()
+        scratch.folder.mkdir(parents=True)
+        _Mirror(root, scratch, PurePosixPath(*parts)).build()
+    except BaseException:
+        scratch.remove()
+        raise
+    return scratch
+
+
+def remove(directory: Path) -> None:
+    """Delete a directory tree, read-only directories included. Never raises."""
+    if not directory.is_dir() or directory.is_symlink():
+        return
+    for path, names, _ in os.walk(directory):
+        for inside in (Path(path, name) for name in names):
+            with contextlib.suppress(OSError):
+                if not inside.is_symlink():
+                    inside.chmod(0o700)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class _Mirror:
+    """Builds the project's likeness in a scratch directory."""
+
+    def __init__(self, root: Path, scratch: Scratch, folder: PurePosixPath) -> None:
+        self.root = root
+        self.scratch = scratch
+        self.folder = folder
+        self.files = COPIED_FILES
+        self.bytes = COPIED_BYTES
+        self.directories = DIRECTORIES
+        self.entries = ENTRIES
+
+    def build(self) -> None:
+        """Make the notebook's folder first, so that the bounds are spent on it, then the rest."""
+        self._fill(deque([self.folder]), copy=True)
+        along: deque[PurePosixPath] = deque(reversed(self.folder.parents))
+        self._fill(along, copy=False)
+
+    def _fill(self, queue: deque[PurePosixPath], *, copy: bool) -> None:
+        while queue:
+            directory = queue.popleft()
+            try:
+                entries = sorted(os.scandir(self.root / directory), key=lambda entry: entry.name)
+            except OSError:  # unreadable: it stays empty
+                continue
+            for entry in entries:
+                path = directory / entry.name
+                if not self._on_the_way(path) and self._place(entry, path, copy=copy):
+                    queue.append(path)
+
+    def _on_the_way(self, path: PurePosixPath) -> bool:
+        return path == self.folder or path in self.folder.parents
+
+    def _place(self, entry: os.DirEntry[str], path: PurePosixPath, *, copy: bool) -> bool:
+        """Make one entry's likeness; True when it is a directory to be filled."""
+        target = self.scratch.root / path
+        try:
+            if entry.is_symlink():
+                self._keep_link(path, target)
+            elif entry.is_dir():
+                return self._directory(entry, target, copy=copy)
+            elif entry.is_file():
+                self._file(entry, target, copy=copy)
+        except OSError:  # vanished meanwhile, or a file system's limit: a notebook that needs it will say so
+            return False
+        return False
+
+    def _directory(self, entry: os.DirEntry[str], target: Path, *, copy: bool) -> bool:
+        if entry.name in LEFT_OUT:
+            return False
+        whole = entry.name in LINKED or (not copy and entry.name.startswith("."))
+        full = self.directories <= 0 or self.entries <= 0
+        if whole or full or Path(entry.path, "pyvenv.cfg").exists():
+            self._link(Path(entry.path), target)
+            return False
+        self.directories -= 1
+        target.mkdir()
+        return True
+
+    def _file(self, entry: os.DirEntry[str], target: Path, *, copy: bool) -> None:
+        size = entry.stat().st_size
+        if not copy or size > LARGEST_COPY or size > self.bytes or self.files <= 0:
+            self._link(Path(entry.path), target)
+            return
+        try:
+            shutil.copy2(entry.path, target)
+        except PermissionError:
+            target.unlink(missing_ok=True)
+            self._link(Path(entry.path), target)
+            return
+        self.files -= 1
+        self.bytes -= size
+        target.chmod(target.stat().st_mode | stat.S_IWUSR)
+        self._remember(target)
+
+    def _keep_link(self, path: PurePosixPath, target: Path) -> None:
+        source = self.root / path
+        to = source.readlink()
+        # A link inside the project stays relative, so it leads to the likeness; any other must be absolute.
+        absolute = Path(os.path.normpath(source.parent / to))
+        keep = not to.is_absolute() and absolute.is_relative_to(self.root)
+        self._link(to if keep else absolute, target)
+
+    def _link(self, to: Path, target: Path) -> None:
+        self.entries -= 1
+        target.symlink_to(to)
+        self._remember(target)
+
+    def _remember(self, target: Path) -> None:
+        relative = target.relative_to(self.scratch.root).as_posix()
+        self.scratch.seen[relative] = _fingerprint(target.lstat())
+
+
+def _fingerprint(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
+
+
+def _temporary() -> Path:
+    place = Path(tempfile.gettempdir()).resolve()
+    # macOS gives every user a long directory; a socket's path has no room for it.
+    short = len(os.fsencode(place)) <= _LONGEST_TEMPORARY
+    return place if short else Path("/tmp").resolve()  # noqa: S108  # what is made there is private
+
+
+def _private_directory(run_id: str) -> Path:
+    parent = run_directory(run_id)
+    for _ in range(_ATTEMPTS):
+        parent.mkdir(mode=0o700, exist_ok=True)
+        status = parent.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+            # Someone else took the name: a directory that nobody can foresee serves as well.
+            return Path(tempfile.mkdtemp(prefix="envsolver-", dir=parent.parent))
+        try:
+            return Path(tempfile.mkdtemp(prefix="j", dir=parent))
+        except FileNotFoundError:  # another job of the run removed the empty parent just now
+            continue
+    return Path(tempfile.mkdtemp(prefix="envsolver-", dir=parent.parent))

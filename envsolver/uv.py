@@ -1,0 +1,315 @@
+"""The only caller of uv: finds it, logs each command, runs it, and says clearly what went wrong.
+
+The user's uv settings count: `UV_*` variables are passed on, and every command runs in the project's
+root, so that its `uv.toml` or `[tool.uv]` is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envsolver.errors import BuildError, ConfigurationError, InterruptedRunError
+from envsolver.interpreters import memory_of, probe, recall, remember
+from envsolver.models import Interpreter
+from envsolver.uv_settings import read_settings
+
+log = logging.getLogger("envsolver.uv")
+
+# These would point uv at another interpreter or environment than the one that each command names.
+_DROPPED = ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_CUSTOM_COMPILE_COMMAND", "VIRTUAL_ENV")
+
+_NO_NETWORK = (
+    "network was disabled",
+    "error sending request",
+    "dns error",
+    "tcp connect error",
+    "client error (Connect)",
+    "Failed to fetch:",
+    "network connectivity is disabled",
+    "operation timed out",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What one uv command said: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def explanation(self) -> str:
+        """Uv's own words about a failure, without its marks and progress lines."""
+        return tidy(self.err)
+
+    @property
+    def unsolvable(self) -> bool:
+        """Whether uv proved that the requirements have no solution, rather than failed to ask."""
+        return "No solution found" in self.err and not self.no_network
+
+    @property
+    def no_network(self) -> bool:
+        """Whether the network was out of reach, or switched off."""
+        return self.code != 0 and any(mark in self.err for mark in _NO_NETWORK)
+
+
+class Uv:
+    """The door to uv for one project.
+
+    Parameters
+    ----------
+    root
+        The project's root; commands run there.
+    cache
+        Directory for remembered answers about interpreters; None remembers nothing.
+    executable
+        uv to use; None for the one that envsolver was installed with, else the one on `PATH`.
+
+    Attributes
+    ----------
+    calls
+        How many uv commands were run.
+    """
+
+    def __init__(self, root: Path, *, cache: Path | None = None, executable: str | None = None) -> None:
+        self.root = root
+        self.cache = cache
+        self.calls = 0
+        self._executable = executable
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    @property
+    def executable(self) -> str:
+        """Path of uv.
+
+        Raises
+        ------
+        ConfigurationError
+            uv is not installed.
+        """
+        if self._executable is None:
+            self._executable = _find_uv()
+        return self._executable
+
+    def settings(self) -> dict[str, str]:
+        """Return the user's uv settings that a solve depends on, by name, as text."""
+        return read_settings(self.root, os.environ)
+
+    def version(self) -> str:
+        """Return uv's version, such as ``0.9.2``."""
+        answer = self.run(["--version"])
+        return answer.out.split()[1] if answer.code == 0 else "unknown"
+
+    def run(self, arguments: Sequence[str], *, text: str | None = None, cwd: Path | None = None) -> Answer:
+        """Run uv with `arguments`, `text` on its standard input.
+
+        Raises
+        ------
+        ConfigurationError
+            uv cannot be started.
+        InterruptedRunError
+            `stop` was called.
+        """
+        command = [self.executable, *arguments]
+        log.info("uv %s", " ".join(arguments))
+        start = time.perf_counter()
+        try:
+            answer = self._communicate(command, text, cwd or self.root)
+        except OSError as error:
+            raise ConfigurationError(
+                [f"uv cannot be run: {error}"], tip="Install it again with `pip install --force-reinstall uv`."
+            ) from error
+        log.debug("uv ended with %d after %.2f s\n%s", answer.code, time.perf_counter() - start, answer.err)
+        return answer
+
+    def stop(self) -> None:
+        """End all running commands and refuse new ones; for an interrupted run."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            with contextlib.suppress(OSError):
+                process.terminate()
+
+    def find_interpreter(self, request: str, *, download: bool | None = None) -> Interpreter:
+        """Return the Python that `request` stands for: a version such as ``3.11`` or ``3.11.7``, or a path.
+
+        Shims and virtualenvs are seen through. The answer is remembered until the interpreter's file,
+        or a variable that decides the search, changes.
+
+        Parameters
+        ----------
+        download
+            False never fetches a Python that the machine lacks; None leaves that to uv's settings.
+
+        Raises
+        ------
+        ConfigurationError
+            There is no such interpreter, or it does not run.
+        """
+        memory = memory_of(self.cache, request, self.root)
+        known = recall(memory)
+        if known is not None:
+            return known
+        found = self._search(request, download=download)
+        interpreter = probe(request, found)
+        if memory is not None:
+            remember(memory, interpreter, found)
+        return interpreter
+
+    def compile(
+        self,
+        sources: Sequence[str],
+        *,
+        python: str,
+        text: str | None = None,
+        hashes: bool = True,
+        options: Sequence[str] = (),
+    ) -> Answer:
+        """Solve requirements for the interpreter `python` and return uv's answer; its `out` is the lock's text.
+
+        Parameters
+        ----------
+        sources
+            Requirements files, relative to the root; `text` holds more requirements.
+        options
+            More arguments for ``uv pip compile``.
+        """
+        command = ["pip", "compile", *_COMPILE, "--python", python, *options]
+        if hashes:
+            command.append("--generate-hashes")
+        stdin = [] if text is None else ["-"]
+        return self.run([*command, "--", *sources, *stdin], text=text)
+
+    def create(self, prefix: Path, python: str) -> None:
+        """Create an empty virtualenv at `prefix`.
+
+        Raises
+        ------
+        BuildError
+            uv could not create it.
+        """
+        answer = self.run(["venv", *_QUIET, "--no-project", "--python", python, "--", str(prefix)])
+        if answer.code != 0:
+            raise BuildError(f"no virtualenv could be created with {python}: {answer.explanation}")
+
+    def sync(self, prefix: Path, lock: Path, *, require_hashes: bool) -> None:
+        """Make the virtualenv hold exactly what the file `lock` pins, with bytecode compiled.
+
+        Raises
+        ------
+        BuildError
+            A package could not be fetched, built or installed; uv's own words are in the message.
+        """
+        flags = ["--require-hashes"] if require_hashes else []
+        python = str(prefix / "bin" / "python")
+        answer = self.run(["pip", "sync", *_QUIET, *flags, "--compile-bytecode", "--python", python, "--", str(lock)])
+        if answer.code != 0:
+            raise network_error(answer) if answer.no_network else BuildError(answer.explanation)
+
+    def _communicate(self, command: list[str], text: str | None, cwd: Path) -> Answer:
+        environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+        with self._lock:
+            if self._stopped:
+                raise InterruptedRunError("uv was not asked, because the run is being stopped")
+            self.calls += 1
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=environment | {"UV_NO_PROGRESS": "1"},
+                stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+            self._running.add(process)
+        try:
+            out, err = process.communicate(text)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        if self._stopped:
+            raise InterruptedRunError("uv was stopped, because the run is being stopped")
+        return Answer(code=process.returncode, out=out, err=err)
+
+    def _search(self, request: str, *, download: bool | None) -> Path:
+        flags = ["--no-python-downloads"] if download is False else []
+        arguments = ["python", "find", *_COLOURLESS, "--no-project", *flags, "--", request]
+        answer = self.run(arguments)
+        if answer.code != 0 and download is not False and self._fetch(request):
+            answer = self.run(arguments)
+        if answer.code != 0 or not answer.out.strip():
+            raise ConfigurationError(
+                [f"no Python {request} was found: {answer.explanation}"],
+                tip=f"Install it, for example with `uv python install {request}`, or name another Python.",
+            )
+        return Path(os.path.abspath(self.root / answer.out.strip().splitlines()[-1]))  # noqa: PTH100 links stay
+
+    def _fetch(self, request: str) -> bool:
+        """Let uv fetch a Python where its settings allow that."""
+        if os.environ.get("UV_PYTHON_DOWNLOADS", "automatic") != "automatic" or os.sep in request:
+            return False
+        return self.run(["python", "install", *_QUIET, "--no-bin", "--", request]).code == 0
+
+
+_MARKS = "\N{MULTIPLICATION SIGN}╰─▶│├ "
+"""What uv draws in front of the lines of a failure."""
+_COLOURLESS = ("--color", "never")
+_QUIET = ("--quiet", *_COLOURLESS)
+_COMPILE = (
+    *_COLOURLESS,
+    "--no-header",
+    "--no-annotate",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--no-python-downloads",
+)
+
+
+def network_error(answer: Answer) -> BuildError:
+    """Return the error for an `answer` that failed because the network is out of reach."""
+    return BuildError(
+        f"the network is out of reach, or switched off:\n{answer.explanation}",
+        tip="What was solved and built before still works; connect, or unset UV_OFFLINE, for anything new.",
+    )
+
+
+def tidy(err: str) -> str:
+    """Return uv's words about a failure without its marks, warnings and progress lines."""
+    lines: list[str] = []
+    for raw in err.splitlines():
+        line = raw.strip().lstrip(_MARKS)
+        for mark in ("error: ", "cause: "):
+            line = line.removeprefix(mark)
+        if line and not line.startswith(("warning:", "Resolved ", "Using ", "No solution found when resolving")):
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _find_uv() -> str:
+    with contextlib.suppress(ImportError, FileNotFoundError):
+        from uv import find_uv_bin
+
+        return os.fspath(find_uv_bin())
+    found = shutil.which("uv")
+    if found is None:
+        raise ConfigurationError(["uv was not found"], tip="Install it with `pip install uv`.")
+    return found

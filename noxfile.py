@@ -1,0 +1,95 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["nox[uv]>=2025.5.1"]
+# ///
+"""Sessions of the project: `nox -s booktests` is the main job, `nox -s tests` runs the tests."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "typing", "tests", "booktests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS: list[str] = PROJECT["tool"]["envsolver"]["python"]
+
+# Nox gives an interrupted command 0.3 s by default; a run needs longer to write down what it has.
+INTERRUPT_SECONDS = 10.0
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the project, editable, with dependency groups; at once when nothing changed since."""
+    wanted = ["-e", ".", *nox.project.dependency_groups(PROJECT, *groups)]
+    version = Path("envsolver/__init__.py").read_bytes()
+    digest = hashlib.sha256(Path("pyproject.toml").read_bytes() + version + repr(wanted).encode()).hexdigest()
+    stamp = Path(session.virtualenv.location) / "envsolver-installed"
+    if stamp.is_file() and stamp.read_text() == digest:
+        return
+    stamp.unlink(missing_ok=True)
+    session.install(*wanted)
+    stamp.write_text(digest)
+
+
+def envsolver(session: nox.Session, *arguments: str) -> None:
+    """Run the project's own command."""
+    install(session)
+    session.run("envsolver", *arguments, interrupt_timeout=INTERRUPT_SECONDS, terminate_timeout=INTERRUPT_SECONDS)
+
+
+@nox.session
+def booktests(session: nox.Session) -> None:
+    """Run the notebooks as tests; arguments go to `envsolver run`."""
+    envsolver(session, "run", *session.posargs)
+
+
+def booktests_on(python: str) -> None:
+    """Define the session that runs the notebooks on one Python version, whatever nox itself runs on."""
+
+    @nox.session(name=f"booktests-{python}", default=False)
+    def booktests_python(session: nox.Session) -> None:
+        envsolver(session, "run", "--python", python, *session.posargs)
+
+    booktests_python.__doc__ = f"Run the notebooks as tests on Python {python}."
+
+
+for _python in PYTHONS:
+    booktests_on(_python)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments go to pytest."""
+    install(session, "test")
+    session.run("pytest", *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+
+
+@nox.session(default=False)
+def benchmark(session: nox.Session) -> None:
+    """Time envsolver against other ways to run notebooks; arguments go to the benchmark (try `--help`)."""
+    install(session)
+    session.run("python", "tests/benchmark/benchmark.py", *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types, strictly, tests included."""
+    install(session, "typing")
+    session.run("mypy")
+
+
+if __name__ == "__main__":
+    nox.main()

@@ -1,0 +1,100 @@
+"""Time envsolver against what people use today: same notebooks, same environment, interleaved, in one run.
+
+Ratios are taken within each repetition, since a machine's speed drifts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from contenders import CONTENDERS, Setting, envsolver
+from suites import SUITES, TOOLS
+
+
+def main() -> None:
+    """Read what to time, time it, and write a table and `benchmark.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--suite", action="append", choices=[*SUITES], help="repeatable; default: all")
+    parser.add_argument("--contender", action="append", choices=[*CONTENDERS], help="repeatable; default: all")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--output", type=Path, default=Path(".envsolver/benchmark.json"))
+    chosen = parser.parse_args()
+    report: dict[str, Any] = {"machine": machine(), "workers": chosen.workers, "suites": {}}
+    for suite in chosen.suite or SUITES:
+        with tempfile.TemporaryDirectory(prefix="envsolver-benchmark-") as directory:
+            setting = prepare(suite, Path(directory), chosen.workers)
+            report["suites"][suite] = measure(setting, chosen.contender or [*CONTENDERS], chosen.repeat)
+        print(table(suite, report["suites"][suite]), flush=True)
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    chosen.output.write_text(json.dumps(report, indent=2))
+    print(f"written to {chosen.output}")
+
+
+def machine() -> dict[str, Any]:
+    """Say what the times were taken on."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "platform": platform.platform(terse=True),
+        "python": platform.python_version(),
+    }
+
+
+def prepare(suite: str, project: Path, workers: int) -> Setting:
+    """Write a suite's project, build its one environment, and run everything once so that caches are warm."""
+    packages = SUITES[suite](project)
+    (project / "requirements").mkdir()
+    (project / "requirements" / "bench.in").write_text("\n".join([*TOOLS, *packages]) + "\n")
+    (project / "envsolver.toml").write_text('notebooks = ["notebooks/**/*.ipynb"]\n')
+    subprocess.run([sys.executable, "-m", "envsolver.cli", "sync"], cwd=project, check=True, stdout=subprocess.DEVNULL)
+    probe = Setting(project=project, prefix=Path(), workers=workers)
+    envsolver(probe)
+    results = json.loads((project / ".envsolver/runs/latest/results.json").read_text())
+    (prefix,) = {environment["prefix"] for environment in results["environments"]}
+    return Setting(project=project, prefix=Path(prefix), workers=workers)
+
+
+def measure(setting: Setting, names: list[str], repeat: int) -> dict[str, Any]:
+    """Time the contenders in turn, `repeat` times over."""
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    work: list[float] = []
+    for repetition in range(repeat):
+        for name in names if repetition % 2 == 0 else names[::-1]:
+            began = time.perf_counter()
+            CONTENDERS[name](setting)
+            seconds[name].append(time.perf_counter() - began)
+            print(f"  {name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
+    results = json.loads((setting.project / ".envsolver/runs/latest/results.json").read_text())["results"]
+    work = [sum(cell["seconds"] for cell in result["cells"]) for result in results]
+    bound = max(max(work), sum(work) / setting.workers)
+    return {"notebooks": len(work), "lower_bound": bound, "seconds": seconds}
+
+
+def table(suite: str, measured: dict[str, Any]) -> str:
+    """Lay out one suite's times: minimum, median, maximum, and the ratio of envsolver's to each."""
+    lines = [
+        f"\n{suite}: {measured['notebooks']} notebooks, no schedule of their cells is shorter than"
+        f" {measured['lower_bound']:.1f} s",
+        f"{'':20} {'min':>8} {'median':>8} {'max':>8}   envsolver takes",
+    ]
+    ours = measured["seconds"].get("envsolver")
+    for name, times in measured["seconds"].items():
+        ratio = ""
+        if ours and name != "envsolver":
+            ratio = f"{median(a / b for a, b in zip(ours, times, strict=True)):.2f} of it"
+        lines.append(f"{name:20} {min(times):8.1f} {median(times):8.1f} {max(times):8.1f}   {ratio}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

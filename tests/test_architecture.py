@@ -1,0 +1,102 @@
+"""Promise: data goes one way, and each module imports only what its stage may."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "envsolver"
+
+VALUES = {"models", "errors", "settings"}
+ALL = {"*"}
+
+# What each module may import of ours, beside the values. A module that is not listed may import nothing else.
+ALLOWED: dict[str, set[str]] = {
+    "models": set(),
+    "errors": set(),
+    "settings": set(),
+    "config": {"config_*", "globs", "toml_places", "interpreters"},
+    "discovery": {"cells", "globs", "installs", "local_modules", "magics", "pep723", "cell_*"},
+    "uv": {"uv_settings"},
+    "uv_settings": set(),
+    "requirements": {"globs"},
+    "locks": {"requirements", "uv", "uv_settings"},
+    "resolver": {"globs", "locks", "requirements"},
+    "venv": {"uv", "uv_settings"},
+    "history": set(),
+    "plan": set(),
+    "processes": set(),
+    "scratch": set(),
+    "services": {"processes"},
+    "worker": {"kernel", "processes", "scratch", "notebook_*", "client", "shims"},
+    "executors": {"processes", "worker"},
+    "runner": {"executors", "plan", "processes"},
+    "project": ALL,
+    "workflow": ALL,
+    "cli": ALL,
+}
+
+# The only modules that may import a library which must stay behind one door.
+DOORS = {
+    "parsl": {"executors"},
+    "click": {"cli"},
+    "pydantic": {"settings", "config", "config_types", "config_checks", "report.data"},
+    "nbclient": {"worker", "client"},
+}
+
+# What the far side may import beside the standard library, so that a worker starts fast.
+FAR_SIDE = {"worker", "kernel", "scratch", "processes"}
+FAR_LIBRARIES = {"nbclient", "nbformat", "jupyter_client", "psutil", "traitlets", "zmq"}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+MODULES = sorted(module_name(p) for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" and "shims" not in p.parts)
+
+
+def imports(module: str) -> set[str]:
+    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names if node.module == "envsolver")
+    return found
+
+
+def ours(module: str) -> set[str]:
+    return {name.removeprefix("envsolver.") for name in imports(module) if name.startswith("envsolver.")}
+
+
+def may(allowed: set[str], name: str) -> bool:
+    starts = {entry[:-1] for entry in allowed if entry.endswith("*")}
+    return name in allowed or any(name.startswith(start) for start in starts)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_stage_may(module: str) -> None:
+    # A stage may be split into modules that share its first name; reports only import reports.
+    family = {module.split("_", maxsplit=1)[0] + "*"} if "." not in module else {"report.*"}
+    allowed = VALUES | ALLOWED.get(module, set()) | family if module not in VALUES else set()
+    assert {name for name in ours(module) if not may(allowed, name) and name != "__version__"} == set()
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_a_library_stays_behind_its_door(library: str) -> None:
+    users = {m for m in MODULES if any(name.split(".")[0] == library for name in imports(m))}
+    assert users <= DOORS[library]
+    assert users
+
+
+@pytest.mark.parametrize("module", sorted(FAR_SIDE & set(MODULES)))
+def test_the_far_side_stays_light(module: str) -> None:
+    import sys
+
+    outside = {name.split(".")[0] for name in imports(module)} - set(sys.stdlib_module_names) - {"envsolver"}
+    assert outside <= FAR_LIBRARIES
