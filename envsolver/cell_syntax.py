@@ -26,8 +26,9 @@ _CELL_MAGIC = re.compile(r"%%([\w!.]+)[ \t]*(.*)")
 _ASSIGNED = re.compile(r"([ \t]*[\w.\[\]'\", *()]+?[ \t]*=[ \t]*)([%!](?![=%]).*)", re.DOTALL)
 _HELP = re.compile(r"[ \t]*(?:[\w.]+[ \t]*=[ \t]*)?%{0,2}[\w.*\[\]]+[ \t]*\?{1,2}[ \t]*")
 _AUTOMAGIC = re.compile(
-    r"[ \t]*(?:(?:pip3?|conda|mamba|micromamba|uv)[ \t]+\w|(?:cd|ls|pwd|mkdir|cp|mv|rm|cat|env|set_env|load_ext|matplotlib|run|time"
-    r"|timeit|autoreload|config|who|whos|reset)(?:[ \t]+[\w.$~/'\"-]|[ \t]*$))"
+    r"[ \t]*(?:(?:pip3?|conda|mamba|micromamba|uv)[ \t]+\w"
+    r"|(?:cd|ls|pwd|mkdir|cp|mv|rm|cat|env|set_env|load_ext|matplotlib|run|time|timeit|autoreload|config|whos?|reset)"
+    r"(?:[ \t]+[\w.$~/'\"-]|[ \t]*$))"
 )
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.|In \[\d+\]:)(?: |$)", re.MULTILINE)
 _TOKEN = re.compile(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Literal
 
+from envsolver.cell_findings import CellFindings, Command, Mention, Surroundings
 from envsolver.cell_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell
 from envsolver.conditions import Context, branches, catches_import_error, gives_up, suppresses_import_error
 from envsolver.path_expressions import path_value
@@ -20,101 +21,24 @@ _INTERESTING = re.compile(
 _DEEP = re.compile(
     r"import_module|__import__|sys\.path|addsitedir|chdir|environ|putenv|os\.system|subprocess|get_ipython|pip\.main"
 )
-_IMPORT_LINE = re.compile(r"([ \t]*)(?:import[ \t]+([\w.]+(?:[ \t]+as[ \t]+\w+)?(?:[ \t]*,[ \t]*[\w.]+(?:[ \t]+as[ \t]+\w+)?)*)|from[ \t]+(\w[\w.]*)[ \t]+import\b)")
+_FLAG = re.compile(r"^(\w+)[ \t]*=[ \t]*(True|False)[ \t]*(?:#.*)?$", re.MULTILINE)
+_AS = r"[\w.]+(?:[ \t]+as[ \t]+\w+)?"
+_IMPORT_LINE = re.compile(rf"([ \t]*)(?:import[ \t]+({_AS}(?:[ \t]*,[ \t]*{_AS})*)|from[ \t]+(\w[\w.]*)[ \t]+import\b)")
+_ESCAPE_LINE = re.compile(r"[ \t]*([!%])(?![!%])(.*)")
 _GUARD_LINE = re.compile(r"([ \t]*)(?:try|except\b.*|else|finally)[ \t]*:")
 _BUILT_IN_EXTENSIONS = frozenset({"autoreload", "storemagic"})
-_MAGIC_IMPORTS = {"matplotlib": ("matplotlib",), "pylab": ("numpy", "matplotlib"), "cython": ("Cython",), "R": ("rpy2",)}
+_MAGIC_IMPORTS = {
+    "matplotlib": ("matplotlib",),
+    "pylab": ("numpy", "matplotlib"),
+    "cython": ("Cython",),
+    "R": ("rpy2",),
+}
 _COMMANDS = frozenset({"system", "run", "call", "check_call", "check_output", "Popen", "getoutput", "main"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mention:
-    """One import as it stands in a cell.
-
-    Attributes
-    ----------
-    module
-        Dotted name of the module.
-    names
-        What a ``from`` takes out of it; these may be modules too.
-    """
-
-    module: str
-    line: int
-    names: tuple[str, ...] = ()
-    optional: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Command:
-    """A command of the shell, or of pip and conda, that a cell runs.
-
-    Attributes
-    ----------
-    text
-        The shell's text; may hold several commands and several lines.
-    interpolated
-        Whether IPython replaces ``{x}`` and ``$x`` in it by values.
-    guarded
-        Whether a condition of the cell decides if it runs.
-    """
-
-    text: str
-    line: int
-    interpolated: bool = True
-    guarded: bool = False
-
-
-@dataclass(kw_only=True, slots=True)
-class Surroundings:
-    """What earlier cells left behind that later ones build on.
-
-    Attributes
-    ----------
-    cwd
-        The notebook's working directory, absolute; ``%cd`` and ``os.chdir`` move it.
-    names
-        Variables that hold paths.
-    search_path
-        Directories that the notebook makes importable, absolute.
-    """
-
-    cwd: str
-    names: dict[str, str] = field(default_factory=dict)
-    search_path: list[str] = field(default_factory=list)
-
-    def absolute(self, path: str) -> str:
-        """Return a path as the notebook's code would find it."""
-        return os.path.normpath(os.path.join(self.cwd, os.path.expanduser(path)))  # noqa: PTH111,PTH118 - texts
-
-    def move(self, path: str) -> None:
-        """Change the working directory, from which modules are importable too."""
-        self.cwd = self.absolute(path)
-        self.search_path.append(self.cwd)
-
-
-@dataclass(kw_only=True, slots=True)
-class CellFindings:
-    """What a cell's source says.
-
-    Attributes
-    ----------
-    environ_line
-        The first line that sets an environment variable; None when none does.
-    written
-        Files that it writes with ``%%writefile``, as named there.
-    ran
-        Files that it runs with ``%run``.
-    """
-
-    mentions: list[Mention] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
-    environ_line: int | None = None
-    written: list[str] = field(default_factory=list)
-    ran: list[str] = field(default_factory=list)
-
-
-def analyse_cell(source: str, surroundings: Surroundings, *, thorough: bool = False) -> CellFindings:
+def analyse_cell(
+    source: str, surroundings: Surroundings, *, thorough: bool = False, may_fail: bool = False
+) -> CellFindings:
     """Find what a code cell of a Python notebook does that concerns its environment; never raises.
 
     Parameters
@@ -125,10 +49,14 @@ def analyse_cell(source: str, surroundings: Surroundings, *, thorough: bool = Fa
         What earlier cells did; this cell's doings are added.
     thorough
         Look at every expression, even where the source shows no sign that this is needed.
+    may_fail
+        The notebook goes on when the cell raises, so that it needs nothing of what the cell asks for.
     """
+    surroundings.flags.update((found[1], found[2] == "True") for found in _FLAG.finditer(source))
     if not thorough and not _INTERESTING.search(source):
         return CellFindings()
     analysis = _Analysis(parse_cell(source), surroundings, deep=thorough or _DEEP.search(source) is not None)
+    analysis.context = Context(optional=may_fail, guarded=may_fail)
     analysis.run()
     return analysis.findings
 
@@ -140,6 +68,7 @@ class _Analysis:
         self.cell = cell
         self.surroundings = surroundings
         self.deep = deep
+        self.context = Context()
         self.findings = CellFindings()
 
     def run(self) -> None:
@@ -148,12 +77,12 @@ class _Analysis:
             if escape.kind == "cell":
                 self._cell_magic(escape)
             elif escape.kind == "shell" and "\n" in escape.text:
-                self._command(escape.text, escape.line, Context(), interpolated=False)
+                self._command(escape.text, escape.line, self.context)
         if self.cell.tree is None:
             self._lines()
             return
         # An explicit stack, because expressions in notebooks can be nested deeper than Python recurses.
-        stack: list[tuple[ast.AST, Context]] = [(self.cell.tree, Context())]
+        stack: list[tuple[ast.AST, Context]] = [(self.cell.tree, self.context)]
         while stack:
             node, context = stack.pop()
             stack.extend(reversed(list(self._visit(node, context))))
@@ -161,16 +90,15 @@ class _Analysis:
     def _visit(self, node: ast.AST, context: Context) -> Iterator[tuple[ast.AST, Context]]:
         """Take in one node; give what is to be visited below it, and under which conditions."""
         match node:
-            case ast.Import():
-                for alias in node.names:
-                    self._mention(alias.name, node.lineno, context)
-            case ast.ImportFrom():
-                if node.module and not node.level:
-                    self._mention(node.module, node.lineno, context, tuple(alias.name for alias in node.names))
+            case ast.Import() | ast.ImportFrom():
+                self._import(node, context)
             case ast.If():
                 yield from self._if(node, context)
             case ast.Try():
                 yield from self._try(node, context)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                below = replace(context, deferred=True)
+                yield from ((child, below) for child in self._children(node))
             case ast.With() if suppresses_import_error(node):
                 yield from ((child, replace(context, optional=True)) for child in node.body)
             case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=int() as index)]) if name == ESCAPE_NAME:
@@ -179,6 +107,14 @@ class _Analysis:
                 if self.deep:
                     self._effects(node, context)
                 yield from ((child, context) for child in self._children(node))
+
+    def _import(self, node: ast.Import | ast.ImportFrom, context: Context) -> None:
+        names = tuple(alias.name for alias in node.names)
+        if isinstance(node, ast.Import):
+            for name in names:
+                self._mention(name, node.lineno, context)
+        else:
+            self._mention(node.module or "", node.lineno, context, names, node.level)
 
     def _children(self, node: ast.AST) -> Iterator[ast.AST]:
         """Give the nodes below one: all of them, or only statements and IPython's lines."""
@@ -194,7 +130,7 @@ class _Analysis:
 
     def _if(self, node: ast.If, context: Context) -> Iterator[tuple[ast.AST, Context]]:
         yield from ((child, context) for child in ([node.test] if self.deep else []))
-        then, otherwise = branches(node.test, context)
+        then, otherwise = branches(node.test, context, self.surroundings.flags)
         if then is not None:
             yield from ((child, then) for child in node.body)
         if otherwise is not None:
@@ -204,7 +140,7 @@ class _Analysis:
         catching = [handler for handler in node.handlers if catches_import_error(handler)]
         # A notebook that installs what is missing, or gives up, does need it.
         needed = not catching or any(self._installs(handler) or gives_up(handler) for handler in catching)
-        inner = context if needed else replace(context, optional=True)
+        inner = context if needed else replace(context, optional=True, guarded=True)
         yield from ((child, inner) for child in [*node.body, *node.orelse])
         for handler in node.handlers:
             coping = handler in catching and not self._installs(handler)
@@ -226,13 +162,15 @@ class _Analysis:
                 return True
         return False
 
-    def _mention(self, module: str, line: int, context: Context, names: tuple[str, ...] = ()) -> None:
-        mention = Mention(module=module, line=line, names=names, optional=context.optional)
+    def _mention(self, module: str, line: int, context: Context, names: tuple[str, ...] = (), level: int = 0) -> None:
+        # A function that asks for Colab is called there alone.
+        optional = context.optional or (context.deferred and module.startswith("google.colab"))
+        mention = Mention(module=module, line=line, names=names, optional=optional, level=level)
         self.findings.mentions.append(mention)
 
-    def _command(self, text: str, line: int, context: Context, *, interpolated: bool = True) -> None:
+    def _command(self, text: str, line: int, context: Context) -> None:
         if "install" in text:
-            command = Command(text=text, line=line, interpolated=interpolated, guarded=context.guarded)
+            command = Command(text=text, line=line, guarded=context.guarded)
             self.findings.commands.append(command)
 
     def _environ(self, line: int) -> None:
@@ -272,7 +210,7 @@ class _Analysis:
         elif name == "putenv" or (name in {"setdefault", "update"} and _is_attribute(owner, "environ")):
             self._environ(node.lineno)
         elif text := _command_text(node):
-            self._command(text, node.lineno, context, interpolated=False)
+            self._command(text, node.lineno, context)
 
     def _search(self, entries: Sequence[ast.expr]) -> None:
         """Note directories that are put on `sys.path`."""
@@ -292,7 +230,7 @@ class _Analysis:
         if name in {"writefile", "file"}:
             self.findings.written.extend(word for word in rest.split()[-1:] if not word.startswith("-"))
         for module in _MAGIC_IMPORTS.get(name, ()):
-            self._mention(module, escape.line, Context())
+            self._mention(module, escape.line, self.context)
 
     def _escape(self, escape: Escape, context: Context) -> None:
         """Take in one of IPython's lines."""
@@ -319,6 +257,7 @@ class _Analysis:
 
     def _lines(self) -> None:
         """Find imports and installs line by line, in a cell that is not Python even without its IPython syntax."""
+        known = {escape.line: escape for escape in self.cell.escapes if "\n" not in escape.text}
         guard: int | None = None
         for number, line in self.cell.plain_lines:
             indent = len(line) - len(line.lstrip())
@@ -327,13 +266,22 @@ class _Analysis:
             if opened := _GUARD_LINE.match(line):
                 guard = len(opened[1])
             if found := _IMPORT_LINE.match(line):
-                context = Context(optional=guard is not None and indent > guard)
+                context = replace(
+                    self.context, optional=self.context.optional or (guard is not None and indent > guard)
+                )
                 for module in [found[3]] if found[3] else re.split(r"[ \t]*,[ \t]*", found[2]):
                     self._mention(module.split()[0], number, context)
-        indented = {number for number, line in self.cell.plain_lines if line[:1] in {" ", "\t"}}
-        for escape in self.cell.escapes:
-            if not (escape.kind == "shell" and "\n" in escape.text):
-                self._escape(escape, Context(guarded=escape.line in indented))
+            if escape := known.get(number) or _escape_of_line(line, number):
+                self._escape(escape, replace(self.context, guarded=self.context.guarded or indent > 0))
+
+
+def _escape_of_line(line: str, number: int) -> Escape | None:
+    """Return IPython's line that stands where an open bracket hid it."""
+    found = _ESCAPE_LINE.match(line)
+    if found is None:
+        return None
+    kind: Literal["magic", "shell"] = "shell" if found[1] == "!" else "magic"
+    return Escape(kind=kind, text=found[2], line=number)
 
 
 def _is_attribute(node: ast.AST | None, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 _ELSEWHERE = re.compile(
@@ -15,6 +16,7 @@ _EITHER = re.compile(
     re.IGNORECASE,
 )
 _IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+_CHECKERS_ONLY = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"})
 _EXITS = frozenset({"exit", "quit", "_exit"})
 
 
@@ -28,27 +30,37 @@ class Context:
         The notebook copes when an import fails here.
     guarded
         A condition decides whether this is run.
+    deferred
+        It stands in a function, which may never be called.
     """
 
     optional: bool = False
     guarded: bool = False
+    deferred: bool = False
 
 
-def branches(test: ast.expr, context: Context) -> tuple[Context | None, Context | None]:
+def branches(test: ast.expr, context: Context, flags: Mapping[str, bool]) -> tuple[Context | None, Context | None]:
     """Return what holds in the two branches of an ``if``; None for a branch that never runs under test.
 
     A condition that asks for another platform, such as Colab, makes its branch optional; one that asks whether
-    something is installed makes both optional; any other leaves imports needed. Installs are guarded in all of them.
+    something is installed makes both optional, and so is what a variable that holds False switches off. Any other
+    leaves imports needed. Installs are guarded in all of them.
     """
     guarded = replace(context, guarded=True)
     optional = replace(guarded, optional=True)
-    if isinstance(test, ast.Constant):
-        return (context, None) if test.value else (None, context)
     text = ast.unparse(test)
-    if text in {"TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"}:
+    if text in _CHECKERS_ONLY or (isinstance(test, ast.Constant) and not test.value):
         return None, context
+    if isinstance(test, ast.Constant):
+        return context, None
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        # Written the other way round, it means the same.
+        otherwise, then = branches(test.operand, context, flags)
+        return then, otherwise
+    if text in flags:
+        return (guarded, optional) if flags[text] else (optional, guarded)
     if _ELSEWHERE.search(text):
-        negated = text.startswith("not ") or " not in " in text or "!=" in text or text.endswith((" is None", " == False"))
+        negated = " not in " in text or "!=" in text or text.endswith((" is None", " == False", " is False"))
         return (context, optional) if negated else (optional, context)
     return (optional, optional) if _EITHER.search(text) else (guarded, guarded)
 

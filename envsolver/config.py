@@ -24,6 +24,7 @@ else:
 OWN_FILE = "envsolver.toml"
 PYPROJECT = "pyproject.toml"
 
+_TYPE_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 _TABLE = re.compile(r"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*envsolver[ \t]*[.\]]", re.MULTILINE)
 _PLURAL = re.compile(r"^[ \t]*\[(?:[ \t]*tool[ \t]*\.[ \t]*envsolver[ \t]*\.)?[ \t]*notebooks[ \t]*\.", re.MULTILINE)
 _INCLUDED = re.compile(r"^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*([^\s#]+)", re.MULTILINE)
@@ -82,7 +83,7 @@ def load_config(root: Path) -> Config:
     root = root.resolve()
     source = _read_source(root)
     config, faults = type_faults(as_python(source.table), in_own_file=not source.prefix)
-    config = _completed(config, root, source.name if source.text else "")
+    config = _completed(config, root, source.name)
     faults = [*faults, *semantic_faults(config)]
     if faults:
         raise ConfigurationError(
@@ -128,7 +129,9 @@ def _rows(schema: Mapping[str, Any], node: Mapping[str, Any], prefix: str) -> It
     for name, field in node["properties"].items():
         key = prefix + name
         default = field.get("default")
-        shown = "required" if name in node.get("required", ()) else "" if default in (None, "", [], {}) else _toml(default)
+        shown = (
+            "required" if name in node.get("required", ()) else "" if default in (None, "", [], {}) else _toml(default)
+        )
         yield ReferenceRow(key, _type_name(field), shown, " ".join(field.get("description", "").split()))
         reference = field.get("additionalProperties", {}).get("$ref") if field.get("type") == "object" else None
         if reference:
@@ -141,15 +144,13 @@ def _type_name(field: Mapping[str, Any]) -> str:
     if "anyOf" in field:
         names = [_type_name(option) for option in field["anyOf"] if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(names))
-    match field.get("type"):
-        case "array":
-            return f"list of {_type_name(field['items'])}s"
-        case "object":
-            inner = field.get("additionalProperties", {})
-            return "tables by name" if "$ref" in inner else f"table of {_type_name(inner)}s"
-        case kind:
-            names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
-            return names.get(str(kind), "value")
+    kind = field.get("type")
+    if kind == "array":
+        return f"list of {_type_name(field['items'])}s"
+    if kind == "object":
+        inner = field.get("additionalProperties", {})
+        return "tables by name" if "$ref" in inner else f"table of {_type_name(inner)}s"
+    return _TYPE_NAMES.get(str(kind), "value")
 
 
 def _toml(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from envsolver.config_types import Key, KeyFault, nearest
-from envsolver.globs import glob_matches, is_glob
+from envsolver.globs import is_glob
 from envsolver.settings import Config, ServiceSettings
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -95,12 +95,12 @@ def _module_faults(modules: Mapping[str, str]) -> Iterator[KeyFault]:
 def _date_faults(text: str | None) -> Iterator[KeyFault]:
     if text is None:
         return
-    form = 'is not a date such as 2025-06-30, or a time such as 2025-06-30T12:00:00Z (RFC 3339)'
+    form = "is not a date such as 2025-06-30, or a time such as 2025-06-30T12:00:00Z (RFC 3339)"
     try:
         if _DATE.fullmatch(text):
-            datetime.date.fromisoformat(text)
+            dt.date.fromisoformat(text)
             return
-        moment = datetime.datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
+        moment = dt.datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
     except ValueError:
         yield KeyFault(key=("exclude-newer",), text=f'"{text}" {form}')
         return

@@ -5,10 +5,10 @@ A faulty key is told and then left out, so that what depends on the other keys c
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ _TABLES: dict[str, type[BaseModel]] = {
     "services": ServiceSettings,
     "notebook": NotebookSettings,
 }
+_TABLE_DEPTH = 2
+"""Parts of the key of one group, service or notebook."""
 _WANTED = {
     "string_type": "must be text, in quotes",
     "int_type": "must be a whole number",
@@ -39,7 +41,9 @@ _WANTED = {
     "model_attributes_type": "must be a table",
     "byte_size": 'must be a size such as "4GiB"',
     "byte_size_unit": 'must be a size such as "4GiB"',
-    "string_too_short": "must not be empty",
+    "string_too_short": "must be text that is not empty",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
 }
 
 
@@ -69,9 +73,10 @@ def type_faults(table: object, *, in_own_file: bool) -> tuple[Config, list[KeyFa
         try:
             return Config.model_validate(table, strict=True, by_alias=True, by_name=False), faults
         except ValidationError as error:
-            found = {_location(table, detail): detail for detail in reversed(error.errors())}
-            faults.extend(KeyFault(key=key, text=_explain(key, detail)) for key, detail in reversed(found.items()))
-            for key, detail in found.items():
+            found = {_location(table, detail): detail for detail in error.errors()}
+            faults.extend(KeyFault(key=key, text=_explain(key, detail)) for key, detail in found.items())
+            # Members of a list go from its end, so that those before them keep their places.
+            for key, detail in reversed(found.items()):
                 _leave_out(table, key, detail)
 
 
@@ -80,7 +85,7 @@ def show(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'the text "{value}"'
+        return f'the text "{value}"' if value else "an empty text"
     if isinstance(value, (int, float)):
         return f"the number {value}"
     if isinstance(value, dict):
@@ -88,9 +93,9 @@ def show(value: object) -> str:
     return "a list" if isinstance(value, (tuple, list)) else "a date or time"
 
 
-def nearest(name: str, known: object) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """Return a phrase that suggests the nearest of some known names, or an empty text."""
-    close = difflib.get_close_matches(name, [str(item) for item in known], n=1)  # type: ignore[attr-defined]
+    close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -107,7 +112,7 @@ def _early_faults(table: dict[str, Any], *, in_own_file: bool) -> Iterator[KeyFa
         text = 'is a list of globs; settings of one notebook stand under [tool.envsolver.notebook."<path or glob>"]'
         yield KeyFault(key=("notebooks",), text=text)
     newer = table.get("exclude-newer")
-    if isinstance(newer, datetime.date):  # A datetime is a date too.
+    if isinstance(newer, dt.date):  # A datetime is a date too.
         table["exclude-newer"] = newer.isoformat()
     yield from _number_faults(table, ())
 
@@ -117,12 +122,12 @@ def _number_faults(table: dict[str, Any], prefix: Key) -> Iterator[KeyFault]:
     for name, value in list(table.items()):
         key = (*prefix, name)
         if isinstance(value, dict):
-            table[name] = value = {**value}
-            yield from _number_faults(value, key)
+            table[name] = copy = {**value}
+            yield from _number_faults(copy, key)
         elif isinstance(value, float) and not math.isfinite(value):
             del table[name]
             yield KeyFault(key=key, text="must be a finite number")
-        elif name in _BYTE_SIZES and len(key) != 2 and not _is_size(value):  # noqa: PLR2004 - env tables have two parts
+        elif name in _BYTE_SIZES and len(key) != _TABLE_DEPTH and not _is_size(value):
             del table[name]
             yield KeyFault(key=key, text=f'must be a size such as "4GiB", not {show(value)}')
 
@@ -151,21 +156,15 @@ def _location(table: Mapping[str, Any], detail: ErrorDetails) -> Key:
 
 def _explain(key: Key, detail: ErrorDetails) -> str:
     """Say what is wrong in the words of somebody who writes TOML."""
-    kind, value = detail["type"], detail["input"]
-    if kind == "extra_forbidden":
+    if detail["type"] == "extra_forbidden":
         return f"is not a known key{nearest(key[-1], _known_keys(key))}"
-    if kind == "missing":
+    if detail["type"] == "missing":
         return "is missing"
-    if kind == "greater_than":
-        return f"must be greater than {detail['ctx']['gt']:g}, not {value}"
-    if kind == "greater_than_equal":
-        return f"must be at least {detail['ctx']['ge']:g}, not {value}"
     if len(key) > 1 and key[-2] == "parameters":
-        return f"must be text, a number, true or false, not {show(value)}"
-    if kind == "string_too_short":
-        return _WANTED[kind]
-    wanted = _WANTED.get(kind)
-    return f"{wanted}, not {show(value)}" if wanted else f"{detail['msg']}, not {show(value)}"
+        wanted = "must be text, a number, true or false"
+    else:
+        wanted = _WANTED.get(detail["type"], detail["msg"])
+    return f"{wanted.format_map(detail.get('ctx', {}))}, not {show(detail['input'])}"
 
 
 def _known_keys(key: Key) -> list[str]:
@@ -177,26 +176,16 @@ def _known_keys(key: Key) -> list[str]:
 def _leave_out(table: dict[str, Any], key: Key, detail: ErrorDetails) -> None:
     """Take a faulty value out, but keep the names of groups and services, since other keys refer to them."""
     node: Any = table
-    parents = []
     for depth, part in enumerate(key[:-1]):
-        if isinstance(node, tuple):
-            # The whole list goes, because the places of its other members must not change.
-            _remove(parents[-1], key[depth - 1])
+        below = node[part]
+        if isinstance(below, tuple):
+            index = int(key[depth + 1])
+            node[part] = below[:index] + below[index + 1 :]
             return
-        parents.append(node)
-        node = node[part]
-    if isinstance(node, tuple):
-        _remove(parents[-1], key[-2])
-    elif detail["type"] == "missing":
-        node[key[-1]] = "{port}"
-    elif len(key) == 2 and key[0] == "groups":  # noqa: PLR2004 - the key of one group has two parts
+        node = below
+    if detail["type"] == "missing" or (key[:1] == ("services",) and len(key) == _TABLE_DEPTH):
+        node[key[-1]] = "{port}" if detail["type"] == "missing" else {"command": "{port}"}
+    elif key[:1] == ("groups",) and len(key) == _TABLE_DEPTH:
         node[key[-1]] = {}
-    elif len(key) == 2 and key[0] == "services":  # noqa: PLR2004 - the same for services
-        node[key[-1]] = {"command": "{port}"}
     else:
-        _remove(node, key[-1])
-
-
-def _remove(table: dict[str, Any], name: str) -> None:
-    """Take a key out, if it is still there."""
-    table.pop(name, None)
+        node.pop(key[-1], None)

@@ -15,8 +15,8 @@ else:
     import tomli as tomllib
 
 _NAMESPACES = frozenset({
-    "azure", "backports", "flaskext", "google", "jaraco", "keystoneauth1", "logilab", "nvidia", "opentelemetry", "paste",
-    "plone", "repoze", "ruamel", "scikits", "sphinxcontrib", "zc", "zope", "llama_index", "pyannote", "cloudpathlib_ext",
+    "azure", "backports", "flaskext", "google", "jaraco", "nvidia", "opentelemetry", "paste", "plone", "pyannote",
+    "repoze", "ruamel", "scikits", "sphinxcontrib", "zc", "zope",
 })  # fmt: skip
 
 
@@ -39,13 +39,18 @@ def distributions_for(module: str, extra: Mapping[str, str]) -> tuple[str, ...]:
             return table[prefix]
     top, *rest = module.split(".")
     if top in _NAMESPACES and rest:
-        return tuple(canonicalize_name(prefix) for prefix in _prefixes(module) if "." in prefix)
-    return (canonicalize_name(top),)
+        return tuple(_own_name(prefix) for prefix in _prefixes(module) if "." in prefix)
+    return (_own_name(top),)
 
 
 def is_namespace(module: str) -> bool:
-    """Tell whether several distributions share a top-level module, so that its dotted name matters."""
+    """Tell whether several distributions share a module, so that what is taken out of it names another module."""
     return module in _NAMESPACES or module in _shared()
+
+
+def _own_name(module: str) -> str:
+    """Return the distribution of a module's own name; a distribution's name neither begins nor ends with `_`."""
+    return canonicalize_name(module).strip("-") or module
 
 
 def _prefixes(module: str) -> Iterator[str]:
@@ -69,5 +74,5 @@ def _table() -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=1)
 def _shared() -> frozenset[str]:
-    """Return the top-level modules of which the table knows dotted parts."""
-    return frozenset(module.split(".")[0] for module in _table() if "." in module)
+    """Return the modules of which the table knows parts."""
+    return frozenset(prefix for module in _table() for prefix in _prefixes(module) if prefix != module)

@@ -210,5 +210,7 @@ def _settle_format(notebook: NotebookNode) -> None:
     notebook.nbformat_minor = _MINOR
     for index, cell in enumerate(notebook.cells):
         cell.setdefault("metadata", _nbformat.from_dict({}))
+        if not isinstance(cell.metadata.get("tags", []), list):
+            del cell.metadata["tags"]
         if not isinstance(cell.get("id"), str) or not cell.id:
             cell["id"] = f"cell-{index}"

@@ -31,6 +31,18 @@ HEARTBEAT_THRESHOLD_SECONDS = 60
 """Silence after which the interchange gives a pool up; a dead local pool is noticed sooner."""
 
 
+# Ctrl-C in a terminal reaches all processes of its session. The interchange gets a session of its own, so that it
+# neither ends before the controller has said what becomes of the run, nor prints a traceback over its report.
+_APART = """
+import os, sys
+os.setsid()
+output = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+os.dup2(output, 1)
+os.dup2(output, 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 class Dispatcher(Protocol):
     """What carries jobs to where they run."""
 
@@ -169,6 +181,7 @@ class ParslDispatcher:
             workers=workers,
             worker_init=worker_init(prefix, self._run_id, self._variables.get(key, {})),
             accelerators=self._accelerators.get(key, ()),
+            output=self._directory / f"{label}.interchange.out",
         )
         self._load().add_executors([executor])
         # The strategy would start the first block at its next look; asking for it now saves that wait.
@@ -238,7 +251,7 @@ def worker_init(prefix: Path, run_id: str, variables: dict[str, str]) -> str:
 
 
 def make_executor(
-    label: str, *, workers: int, worker_init: str, accelerators: tuple[str, ...] = ()
+    label: str, *, workers: int, worker_init: str, output: Path, accelerators: tuple[str, ...] = ()
 ) -> HighThroughputExecutor:
     """Build an executor on this machine whose pool runs on this interpreter.
 
@@ -250,6 +263,8 @@ def make_executor(
         How many jobs it can run at once.
     worker_init
         Shell text run before the pool starts.
+    output
+        File for what the interchange prints.
     accelerators
         GPUs to pin workers to, one each.
     """
@@ -273,7 +288,10 @@ def make_executor(
         heartbeat_period=HEARTBEAT_SECONDS,
         heartbeat_threshold=HEARTBEAT_THRESHOLD_SECONDS,
         launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"exec {python} {pool}", 1),
-        interchange_launch_cmd=[sys.executable, str(scripts / "interchange.py")],
+        interchange_launch_cmd=[
+            *(sys.executable, "-S", "-E", "-c", _APART, str(output)),
+            *(sys.executable, str(scripts / "interchange.py")),
+        ],
         block_error_handler=False,
         provider=LocalProvider(
             init_blocks=0, min_blocks=0, max_blocks=1, launcher=SimpleLauncher(), worker_init=worker_init

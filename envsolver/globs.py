@@ -20,6 +20,11 @@ def is_glob(text: str) -> bool:
     return not _MAGIC.isdisjoint(text)
 
 
+def glob_escape(text: str) -> str:
+    """Return a glob that matches a text and nothing else."""
+    return re.sub(r"([*?[])", r"[\1]", text)
+
+
 def glob_matches(path: str, pattern: str) -> bool:
     """Tell whether a path, relative to the root and with forward slashes, matches a glob."""
     path, pattern = _composed(path), _composed(pattern)

@@ -15,21 +15,22 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
 
-from envsolver.cells import Command
+from envsolver.cell_findings import Command
 from envsolver.models import Origin, Requirement
 from envsolver.shell_words import SimpleCommand, simple_commands
 
-_VALUED_SHORT = "rcifte" + "bCp"
-_VALUED_LONG = frozenset({
-    "--requirement", "--requirements", "--constraint", "--constraints", "--editable", "--index-url", "--extra-index-url",
-    "--find-links", "--target", "--prefix", "--root", "--src", "--platform", "--python-version", "--implementation",
-    "--abi", "--only-binary", "--no-binary", "--progress-bar", "--proxy", "--retries", "--timeout", "--exists-action",
-    "--trusted-host", "--cert", "--client-cert", "--cache-dir", "--log", "--config-settings", "--config-setting",
-    "--global-option", "--install-option", "--build-option", "--upgrade-strategy", "--root-user-action", "--report",
-    "--use-feature", "--use-deprecated", "--python", "--keyring-provider", "--index", "--default-index", "--group",
-    "--torch-backend", "--resolution", "--prerelease", "--exclude-newer", "--override", "--overrides", "--build-constraint",
-    "--upgrade-package", "--refresh-package", "--reinstall-package", "--link-mode", "--index-strategy", "--fork-strategy",
-})  # fmt: skip
+_VALUED_SHORT = "rciftebCp"
+_VALUED_OPTIONS = """
+    --requirement --requirements --constraint --constraints --editable --index-url --extra-index-url
+    --find-links --target --prefix --root --src --platform --python-version --implementation --abi --only-binary
+    --no-binary --progress-bar --proxy --retries --timeout --exists-action --trusted-host --cert --client-cert
+    --cache-dir --log --config-settings --config-setting --global-option --install-option --build-option
+    --upgrade-strategy --root-user-action --report --use-feature --use-deprecated --python --keyring-provider
+    --index --default-index --group --torch-backend --resolution --prerelease --exclude-newer --override
+    --overrides --build-constraint --upgrade-package --refresh-package --reinstall-package --link-mode
+    --index-strategy --fork-strategy
+"""
+_VALUED_LONG = frozenset(_VALUED_OPTIONS.split())
 _CONDA_VALUED = frozenset({"-c", "--channel", "-n", "--name", "-p", "--prefix", "--file", "--revision", "--solver"})
 _PIP = re.compile(r"(?:\S*/)?pip(?:3(?:\.\d+)?)?")
 _PYTHON = re.compile(r"(?:\S*/)?python(?:3(?:\.\d+)?)?|\{.*\}|\$\S+|py")
@@ -37,8 +38,8 @@ _CONDA = frozenset({"conda", "mamba", "micromamba"})
 _ARCHIVE = re.compile(r"\.(?:whl|zip|tar(?:\.\w+)?|tgz|egg)$", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:(?:git|hg|svn|bzr)\+)?[a-z][a-z0-9+.-]*://|(?:git|hg|svn|bzr)\+", re.IGNORECASE)
 _VALUE = re.compile(r"\{[^{}]*\}|\$\w|\$\{|\$\(|`")
+_IS_ADDRESS = "it is an address, and environments are built from the registry's packages"
 _CONDA_NAME = re.compile(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)(?:[=<>!].*)?")
-_SOURCES = re.compile(r"(?:-i|-f|--index-url|--extra-index-url|--find-links)\b")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -73,6 +74,7 @@ class InstallReader:
         self.root = root
         self.folder = folder
         self.result = Installs()
+        self.files: set[Path] = set()
 
     def read(self, command: Command, origin: Origin) -> None:
         """Take one command in; `origin` is where its text begins."""
@@ -80,9 +82,9 @@ class InstallReader:
             line = None if origin.line is None else origin.line + simple.line
             place = Origin(path=origin.path, cell=origin.cell, line=line)
             guarded = command.guarded or simple.guarded
-            self._simple(simple, place, guarded=guarded, interpolated=command.interpolated)
+            self._simple(simple, place, guarded=guarded)
 
-    def _simple(self, simple: SimpleCommand, place: Origin, *, guarded: bool, interpolated: bool) -> None:
+    def _simple(self, simple: SimpleCommand, place: Origin, *, guarded: bool) -> None:
         """Take one simple command in, if it installs anything."""
         words = list(simple.words)
         if words and words[0] in _CONDA:
@@ -92,7 +94,7 @@ class InstallReader:
         if arguments is None:
             return
         for wish in _wishes(arguments):
-            self._wish(wish, place, self.folder, guarded=guarded, interpolated=interpolated)
+            self._wish(wish, place, self.folder, guarded=guarded)
 
     def _conda(self, words: list[str], place: Origin) -> None:
         """Take plain names of a conda command in as guarded."""
@@ -104,16 +106,16 @@ class InstallReader:
                 self.result.guarded.append(Requirement(text=name[1], origin=place))
             skip = not skip and word in _CONDA_VALUED
 
-    def _wish(self, wish: _Wish, place: Origin, folder: Path, *, guarded: bool, interpolated: bool = True) -> None:
+    def _wish(self, wish: _Wish, place: Origin, folder: Path, *, guarded: bool) -> None:
         """Take in one thing that is to be installed."""
         text = wish.text.strip()
         reason = ""
         if _VALUE.search(text):
             reason = "it holds a value that is only known when the notebook runs"
         elif wish.kind == "file":
-            reason = self._file(text, place, folder, guarded=guarded)
+            reason = self._file(text, folder, guarded=guarded)
         elif _ADDRESS.search(text):
-            reason = "it is an address, and environments are built from the registry's packages"
+            reason = _IS_ADDRESS
         elif _ARCHIVE.search(text.split(";")[0].strip()):
             reason = "it is an archive, and environments are built from the registry's packages"
         elif wish.kind == "directory" or _looks_like_path(text):
@@ -137,7 +139,7 @@ class InstallReader:
         except InvalidRequirement:
             return "it is not a requirement such as numpy>=1.26 (PEP 508)"
         if parsed.url:
-            return "it is an address, and environments are built from the registry's packages"
+            return _IS_ADDRESS
         self._keep(text, place, guarded=guarded)
         return ""
 
@@ -153,14 +155,14 @@ class InstallReader:
         self._keep(f"-e {relative if relative == '.' else f'./{relative}'}{extras}", place, guarded=guarded)
         return ""
 
-    def _file(self, text: str, place: Origin, folder: Path, *, guarded: bool, seen: tuple[Path, ...] = ()) -> str:
-        """Take a file of requirements in; return why not."""
+    def _file(self, text: str, folder: Path, *, guarded: bool) -> str:
+        """Take a file of requirements in, each line with its own place; return why not."""
         if _ADDRESS.search(text):
-            return "it is an address, and environments are built from the registry's packages"
+            return _IS_ADDRESS
         path = (folder / text).resolve()
         if not path.is_relative_to(self.root):
             return "it lies outside of the project"
-        if path in seen:
+        if path in self.files:
             return ""
         try:
             content = path.read_text(encoding="utf-8-sig")
@@ -168,18 +170,26 @@ class InstallReader:
             return "there is no such file"
         except (OSError, UnicodeDecodeError) as error:
             return f"it cannot be read ({error})"
+        self.files.add(path)
         shown = path.relative_to(self.root).as_posix()
         for number, line in _requirement_lines(content):
             origin = Origin(path=shown, line=number)
-            if nested := re.match(r"(?:-r|--requirement)[ \t=]*(\S.*)", line):
-                reason = self._file(nested[1].strip(), origin, path.parent, guarded=guarded, seen=(*seen, path))
-                if reason and not guarded:
-                    self.result.refused.append(f'{origin}: "{nested[1].strip()}" cannot be installed: {reason}.')
-            elif editable := re.match(r"(?:-e|--editable)[ \t=]*(\S.*)", line):
-                self._wish(_Wish(kind="directory", text=editable[1]), origin, path.parent, guarded=guarded)
-            elif not line.startswith("-"):
-                self._wish(_Wish(kind="name", text=re.split(r"[ \t]--", line)[0]), origin, path.parent, guarded=guarded)
+            for wish in _wishes_of_line(line):
+                self._wish(wish, origin, path.parent, guarded=guarded)
         return ""
+
+
+def _wishes_of_line(line: str) -> Iterator[_Wish]:
+    """Give what one line of a file of requirements names."""
+    if not line.startswith("-"):
+        # Options such as --hash may follow a requirement.
+        yield _Wish(kind="name", text=re.split(r"[ \t]--", line)[0])
+        return
+    option, _, value = line.partition("=") if line.startswith("--") and "=" in line else line.partition(" ")
+    if option in {"--requirement", "--editable", "-r", "-e"}:
+        yield from _valued(option.lstrip("-")[0], value.strip())
+    elif line.startswith(("-r", "-e")):
+        yield from _valued(line[1], line[2:].strip())
 
 
 def _requirement_lines(content: str) -> Iterator[tuple[int, str]]:
@@ -222,7 +232,9 @@ def _wishes(arguments: list[str]) -> Iterator[_Wish]:
             option, has_value, value = word.partition("=")
             if option in _VALUED_LONG and not has_value:
                 value = next(waiting, "")
-            yield from _valued(option.removeprefix("--")[:1] if option in {"--requirement", "--editable"} else "", value)
+            yield from _valued(
+                option.removeprefix("--")[:1] if option in {"--requirement", "--editable"} else "", value
+            )
             if option == "--requirements":
                 yield _Wish(kind="file", text=value)
         elif word.startswith("-"):

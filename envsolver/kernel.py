@@ -30,9 +30,10 @@ QUIET.propagate = False
 _T = TypeVar("_T")
 _DEATH_POLL = 0.05  # seconds
 _LAST_WORDS = 0.3  # seconds in which output that a dead kernel sent may still arrive
-_FAREWELL = 1.0  # seconds that a kernel gets to run its exit handlers
-_TAIL_BYTES = 8192
+_FAREWELL = 0.6  # seconds that a kernel gets to run its exit handlers; now and then one hangs there
+_TAIL_BYTES = 32_768
 _TAIL_LINES = 15
+_FATAL = "Fatal Python error"  # where the stack of a crash begins, innermost frame first
 
 
 class OutOfTimeError(Exception):
@@ -195,7 +196,7 @@ class Kernel:
         return self._exited.done()
 
     async def farewell(self) -> None:
-        """Ask the kernel to end, so that its exit handlers run, and give it one second."""
+        """Ask the kernel to end, so that its exit handlers run, and give it a moment."""
         if self.client is not None and self._exit is None:
             self.client.shutdown()
             await self.wait_dead(_FAREWELL)
@@ -214,14 +215,16 @@ class Kernel:
         return ended
 
     def log_tail(self) -> str:
-        """Return the last lines of what the process wrote."""
+        """Return the last lines of what the process wrote, or the innermost frames of its crash."""
         try:
             with self._log.open("rb") as log:
                 log.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
                 text = log.read().decode(errors="replace")
         except OSError:
             return ""
-        return "\n".join(text.strip().splitlines()[-_TAIL_LINES:])
+        _, fatal, stack = text.rpartition(_FATAL)
+        lines = (fatal + stack).strip().splitlines()
+        return "\n".join(lines[:_TAIL_LINES] if fatal else lines[-_TAIL_LINES:])
 
     @property
     def _client(self) -> AsyncKernelClient:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from envsolver.cells import Mention, Surroundings, analyse_cell
+from envsolver.cell_findings import Mention, Surroundings
+from envsolver.cells import analyse_cell
 
 _MOST_FILES = 200
 """Local files read for one notebook; beyond that their imports say little more."""
@@ -48,7 +50,7 @@ class LocalModules:
 
     def find(self, module: str, names: tuple[str, ...] = ()) -> tuple[Path, ...] | None:
         """Return the files of a local module that importing it reads, or None when it is not local."""
-        if module.split(".")[0] in self.written:
+        if module.partition(".")[0] in self.written:
             return ()
         for directory in (*self.directories, *self.above):
             if (files := _files(directory, module, names)) is not None:
@@ -57,7 +59,7 @@ class LocalModules:
 
     def is_own_package(self, module: str) -> bool:
         """Tell whether a module is the package that the project itself distributes."""
-        top = module.split(".")[0]
+        top = module.partition(".")[0]
         places = (self.root / "src", self.root)
         return is_packaged(self.root) and any(_files(place, top, ()) is not None for place in places)
 
@@ -71,7 +73,7 @@ class LocalModules:
                 continue
             seen.add(path)
             for mention in _mentions(path):
-                below = self.find(mention.module, mention.names)
+                below = _relative(path, mention) if mention.level else self.find(mention.module, mention.names)
                 if below is None:
                     yield FileMention(path=path, mention=mention)
                 else:
@@ -114,9 +116,19 @@ def _files(directory: Path, module: str, names: tuple[str, ...]) -> tuple[Path, 
         files.extend(_module_files(place))
     for name in names:
         files.extend(_module_files(place / name))
-    if files and (files[0].name == "__init__.py" or files[0].is_relative_to(package)):
-        return tuple(dict.fromkeys(files))
-    return None
+    return tuple(dict.fromkeys(files)) or None
+
+
+def _relative(path: Path, mention: Mention) -> tuple[Path, ...]:
+    """Return the files that a relative import in a local file reads."""
+    place = path.parent.joinpath(*[".."] * (mention.level - 1))
+    files: list[Path] = []
+    for part in filter(None, mention.module.split(".")):
+        place /= part
+        files.extend(_module_files(place))
+    for name in mention.names:
+        files.extend(_module_files(place / name))
+    return tuple(Path(os.path.normpath(file)) for file in files)
 
 
 def _module_files(place: Path) -> list[Path]:
@@ -140,8 +152,7 @@ def _mentions_cached(path: Path, _modified: int, _size: int) -> tuple[Mention, .
     source = path.read_text(encoding="utf-8", errors="replace")
     found = analyse_cell(source, Surroundings(cwd=str(path.parent)))
     inner = _inside_functions(source)
-    relative = _relative_imports(source, path)
-    return tuple(mention for mention in [*found.mentions, *relative] if mention.line not in inner)
+    return tuple(mention for mention in found.mentions if mention.line not in inner)
 
 
 def _inside_functions(source: str) -> set[int]:
@@ -155,8 +166,3 @@ def _inside_functions(source: str) -> set[int]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return lines
-
-
-def _relative_imports(_source: str, _path: Path) -> list[Mention]:
-    """Relative imports stay within a package, which is followed by its dotted names alone."""
-    return []

@@ -6,8 +6,11 @@ import contextlib
 import json
 import os
 import re
+import tempfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +18,61 @@ from packaging.utils import canonicalize_name
 
 from envsolver.errors import BuildError, UnsolvableError
 from envsolver.models import Group, Interpreter, Lock, Package, Requirement
-from envsolver.requirements import local_path, project_digest, project_name, requirement_name
+from envsolver.requirement_text import content_digest, local_path, project_name, requirement_name
 from envsolver.uv import Answer, Uv, network_error
 from envsolver.uv_settings import digest
 
 KERNEL = "ipykernel"
 """What every environment holds beside what its group asks for: the kernel that runs its notebooks."""
 
-_FORMAT = "1"
+REFUSAL_SECONDS = 3600.0
+"""How long it stays remembered that there is no solution: a newer release, or a wheel put in place, may bring one."""
+
+_FORMAT = "2"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\]+)|@\s*(\S+))")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What a solve is asked beside the requirements.
+
+    Attributes
+    ----------
+    exclude_newer
+        Leave out packages published after this date (RFC 3339).
+    resolution
+        uv's strategy, such as ``lowest-direct``; None for the newest versions.
+    """
+
+    exclude_newer: str | None = None
+    resolution: str | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """The arguments for uv."""
+        newer = ["--exclude-newer", self.exclude_newer] if self.exclude_newer else []
+        return [*newer, *(["--resolution", self.resolution] if self.resolution else [])]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a solve gave.
+
+    Attributes
+    ----------
+    text
+        The lock's text, or None when there is no solution.
+    explanation
+        uv's words when there is none.
+    proved
+        False when uv could not tell, because a package could not be built.
+    """
+
+    text: str | None
+    explanation: str = ""
+    proved: bool = True
+    time: float = field(default_factory=time.time)
 
 
 def solve_group(
@@ -46,10 +94,8 @@ def solve_group(
     ----------
     cache
         Directory of the remembered answers; None remembers nothing.
-    exclude_newer
-        Leave out packages published after this date (RFC 3339).
-    resolution
-        uv's strategy, such as ``lowest-direct``; None for the newest versions.
+    exclude_newer, resolution
+        As in `Terms`.
     upgrade
         Ask uv even if the answer is known.
 
@@ -60,13 +106,50 @@ def solve_group(
     BuildError
         The network is out of reach, or a package's own build failed.
     """
-    options = _options(exclude_newer, resolution)
-    memory = _memory(cache, _question(group, interpreter, uv, options))
-    text = None if upgrade else _recall(memory)
-    if text is None:
-        text = _ask(group, interpreter, uv, [*options, *(["--upgrade", "--refresh"] if upgrade else [])])
-        _remember(memory, text, group, interpreter)
-    return make_lock(group.name, interpreter, text)
+    terms = Terms(exclude_newer=exclude_newer, resolution=resolution)
+    outcome = solve(group, interpreter, uv=uv, cache=cache, terms=terms, upgrade=upgrade)
+    if outcome.text is not None:
+        return make_lock(group.name, interpreter, absolute(outcome.text, uv.root))
+    if outcome.proved:
+        raise unsolvable(group, interpreter, outcome.explanation, uv.root)
+    raise BuildError(
+        f"group {group.name} could not be solved for Python {interpreter.version}:\n{outcome.explanation}",
+        tip=f"See {group.file}." if group.file else "",
+    )
+
+
+def solve(
+    group: Group,
+    interpreter: Interpreter,
+    *,
+    uv: Uv,
+    cache: Path | None,
+    terms: Terms,
+    upgrade: bool = False,
+    recall_refusals: bool = False,
+) -> Outcome:
+    """Return what uv answers, or has answered, to a group.
+
+    Parameters
+    ----------
+    recall_refusals
+        Whether the remembered answer that there is no solution counts; it does for `REFUSAL_SECONDS`.
+
+    Raises
+    ------
+    BuildError
+        The network is out of reach.
+    """
+    memory = None if cache is None else cache / "solves" / f"{_question(group, interpreter, uv, terms)[:32]}.json"
+    known = None if upgrade else _recall(memory)
+    if known is not None and (
+        known.text is not None or (recall_refusals and time.time() - known.time < REFUSAL_SECONDS)
+    ):
+        return known
+    options = [*terms.options, *(["--upgrade", "--refresh"] if upgrade else [])]
+    outcome = _ask(group, interpreter, uv, options)
+    _remember(memory, outcome)
+    return outcome
 
 
 def make_lock(group: str, interpreter: Interpreter, text: str) -> Lock:
@@ -92,52 +175,16 @@ def places(explanation: str, requirements: Iterable[Requirement], root: Path) ->
     return tuple(r for r in requirements if requirement_name(root, r.text) in words)
 
 
-def unsolvable(group: Group, interpreter: Interpreter, answer: Answer, root: Path) -> UnsolvableError:
+def unsolvable(group: Group, interpreter: Interpreter, explanation: str, root: Path) -> UnsolvableError:
     """Return the error for a group that has no solution: uv's words, then the lines that meet."""
-    lines = [f"group {group.name} cannot be solved for Python {interpreter.version}:", answer.explanation]
-    met = places(answer.explanation, (*group.requirements, *group.constraints), root)
+    lines = [f"group {group.name} cannot be solved for Python {interpreter.version}:", explanation]
+    met = places(explanation, (*group.requirements, *group.constraints), root)
     if met:
         lines += ["These lines meet in it:", *(f"  {r.origin}: {r.text}" for r in met)]
     return UnsolvableError("\n".join(lines), tip="Change one of these lines, or put the notebooks in two groups.")
 
 
-def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> str:
-    derived = "".join(f"{r.text}\n" for r in group.requirements)
-    answer = uv.compile(
-        [group.file] if group.file else [],
-        python=interpreter.executable,
-        text=KERNEL + "\n" if group.file else derived + KERNEL + "\n",
-        options=options,
-    )
-    if answer.code == 0:
-        return _absolute(answer.out, uv.root)
-    if answer.no_network:
-        raise network_error(answer)
-    if answer.unsolvable:
-        raise unsolvable(group, interpreter, answer, uv.root)
-    raise BuildError(
-        f"group {group.name} could not be solved for Python {interpreter.version}:\n{answer.explanation}",
-        tip=f"See {group.file}." if group.file else "",
-    )
-
-
-def _options(exclude_newer: str | None, resolution: str | None) -> list[str]:
-    options = []
-    if exclude_newer:
-        options += ["--exclude-newer", exclude_newer]
-    if resolution:
-        options += ["--resolution", resolution]
-    return options
-
-
-def _question(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> str:
-    asked = [r.text for r in (*group.requirements, *group.constraints)]
-    python = [interpreter.version, interpreter.platform]
-    settings = [f"{name}={value}" for name, value in uv.settings().items()]
-    return digest([_FORMAT, group.digest, *asked, "", *python, *options, "", *settings])
-
-
-def _absolute(text: str, root: Path) -> str:
+def absolute(text: str, root: Path) -> str:
     """Make the local projects in a lock's text absolute, each with a digest of what it is built from.
 
     The text alone then says what an environment holds, wherever it is used from.
@@ -150,8 +197,53 @@ def _absolute(text: str, root: Path) -> str:
             continue
         place = Path(os.path.normpath(root / Path(path).expanduser()))
         mark = "-e " if line.startswith("-e") else ""
-        lines += [f"{mark}{place.as_uri()}", f"    # {project_digest(place, editable=bool(mark))}"]
+        lines += [f"{mark}{place.as_uri()}", f"    # {content_digest(place, editable=bool(mark))}"]
     return "\n".join(lines) + "\n"
+
+
+def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> Outcome:
+    with _bounds(group) as bounds:
+        answer = uv.compile(
+            [group.file] if group.file else [],
+            python=interpreter.executable,
+            text=_input(group),
+            options=[*options, *bounds],
+        )
+    if answer.code != 0 and answer.no_network:
+        raise network_error(answer)
+    return _outcome(answer)
+
+
+def _outcome(answer: Answer) -> Outcome:
+    if answer.code == 0:
+        return Outcome(text=answer.out)
+    return Outcome(text=None, explanation=answer.explanation, proved=answer.unsolvable)
+
+
+def _input(group: Group) -> str:
+    """Return what uv reads beside the group's file: the kernel, and all of a group that has no file."""
+    derived = [] if group.file else [*group.options, *sorted({r.text for r in group.requirements})]
+    return "\n".join([*derived, KERNEL, ""])
+
+
+@contextlib.contextmanager
+def _bounds(group: Group) -> Iterator[list[str]]:
+    """Give the arguments for the constraints of a group without a file, which uv only reads from a file."""
+    if group.file or not group.constraints:
+        yield []
+        return
+    with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
+        path = Path(folder) / "constraints.txt"
+        path.write_text("".join(f"{text}\n" for text in sorted({r.text for r in group.constraints})), encoding="utf-8")
+        yield ["--constraints", str(path)]
+
+
+def _question(group: Group, interpreter: Interpreter, uv: Uv, terms: Terms) -> str:
+    # The texts beside the digest, because variables are put in only there.
+    asked = sorted({r.text for r in (*group.requirements, *group.constraints)})
+    python = [interpreter.version, interpreter.platform]
+    settings = [f"{name}={value}" for name, value in uv.settings().items()]
+    return digest([_FORMAT, group.digest, *asked, "", *python, *terms.options, "", *settings])
 
 
 def _is_plain(line: str) -> bool:
@@ -168,26 +260,21 @@ def _package(line: str) -> Package | None:
     return None if name is None else Package(name=name, version=str(path))
 
 
-def _memory(cache: Path | None, question: str) -> Path | None:
-    return None if cache is None else cache / "solves" / f"{question[:32]}.json"
-
-
-def _recall(memory: Path | None) -> str | None:
+def _recall(memory: Path | None) -> Outcome | None:
     if memory is None:
         return None
     try:
         known: Mapping[str, Any] = json.loads(memory.read_text(encoding="utf-8"))
-        text = known["text"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return Outcome(**known)
+    except (OSError, ValueError, TypeError):
         return None
-    return text if isinstance(text, str) else None
 
 
-def _remember(memory: Path | None, text: str, group: Group, interpreter: Interpreter) -> None:
+def _remember(memory: Path | None, outcome: Outcome) -> None:
     if memory is None:
         return
     with contextlib.suppress(OSError):
         memory.parent.mkdir(parents=True, exist_ok=True)
         fresh = memory.with_name(f"{memory.name}.{os.getpid()}.{threading.get_ident()}")
-        fresh.write_text(json.dumps({"group": group.name, "python": interpreter.version, "text": text}), "utf-8")
+        fresh.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
         fresh.replace(memory)

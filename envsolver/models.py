@@ -138,7 +138,9 @@ class Group:
     requires_python
         Versions of Python that the group supports, as a specifier set; None for all.
     digest
-        SHA-256 over all text that a solve depends on.
+        SHA-256 over all text that a solve depends on; the same on every machine.
+    options
+        Lines of its files that are options of uv, such as ``--pre``.
     """
 
     name: str
@@ -147,6 +149,7 @@ class Group:
     constraints: tuple[Requirement, ...] = ()
     requires_python: str | None = None
     digest: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

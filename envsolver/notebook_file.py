@@ -139,13 +139,13 @@ def _cell(raw: object, number: int) -> Cell:
 
 def _language(metadata: dict[str, Any]) -> str:
     """Return the language that the metadata names, lower case; the name of a Python kernel is no language."""
-    for name in (*_language_names(metadata), ""):
+    for name in _language_names(metadata):
         lowered = name.strip().lower()
         if lowered:
             return "python" if re.fullmatch(r"i?python[ \d.]*", lowered) else lowered
     kernel = metadata.get("kernelspec")
-    name = kernel.get("name") if isinstance(kernel, dict) else None
-    stem = re.split(r"[-_ \d]", name, maxsplit=1)[0].lower() if isinstance(name, str) else ""
+    kernel_name = kernel.get("name") if isinstance(kernel, dict) else None
+    stem = re.split(r"[-_ \d]", kernel_name, maxsplit=1)[0].lower() if isinstance(kernel_name, str) else ""
     return _KERNELS.get(stem, "python")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 from nbclient import NotebookClient
@@ -11,6 +11,9 @@ from nbformat import NotebookNode
 from envsolver.edits import stream_output
 
 _OVERHEAD = 64  # bytes charged for each rich output, so that a million empty ones are bounded too
+_SHORT = 10_000  # characters of an error's message, and of each of its frames, when it exceeds the limit
+_FRAMES = 50
+_PIECE = 1_000_000
 
 
 class BoundedClient(NotebookClient):
@@ -88,13 +91,14 @@ class BoundedClient(NotebookClient):
 
     def _cut_stream(self, content: dict[str, Any]) -> None:
         text: str = content["text"]
-        size = len(text.encode("utf-8", errors="replace"))
-        room = self.limit - self._kept
+        size = _bytes_of(text)
+        room = max(self.limit - self._kept, 0)
         if size > room:
-            kept = text.encode("utf-8", errors="replace")[: max(room, 0)].decode("utf-8", errors="ignore")
-            self._cut += size - len(kept.encode())
+            # A character has at least one byte, so this slice holds all that may be kept.
+            content["text"] = text[:room].encode("utf-8", errors="replace")[:room].decode("utf-8", errors="ignore")
+            size_kept = _bytes_of(content["text"])
+            self._cut += size - size_kept
             self._kept = self.limit
-            content["text"] = kept
         else:
             self._kept += size
 
@@ -105,9 +109,14 @@ class BoundedClient(NotebookClient):
         update = msg["msg_type"] == "update_display_data"
         # An update takes the place of what was shown before, so only the growth counts.
         before = self._updates.get(str(display), 0) if update else 0
-        if self._kept + size - before > self.limit and msg["msg_type"] != "error":
+        if self._kept + size - before > self.limit:
             self._cut += size
-            return False
+            if msg["msg_type"] != "error":
+                return False
+            # An error is always shown, if only its beginning.
+            content["evalue"] = str(content.get("evalue", ""))[:_SHORT]
+            content["traceback"] = [str(line)[:_SHORT] for line in content.get("traceback", ())][-_FRAMES:]
+            return True
         self._kept += size - before
         if display:
             self._updates[str(display)] = size
@@ -125,5 +134,19 @@ class BoundedClient(NotebookClient):
         self._stream, self._pieces = None, []
 
 
-def _size(content: dict[str, Any]) -> int:
-    return len(json.dumps(content, ensure_ascii=False, default=str).encode("utf-8", errors="replace"))
+def _size(content: object) -> int:
+    """Return about how many bytes a message's content takes, without making a copy of it."""
+    if isinstance(content, str):
+        return _bytes_of(content)
+    if isinstance(content, Mapping):
+        return sum(_size(key) + _size(value) for key, value in content.items())
+    if isinstance(content, (list, tuple)):
+        return sum(map(_size, content))
+    return 8
+
+
+def _bytes_of(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    pieces = (text[i : i + _PIECE] for i in range(0, len(text), _PIECE))
+    return sum(len(piece.encode("utf-8", errors="replace")) for piece in pieces)

@@ -5,14 +5,11 @@ Each requirement keeps the file and the line where it was written. All faults of
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
 
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
@@ -20,21 +17,15 @@ from packaging.utils import canonicalize_name
 
 from envsolver.errors import ConfigurationError
 from envsolver.models import Group, Origin, Requirement
+from envsolver.requirement_text import local_path, parse, project_digest
 from envsolver.settings import Config, GroupSettings
 from envsolver.uv_settings import digest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _OPTION = re.compile(r"(-[a-zA-Z]|--[a-z][a-z-]*)(?:\s*=\s*|\s*)(.*)$")
 _HASHES = re.compile(r"\s+--(hash|config-settings?|global-option|install-option)\b.*$")
 _NESTED = {"-r": "requirement", "--requirement": "requirement", "-c": "constraint", "--constraint": "constraint"}
-# Local projects' files that decide their dependencies and their entry points.
-_METADATA = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 def group_file(config: Config, name: str) -> str:
@@ -62,75 +53,47 @@ def read_group(config: Config, name: str) -> Group:
         constraints=tuple(reader.constraints),
         requires_python=config.groups.get(name, GroupSettings()).requires_python,
         digest=digest(reader.material()),
+        options=tuple(reader.options),
     )
 
 
-def parse(text: str) -> Parsed | None:
-    """Return a requirement's text as `packaging` reads it, or None for a path, an address or nonsense."""
-    try:
-        return Parsed(text)
-    except InvalidRequirement:
-        return None
+def derive_group(
+    name: str,
+    requirements: Iterable[Requirement],
+    *,
+    root: Path,
+    constraints: Iterable[Requirement] = (),
+    options: Iterable[str] = (),
+    requires_python: str | None = None,
+) -> Group:
+    """Return a group that has no file, from requirements written elsewhere.
 
-
-def local_path(text: str) -> str | None:
-    """Return the path that a requirement such as ``-e .[extra]`` or ``./package`` names, or None."""
-    bare = re.sub(r"^(-e|--editable)(\s+|=)", "", text)
-    editable = bare != text
-    if " @ " in bare:
-        bare = bare.split(" @ ", 1)[1]
-    bare = re.split(r"\s+;|\s+#", bare, maxsplit=1)[0].strip()
-    if bare.startswith("file:"):
-        return unquote(re.sub(r"^file:(//)?", "", bare))
-    if "://" in bare or bare.startswith("git+"):
-        return None
-    bare = re.sub(r"\[[^\[\]]*\]$", "", bare)
-    looks_local = bare.startswith((".", "/", "~")) or ("/" in bare and "@" not in bare) or bare.endswith(".whl")
-    return bare if editable or looks_local else None
-
-
-def project_name(directory: Path) -> str | None:
-    """Return the normalised name of the Python project in `directory`, or None when it does not say one."""
-    try:
-        table = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        table = {}
-    name = table.get("project", {}).get("name") or table.get("tool", {}).get("poetry", {}).get("name")
-    if name is None:
-        name = _setup_name(directory)
-    return str(canonicalize_name(name)) if isinstance(name, str) else None
-
-
-def requirement_name(root: Path, text: str) -> str | None:
-    """Return the normalised name of the distribution that a requirement asks for, or None when that is unknown."""
-    parsed = parse(text)
-    if parsed is not None:
-        return str(canonicalize_name(parsed.name))
-    path = local_path(text)
-    if path is not None and not path.endswith(".whl"):
-        return project_name(root / path)
-    stem = re.search(r"([A-Za-z0-9][A-Za-z0-9._]*)-\d[^/]*\.(?:whl|tar\.gz|zip)", text)
-    egg = re.search(r"#egg=([A-Za-z0-9._-]+)", text)
-    named = egg or stem
-    return str(canonicalize_name(named[1])) if named else None
-
-
-def project_digest(directory: Path, *, editable: bool) -> str:
-    """Return the SHA-256 of what an installed local project, or a wheel or archive, depends on.
-
-    An editable project shows its sources as they are, so only its metadata count; any other is a copy, so
-    every file counts, by size and time.
+    Its digest, and so its lock and its environment, depends on what it asks for, and neither on the order
+    nor on the places.
     """
-    if not directory.is_dir():
-        return hashlib.sha256(directory.read_bytes()).hexdigest()
-    parts = [f"{name}\0{_read(directory / name)}" for name in _METADATA]
-    if not editable:
-        for folder, folders, files in os.walk(directory):
-            folders[:] = sorted(f for f in folders if not f.startswith((".", "__pycache__")))
-            for file in sorted(files):
-                status = (Path(folder) / file).lstat()
-                parts.append(f"{folder}/{file}:{status.st_size}:{status.st_mtime_ns}")
-    return digest(parts)
+    asked, bounds, given = tuple(requirements), tuple(constraints), tuple(options)
+    texts = sorted({r.text for r in asked})
+    paths = {path for text in texts if (path := local_path(text)) is not None}
+    material = [*texts, "", *sorted({r.text for r in bounds}), "", *given]
+    local = [f"{path}\0{project_digest(root / path)}" for path in sorted(paths) if (root / path).exists()]
+    return Group(
+        name=name,
+        file="",
+        requirements=asked,
+        constraints=bounds,
+        requires_python=requires_python,
+        digest=digest([*material, "", *local]),
+        options=given,
+    )
+
+
+def canonical(text: str) -> str:
+    """Return a requirement's text in one form: normalised name, sorted extras and bounds; a path as it is."""
+    parsed = parse(text)
+    if parsed is None:
+        return " ".join(text.split())
+    parsed.name = canonicalize_name(parsed.name)
+    return str(parsed)
 
 
 @dataclass(kw_only=True)
@@ -141,6 +104,7 @@ class _Reader:
     requirements: list[Requirement] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     locals: dict[str, str] = field(default_factory=dict)
 
@@ -184,7 +148,7 @@ class _Reader:
             self._requirement(f"-e {value}", origin, kind=kind)
         else:
             # uv reads the option itself, or says that it does not know it.
-            self.texts[f"{origin} {name}"] = value
+            self.options.append(line)
 
     def _nested(self, name: str, value: str, origin: Origin, *, kind: str, stack: tuple[str, ...]) -> None:
         value = value.strip("\"'")
@@ -199,7 +163,7 @@ class _Reader:
         text = _HASHES.sub("", line).strip()
         path = local_path(text)
         if path is not None:
-            self._local(path, origin, editable=text.startswith("-e"))
+            self._local(path, origin)
         elif "://" not in text.split(" @ ")[0]:
             try:
                 Parsed(text)
@@ -209,13 +173,13 @@ class _Reader:
         kept = self.constraints if kind == "constraint" else self.requirements
         kept.append(Requirement(text=text, origin=origin))
 
-    def _local(self, path: str, origin: Origin, *, editable: bool) -> None:
+    def _local(self, path: str, origin: Origin) -> None:
         # Like pip and uv: a path in a requirements file is relative to where the command runs, the root.
-        place = Path(os.path.normpath(self.root / Path(path).expanduser()))
-        if not place.exists():
-            self.faults.append(f"{origin}: there is no {path}")
+        place = self.root / Path(path).expanduser()
+        if place.exists():
+            self.locals[path] = project_digest(place)
         else:
-            self.locals[str(place)] = project_digest(place, editable=editable)
+            self.faults.append(f"{origin}: there is no {path}")
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -238,16 +202,3 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
 def expand(line: str, environ: Mapping[str, str]) -> str:
     """Put in the environment variables that a line names as ``${NAME}``; unknown ones stay."""
     return _VARIABLE.sub(lambda found: environ.get(found[1]) or found[0], line)
-
-
-def _setup_name(directory: Path) -> str | None:
-    found = re.search(r"^\s*name\s*=\s*['\"]?([A-Za-z0-9._-]+)", _read(directory / "setup.cfg"), re.MULTILINE)
-    found = found or re.search(r"\bname\s*=\s*['\"]([A-Za-z0-9._-]+)['\"]", _read(directory / "setup.py"))
-    return found[1] if found else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -13,13 +13,13 @@ from pathlib import Path
 from envsolver.globs import glob_matches
 from envsolver.locks import KERNEL
 from envsolver.models import Assignment, Group, Import, Lock, Notebook
-from envsolver.requirements import requirement_name
+from envsolver.requirement_text import requirement_name
 from envsolver.settings import Config, NotebookSettings
 
 Distributions = Callable[[str], tuple[str, ...]]
 """Gives the distributions that may provide a module, best first; normalised names."""
 
-_WITH_KERNEL = frozenset(
+WITH_KERNEL = frozenset(
     {"comm", "ipykernel", "ipython", "jupyter-client", "jupyter-core", "matplotlib-inline", "traitlets"}
 )
 """What the kernel brings with it, for groups that have no lock yet."""
@@ -108,7 +108,7 @@ def missing_modules(notebook: Notebook, supply: Supply, distributions: Distribut
 
 def _supply(root: Path, group: Group, lock: Lock | None) -> Supply:
     written = {name for r in group.requirements if (name := requirement_name(root, r.text))}
-    names = {package.name for package in lock.packages} if lock else written | _WITH_KERNEL | {KERNEL}
+    names = {package.name for package in lock.packages} if lock else written | WITH_KERNEL | {KERNEL}
     return Supply(
         group=group.name,
         file=group.file,

@@ -82,7 +82,7 @@ def _faults(data: dict[str, Any]) -> Iterable[str]:
     try:
         SpecifierSet(requires)
     except (InvalidSpecifier, TypeError, AttributeError):
-        yield f'holds requires-python = "{requires}", which is not a set of version specifiers such as ">=3.10" (PEP 440)'
+        yield f'holds requires-python = "{requires}", which is not a set of specifiers such as ">=3.10" (PEP 440)'
 
 
 def _item_origin(place: Origin, text: str, item: str) -> Origin:

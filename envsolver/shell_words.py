@@ -37,24 +37,27 @@ def simple_commands(text: str) -> Iterator[SimpleCommand]:
     words: list[str] = []
     line = depth = 0
     alternative = False
-    for token, is_operator, number in [*_tokens(text), ("\n", True, 0)]:
+    for word, is_operator, number in [*_tokens(text), ("\n", True, 0)]:
         if not is_operator:
             if not words:
                 line = number
-            words.append(token)
+            words.append(word)
             continue
-        depth = max(0, depth + sum(word in _OPENING for word in words[:1]) - sum(word in _CLOSING for word in words[:1]))
+        first = words[0] if words else ""
+        depth = max(0, depth + (first in _OPENING) - (first in _CLOSING))
         kept = _without_prefixes(words)
         if kept:
             yield SimpleCommand(words=tuple(kept), line=line, guarded=alternative or depth > 0)
         words = []
-        alternative = token == "||"
+        alternative = word == "||"
 
 
 def _without_prefixes(words: list[str]) -> list[str]:
     """Return a command's own words."""
     start = 0
-    while start < len(words) and (words[start] in _PREFIXES or words[start] in _OPENING or _VARIABLE.fullmatch(words[start])):
+    while start < len(words) and (
+        words[start] in _PREFIXES or words[start] in _OPENING or _VARIABLE.fullmatch(words[start])
+    ):
         start += 1
     kept: list[str] = []
     skip = False

@@ -34,7 +34,7 @@ THREADS = (
 )  # fmt: skip
 """Variables that tell a library how many threads to start: each is the job's number of cores."""
 
-_TOOLS = ("pip", "pip3", "uv", "conda", "mamba", "micromamba", "easy_install", "poetry", "pipx")
+_TOOLS = ("pip", "pip3", "uv", "conda", "mamba", "micromamba", "easy_install")
 
 
 def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> dict[str, str]:
@@ -86,9 +86,11 @@ def write_shims(job: Job, private: Path) -> None:
     directory = private / "bin"
     directory.mkdir()
     python = shlex.quote(str(Path(job.prefix, "bin", "python")))
-    script = f'#!/bin/sh\nexec {python} {shlex.quote(str(SHIMS / "guard.py"))} "$(basename "$0")" "$@"\n'
+    script = (
+        f'#!/bin/sh\nexec {python} {shlex.quote(str(SHIMS / "lib" / "_envsolver_guard.py"))} "$(basename "$0")" "$@"\n'
+    )
     first = directory / _TOOLS[0]
     first.write_text(script, encoding="utf-8")
     first.chmod(0o755)
-    for name in _TOOLS[1:]:
+    for name in (*_TOOLS[1:], f"pip{job.python}"):
         (directory / name).symlink_to(first.name)

@@ -23,12 +23,11 @@ def walk_notebooks(root: Path, globs: Sequence[str]) -> tuple[str, ...]:
     """
     patterns = tuple(globs)
     absolute = root.resolve()
-    seen: set[str] = set()
     found: set[str] = set()
     for base, depth in sorted(_starts(patterns).items()):
         start = absolute / base
         if _CHECKPOINTS not in base.split("/") and _within(start, absolute):
-            found.update(path for path in _walk(str(start), base, depth, str(absolute), seen) if matches_any(path, patterns))
+            found.update(path for path in _walk(str(start), base, depth, str(absolute)) if matches_any(path, patterns))
     return tuple(_once(absolute, sorted(found)))
 
 
@@ -42,9 +41,10 @@ def _starts(patterns: tuple[str, ...]) -> dict[str, int | None]:
     return starts
 
 
-def _walk(directory: str, relative: str, depth: int | None, root: str, seen: set[str]) -> Iterator[str]:
+def _walk(directory: str, relative: str, depth: int | None, root: str) -> Iterator[str]:
     """Give the paths of all notebooks in a directory and below, relative to the root."""
     waiting = [(directory, relative)]
+    entered: set[Path] = set()
     while waiting:
         place, prefix = waiting.pop()
         try:
@@ -59,7 +59,11 @@ def _walk(directory: str, relative: str, depth: int | None, root: str, seen: set
             if entry.name.endswith(_SUFFIX):
                 if not entry.name.startswith(".") and _is_file(entry, root):
                     yield path
-            elif not _skipped(entry.name) and (depth is None or path.count("/") + 1 < depth) and _enters(entry, root):
+            elif (
+                not _skipped(entry.name)
+                and (depth is None or path.count("/") + 1 < depth)
+                and _enters(entry, root, entered)
+            ):
                 waiting.append((entry.path, path))
 
 
@@ -76,8 +80,8 @@ def _is_file(entry: os.DirEntry[str], root: str) -> bool:
         return False
 
 
-def _enters(entry: os.DirEntry[str], root: str) -> bool:
-    """Tell whether to walk into an entry: a directory, or a link to one of the project that does not hold it."""
+def _enters(entry: os.DirEntry[str], root: str, entered: set[Path]) -> bool:
+    """Tell whether to walk into an entry: a directory, or a link to one of the project, once, that does not hold it."""
     try:
         if not entry.is_dir():
             return False
@@ -85,8 +89,12 @@ def _enters(entry: os.DirEntry[str], root: str) -> bool:
             return True
     except OSError:
         return False
-    target = os.path.realpath(entry.path)
-    return _within(Path(target), Path(root)) and not Path(os.path.realpath(os.path.dirname(entry.path))).is_relative_to(target)
+    place = Path(entry.path)
+    target = place.resolve()
+    if target in entered or not target.is_relative_to(root) or place.parent.resolve().is_relative_to(target):
+        return False
+    entered.add(target)
+    return True
 
 
 def _within(path: Path, root: Path) -> bool:

@@ -1,44 +1,21 @@
 """Run one notebook in the kernel of its environment: a `Job` comes in, a `Result` goes out.
 
 This is imported on the far side, in each worker process. It may import only `models`, the modules that serve it alone
-(`edits`, `kernel`, `monitor`, `outputs`, `processes`, `scratch`, `surroundings`), nbclient, nbformat, jupyter_client
-and psutil.
-
-What decides between the verdicts, where that is not plain:
-
-- A cell that leaves the kernel with ``exit()`` while code cells remain makes the notebook `crashed`, since it did not
-  run to its end; in the last code cell it is a way to end, and passes.
-- A cell tagged ``raises-exception`` may raise. It may not install what the environment lacks, because no exception
-  says so; with `allow_errors` even that passes.
-- SIGKILL that we did not send is `memory` when the system's count of out-of-memory kills went up, else `crashed`.
+(`edits`, `kernel`, `monitor`, `outputs`, `processes`, `scratch`, `session`, `surroundings`), nbclient, nbformat,
+jupyter_client and psutil.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
 import os
-import time
 import traceback
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from envsolver import edits, scratch, surroundings
-from envsolver.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
-from envsolver.models import CellTime, Failure, Job, Result, Verdict
-from envsolver.monitor import Monitor, oom_kills
-from envsolver.outputs import BoundedClient
-from envsolver.processes import JOB_MARK
-
-_BINDING = {"prefix": "__import__('os').path.realpath(__import__('sys').prefix)"}
-_MODULES = {"modules": "'\\n'.join(sorted(m for m in list(__import__('sys').modules) if isinstance(m, str)))"}
-_SIGKILL = -9
-_LONGEST_TEXT = 100_000  # characters of an error's message or traceback that a result carries
-_QUESTION_TIME = 30.0  # seconds for the kernel to answer a question of ours after the last cell
+from envsolver.models import Failure, Job, Result
+from envsolver.session import Session, Story
 
 
 def run_job(job: Job) -> Result:
@@ -53,8 +30,7 @@ def run_job(job: Job) -> Result:
         When a person interrupts it; nothing is left running then either.
     """
     started = dt.datetime.now(dt.timezone.utc).astimezone().isoformat(timespec="milliseconds")
-    began = time.monotonic()
-    story = _Story(job=job, began=began)
+    story = Story(job=job)
     try:
         _run(job, story)
     except Exception as error:  # noqa: BLE001  # a fault of our own must become a verdict, and never a pass
@@ -64,56 +40,7 @@ def run_job(job: Job) -> Result:
     return story.result(started)
 
 
-@dataclass(kw_only=True, slots=True)
-class _Story:
-    """What is known so far about a job; becomes its result."""
-
-    job: Job
-    began: float
-    status: Verdict = "passed"
-    reason: str = ""
-    failure: Failure | None = None
-    cells: list[CellTime] = field(default_factory=list)
-    start_seconds: float = 0.0
-    peak: int | None = None
-    left_behind: tuple[str, ...] = ()
-    executed: str = ""
-    log: str = ""
-    modules: tuple[str, ...] = ()
-    allowed: list[str] = field(default_factory=list)
-
-    def fail(self, status: Verdict, reason: str) -> None:
-        self.status, self.reason = status, reason
-
-    def remaining(self) -> float:
-        return self.job.timeout - (time.monotonic() - self.began)
-
-    def result(self, started: str) -> Result:
-        job = self.job
-        reason = self.reason
-        if self.status == "passed" and self.allowed:
-            reason = f"errors are allowed, and {', '.join(self.allowed)}"
-        return Result(
-            notebook=job.notebook,
-            group=job.group,
-            python=job.python,
-            environment=job.environment,
-            status=self.status,
-            started=started,
-            seconds=time.monotonic() - self.began,
-            start_seconds=self.start_seconds,
-            peak_rss_bytes=self.peak,
-            reason=reason,
-            failure=self.failure,
-            cells=tuple(self.cells),
-            left_behind=self.left_behind,
-            executed=self.executed,
-            log=self.log,
-            modules=self.modules,
-        )
-
-
-def _run(job: Job, story: _Story) -> None:
+def _run(job: Job, story: Story) -> None:
     try:
         notebook = edits.read(Path(job.root, *PurePosixPath(job.notebook).parts))
         script = edits.prepare(notebook, job.edits)
@@ -129,7 +56,7 @@ def _run(job: Job, story: _Story) -> None:
         story.executed = str(relative)
 
 
-def _execute(job: Job, script: edits.Script, story: _Story) -> None:
+def _execute(job: Job, script: edits.Script, story: Story) -> None:
     if not os.access(Path(job.prefix, "bin", "python"), os.X_OK) or not job.prefix:
         story.fail("environment", f"the environment has no interpreter: {Path(job.prefix, 'bin', 'python')}")
         return
@@ -141,221 +68,8 @@ def _execute(job: Job, script: edits.Script, story: _Story) -> None:
         mark = job.mark
         variables = surroundings.variables(job, place.base, mark, os.environ)
         story.log = str(log)
-        asyncio.run(_Session(job, script, story, place, variables, Path(job.run_dir, *log.parts)).run())
+        session = Session(job, script, story, place, variables=variables, log=Path(job.run_dir, *log.parts))
+        asyncio.run(session.run())
         story.left_behind = place.left_behind()
     finally:
         place.remove()
-
-
-class _Session:
-    """One kernel and the notebook that it executes."""
-
-    def __init__(
-        self,
-        job: Job,
-        script: edits.Script,
-        story: _Story,
-        place: scratch.Scratch,
-        variables: dict[str, str],
-        log: Path,
-    ) -> None:
-        self.job = job
-        self.script = script
-        self.story = story
-        self.installs = Path(variables[surroundings.INSTALL_RECORD])
-        self.installs_read = 0
-        self.oom_before = oom_kills()
-        self.mark = variables[JOB_MARK]
-        self.kernel = Kernel(prefix=job.prefix, private=place.base, folder=place.folder, variables=variables, log=log)
-        self.client = BoundedClient(
-            script.notebook,
-            job.output_limit,
-            km=self.kernel.manager,
-            log=QUIET,
-            timeout=None,
-            # Each cell is told on its own what it may do, so nbclient must stop at nothing.
-            allow_errors=True,
-            iopub_timeout=max(4, int(min(job.cell_timeout, 60))),
-        )
-        self.monitor: Monitor | None = None
-        self.index = -1
-
-    async def run(self) -> None:
-        """Start the kernel, run the cells, and end all processes, whatever happens."""
-        try:
-            if await self._start():
-                await self._cells()
-                await self._finish()
-        except OutOfTimeError:
-            self._out_of_time()
-        except KernelDiedError:
-            self._died()
-        finally:
-            await self._end()
-
-    async def _start(self) -> bool:
-        """Start the kernel; False when it is not in the environment that the job was planned for."""
-        await self.kernel.start()
-        self.monitor = Monitor(self.kernel.pid, self.mark, self.job.memory)
-        self.monitor.start()
-        self.client.kc = self.kernel.client
-        info = await self.kernel.unless_dead(self.kernel.ready(), self.story.remaining())
-        self.script.notebook.metadata["language_info"] = info.get("language_info", {})
-        answer = await self.kernel.unless_dead(self.kernel.ask(_BINDING), self.story.remaining())
-        self.story.start_seconds = time.monotonic() - self.story.began
-        wanted = os.path.realpath(self.job.prefix)
-        if answer["prefix"] != wanted:
-            reason = f"the kernel runs in {answer['prefix']}, but the job was planned for {wanted}"
-            self.story.fail("environment", reason)
-            return False
-        return True
-
-    async def _cells(self) -> None:
-        for index, step in enumerate(self.script.steps):
-            if step.run and not await self._cell(index, step):
-                return
-
-    async def _cell(self, index: int, step: edits.Step) -> bool:
-        """Execute one cell; False when the notebook ends here."""
-        self.index = index
-        cell = self.script.notebook.cells[index]
-        began = time.monotonic()
-        limit = min(self.job.cell_timeout, self.story.remaining())
-        reply: dict[str, Any] = {}
-
-        def keep(*, execute_reply: dict[str, Any], **_: Any) -> None:
-            reply.update(execute_reply.get("content", {}))
-
-        self.client.on_cell_executed = keep
-        self.client.begin_cell()
-        try:
-            await self.kernel.unless_dead(self.client.async_execute_cell(cell, index), limit)
-        except DeadKernelError:
-            await self.kernel.wait_dead(1.0)
-            raise KernelDiedError from None
-        except CellExecutionError:  # nbclient was told to allow errors; judged below by the reply
-            pass
-        finally:
-            self.client.end_cell(cell)
-            self.story.cells.append(CellTime(cell=step.number, seconds=time.monotonic() - began))
-        return self._judge(step, reply)
-
-    def _judge(self, step: edits.Step, reply: dict[str, Any]) -> bool:
-        refused = self._refused_installs()
-        raised = reply.get("status") == "error"
-        if refused:
-            self._blame("failed", "PackageNotInEnvironment", refused, show=True)
-        elif raised and not step.may_raise:
-            self._blame_exception(reply)
-        elif any(payload.get("source") == "ask_exit" for payload in reply.get("payload", ())):
-            return self._left(step)
-        if self.story.status != "passed" and self.job.allow_errors:
-            self.story.allowed.append(f"cell {step.number} raised {reply.get('ename') or 'PackageNotInEnvironment'}")
-            self.story.status, self.story.reason, self.story.failure = "passed", "", None
-        return self.story.status == "passed"
-
-    def _left(self, step: edits.Step) -> bool:
-        if any(later.run for later in self.script.steps[self.index + 1 :]):
-            text = f"cell {step.number} left the kernel with exit(), and the cells after it were not run"
-            self._blame("crashed", "KernelExit", text)
-        return False
-
-    def _blame_exception(self, reply: dict[str, Any]) -> None:
-        ename, evalue = str(reply.get("ename", "")), str(reply.get("evalue", ""))
-        number, source = self._current()
-        trace = "\n".join(map(str, reply.get("traceback", ())))
-        if ename == "StdinNotImplementedError":
-            self.story.fail("failed", f"cell {number} asks for input, and nobody is there to answer: remove input()")
-        else:
-            self.story.fail("failed", f"cell {number} raised {ename}: {_first_line(evalue)}".rstrip(": "))
-        self.story.failure = Failure(
-            cell=number, ename=ename, evalue=_bounded(evalue), traceback=_bounded(trace), source=source
-        )
-
-    def _blame(self, status: Verdict, ename: str, text: str, *, show: bool = True, detail: str = "") -> None:
-        """Make the current cell the culprit of something that is no exception, and show it in the executed copy."""
-        number, source = self._current()
-        self.story.fail(status, text)
-        self.story.failure = Failure(cell=number, ename=ename, evalue=text, traceback=detail, source=source)
-        if show and self.index >= 0:
-            lines = [f"{ename}: {text}", *detail.splitlines()]
-            output = edits.error_output(ename, text, lines)
-            self.script.notebook.cells[self.index].setdefault("outputs", []).append(output)
-
-    def _current(self) -> tuple[int | None, str]:
-        if self.index < 0:
-            return None, ""
-        return self.script.steps[self.index].number, self.script.notebook.cells[self.index].source
-
-    def _out_of_time(self) -> None:
-        number, _ = self._current()
-        whole = self.story.remaining() <= 0
-        limit = (
-            f"the notebook's limit of {self.job.timeout:g} s" if whole else f"the limit of {self.job.cell_timeout:g} s"
-        )
-        if number is None:
-            self._blame("timeout", "NotebookTimeout", f"the kernel was not ready within {limit}")
-        else:
-            ename = "NotebookTimeout" if whole else "CellTimeout"
-            self._blame("timeout", ename, f"cell {number} was still running when {limit} had passed")
-
-    def _died(self) -> None:
-        number, _ = self._current()
-        phrase = self.kernel.exit_phrase
-        where = "before it was ready" if number is None else f"in cell {number}"
-        tail = self.kernel.log_tail()
-        exceeded = self.monitor.exceeded if self.monitor is not None else None
-        if exceeded is not None and self.job.memory is not None:
-            text = (
-                f"the memory limit of {_mebibytes(self.job.memory)} was exceeded {where}: {_mebibytes(exceeded)} in use"
-            )
-            self._blame("memory", "MemoryLimit", text)
-        elif self.kernel.exit_code == _SIGKILL and oom_kills() > self.oom_before:
-            self._blame("memory", "OutOfMemory", f"the system was out of memory and killed the kernel {where}")
-        else:
-            missing = number is None and "No module named ipykernel" in tail
-            text = f"the kernel {phrase} {where}"
-            if tail:
-                text += f"; its last lines were:\n{tail}"
-            self._blame("environment" if missing else "crashed", "KernelDied", text, detail=tail)
-
-    async def _finish(self) -> None:
-        """Record what is only known at the end of a pass."""
-        self.client.set_widgets_metadata()
-        if self.story.status == "passed" and self.job.want_modules:
-            answer = await self.kernel.unless_dead(self.kernel.ask(_MODULES), _QUESTION_TIME)
-            self.story.modules = tuple((answer["modules"] or "").split("\n"))
-
-    async def _end(self) -> None:
-        if self.monitor is not None:
-            self.monitor.note_high_water()
-        if self.story.status in {"passed", "failed"}:
-            await self.kernel.farewell()
-        if self.monitor is not None:
-            self.story.peak = self.monitor.stop() or None
-            self.kernel.seen |= self.monitor.seen
-        await self.kernel.close()
-
-    def _refused_installs(self) -> str:
-        """Return the messages of the pip guard since the last call."""
-        try:
-            lines = self.installs.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return ""
-        new, self.installs_read = lines[self.installs_read :], len(lines)
-        return "\n".join(str(json.loads(line)["message"]) for line in new if line.strip())
-
-
-def _first_line(text: str) -> str:
-    return text.strip().split("\n", 1)[0][:500]
-
-
-def _bounded(text: str) -> str:
-    if len(text) <= _LONGEST_TEXT:
-        return text
-    half = _LONGEST_TEXT // 2
-    return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.0f} MiB"

@@ -258,9 +258,10 @@ def _run_jobs(
             prepare.start()
         outcome = runner.run()
     finally:
-        hurried = outcome is None or bool(outcome.stopped)
-        if hurried:
+        if outcome is None or outcome.stopped:
             project.uv.stop()
+        hurried = outcome is None or outcome.interrupted
+        if hurried:
             kill_marked(RUN_MARK, context.run_id)
         services.stop()
         dispatcher.close(gently=not hurried)

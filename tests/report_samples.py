@@ -220,3 +220,58 @@ def with_failures(directory: Path, workers: int = 2) -> Run:
         not_run=("demos/ml/batch_sampling_on_many_cores.ipynb",),
         stopped="stopped at the first notebook that did not pass",
     )
+
+
+HACK = "parent.postMessage(`hacked`, `*`)"
+"""What a hostile script does; a page can listen for it, whatever frame it comes from."""
+
+HOSTILE_HTML = (
+    f'<b onclick="{HACK}">bold</b><script>{HACK}</script><img src=x onerror="{HACK}">'
+    f'<iframe src="https://example.org"></iframe><a href="javascript:{HACK}">link</a>'
+    f'<svg onload="{HACK}"><script>{HACK}</script></svg></iframe></details><h1>outside</h1>'
+)
+"""What a notebook could print to run a script in a report."""
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def executed_notebook() -> dict[str, object]:
+    """Return an executed copy with all kinds of output, a hostile one among them, as JSON data."""
+    outputs: list[dict[str, object]] = [
+        {"output_type": "stream", "name": "stdout", "text": ["4096 points, ", "estimate 5.7832\n"]},
+        {"output_type": "display_data", "metadata": {}, "data": {"image/png": PIXEL, "text/plain": ["<Figure>"]}},
+        {"output_type": "display_data", "metadata": {}, "data": {"text/html": HOSTILE_HTML}},
+        {"output_type": "display_data", "metadata": {}, "data": {"application/javascript": HACK}},
+        {
+            "output_type": "display_data",
+            "metadata": {},
+            "data": {"image/svg+xml": f'<svg xmlns="http://www.w3.org/2000/svg"><script>{HACK}</script></svg>'},
+        },
+    ]
+    error = {
+        "output_type": "error",
+        "ename": "AssertionError",
+        "evalue": ASSERTION.evalue,
+        "traceback": ANSI_TRACEBACK.split("\n"),
+    }
+    table = (
+        "<table><thead><tr><th>n</th><th>price</th></tr></thead><tbody><tr><td>1024</td><td>5.79</td></tr>"
+        "<tr><td>4096</td><td>5.783</td></tr></tbody></table>"
+    )
+    frame = {"output_type": "execute_result", "execution_count": 2, "metadata": {}, "data": {"text/html": table}}
+    prose = "# Asian options\n\nThe payoff is $\\max(\\bar S - K, 0)$. " + HOSTILE_HTML
+    first = (
+        "import qmcpy as qp\n\ndef price(n):\n    '''Estimate the price.'''\n    return asian.estimate(n)  # n points"
+    )
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 4,
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        "cells": [
+            {"cell_type": "markdown", "metadata": {}, "source": prose},
+            {"cell_type": "code", "metadata": {}, "execution_count": 1, "source": first, "outputs": outputs},
+            {"cell_type": "code", "metadata": {}, "execution_count": 2, "source": "frame", "outputs": [frame]},
+            {"cell_type": "code", "metadata": {}, "execution_count": 5, "source": ASSERTION.source, "outputs": [error]},
+            {"cell_type": "code", "metadata": {}, "execution_count": None, "source": "plot(prices)", "outputs": []},
+        ],
+    }

@@ -11,7 +11,8 @@ import report_samples
 from rich.console import Console
 
 from envsolver.models import Job, Result, Verdict
-from envsolver.report.live import LiveProgress, PlainProgress, Tally, live_view, make_progress, use_color
+from envsolver.report.live import LiveProgress, PlainProgress, make_progress, use_color
+from envsolver.report.live_view import Tally, live_view
 
 
 class Terminal(io.StringIO):

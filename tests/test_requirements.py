@@ -10,7 +10,8 @@ import pytest
 
 from envsolver.errors import ConfigurationError
 from envsolver.models import Group
-from envsolver.requirements import expand, local_path, logical_lines, project_digest, read_group, requirement_name
+from envsolver.requirement_text import content_digest, local_path, requirement_name
+from envsolver.requirements import expand, logical_lines, read_group
 from envsolver.settings import Config, GroupSettings
 
 
@@ -187,8 +188,8 @@ def test_an_old_project_says_its_name_in_its_setup_file(tmp_path: Path) -> None:
 def test_a_copied_project_depends_on_its_sources_and_an_editable_one_does_not(tmp_path: Path) -> None:
     (tmp_path / "setup.py").write_text("", encoding="utf-8")
     (tmp_path / "code.py").write_text("a = 1", encoding="utf-8")
-    copied, editable = (project_digest(tmp_path, editable=e) for e in (False, True))
+    copied, editable = (content_digest(tmp_path, editable=e) for e in (False, True))
     (tmp_path / "code.py").write_text("a = 22", encoding="utf-8")
     os.utime(tmp_path / "code.py", ns=(1, 1))
-    assert project_digest(tmp_path, editable=False) != copied
-    assert project_digest(tmp_path, editable=True) == editable
+    assert content_digest(tmp_path, editable=False) != copied
+    assert content_digest(tmp_path, editable=True) == editable

@@ -6,7 +6,6 @@ could only be refused is also taken out, so that the browser's console stays emp
 
 from __future__ import annotations
 
-import json
 import warnings
 from functools import cache
 from html import escape
@@ -36,22 +35,27 @@ def executed_document(path: Path) -> str:
     try:
         if path.stat().st_size > FILE_LIMIT:
             return _document(f"<p class=note>{escape(path.name)} is too large to be shown here.</p>")
-        return _document(_scrub(_convert(json.loads(path.read_bytes()))))
+        return _document(_scrub(_convert(path.read_text(encoding="utf-8"))))
     except Exception as error:  # noqa: BLE001 (a notebook can hold anything; its report must come all the same)
         return _document(f"<p class=note>{escape(path.name)} cannot be shown: {escape(str(error))}</p>")
 
 
-def _convert(data: Any) -> str:
+def _convert(text: str) -> str:
     """Return the notebook's cells as HTML, as nbconvert's plainest template has them."""
+    import nbconvert
     import nbformat
-    from nbconvert import HTMLExporter
+
+    # Their functions have no types.
+    read: Any = nbformat.reader.reads
+    convert: Any = nbformat.convert
+    exporter_class: Any = nbconvert.HTMLExporter
 
     with warnings.catch_warnings():
         # Old notebooks lack identifiers and the like; that is no matter for a report.
         warnings.simplefilter("ignore")
-        notebook = nbformat.convert(nbformat.from_dict(data), to_version=4)
+        notebook = convert(read(text), to_version=4)
         _cut(notebook)
-        exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
+        exporter = exporter_class(template_name="basic", exclude_anchor_links=True)
         body, _ = exporter.from_notebook_node(notebook)
     return str(body)
 
@@ -108,7 +112,7 @@ def _scrub(body: str) -> str:
     for error in soup.select(".output_error")[:1]:
         cell = error.find_parent(class_="code_cell")
         if cell is not None:
-            cell["class"] = [*cell.get_attribute_list("class"), "fault"]
+            cell["class"] = " ".join((*cell.get_attribute_list("class"), "fault"))
     return str(soup)
 
 

@@ -21,6 +21,7 @@ from envsolver.report.wording import (
     last_counts,
     one_line,
     plural,
+    reason_beyond_error,
     strip_ansi,
     where,
     work_seconds,
@@ -90,8 +91,7 @@ def _failure_lines(run: Run, result: Result, style: Style) -> Iterator[str]:
     if result.failure:
         yield from _cell_lines(result.failure, style)
         yield from _traceback_lines(result.failure, style)
-    reason = strip_ansi(result.reason).strip()
-    if reason and not _is_repeated(result):
+    if reason := reason_beyond_error(result):
         yield from reason.split("\n")
     yield from _result_place_lines(run, result, style)
     yield ""
@@ -125,12 +125,6 @@ def _traceback_lines(failure: Failure, style: Style) -> Iterator[str]:
         yield style(lines[0], RED)
         yield from lines[1:ERROR_LINES]
     yield ""
-
-
-def _is_repeated(result: Result) -> bool:
-    """Whether the reason says only what the traceback has just shown."""
-    failure = result.failure
-    return result.status == "failed" and failure is not None and bool(failure.ename) and failure.ename in result.reason
 
 
 def _result_place_lines(run: Run, result: Result, style: Style) -> Iterator[str]:

@@ -134,6 +134,14 @@ def headline(result: Result) -> str:
     return cell + one_line(error_text(result.failure))
 
 
+def reason_beyond_error(result: Result) -> str:
+    """Return the reason, without escapes; empty when it says only what the error itself says."""
+    failure = result.failure
+    if result.status == "failed" and failure is not None and failure.ename and failure.ename in result.reason:
+        return ""
+    return strip_ansi(result.reason).strip()
+
+
 def work_seconds(run: Run) -> float:
     """Return the sum of the times of the notebooks that ran in this run, seconds."""
     return sum(result.seconds for result in run.results if result.status != "cached")

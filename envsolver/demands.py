@@ -1,0 +1,144 @@
+"""What a notebook asks for by itself: its PEP 723 block, else its install lines and its imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from envsolver.models import Import, Notebook, Origin, Requirement
+from envsolver.requirement_text import parse, project_name
+from envsolver.requirements import canonical
+from envsolver.resolver import WITH_KERNEL, Distributions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What one notebook asks for.
+
+    Attributes
+    ----------
+    requirements
+        In canonical form, each with the cell and line that it comes from, sorted.
+    requires_python
+        Versions of Python that its script block names; None for all.
+    fault
+        Why it cannot be served, as a sentence; empty when it can.
+    """
+
+    notebook: str
+    requirements: tuple[Requirement, ...] = ()
+    requires_python: str | None = None
+    fault: str = ""
+
+    @property
+    def items(self) -> frozenset[str]:
+        """The requirements' texts: notebooks with the same ones share an environment."""
+        return frozenset(r.text for r in self.requirements)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnProject:
+    """The package that the project itself distributes; environments hold it editable.
+
+    Attributes
+    ----------
+    name
+        Its distribution's normalised name.
+    modules
+        The top-level modules that it provides.
+    """
+
+    name: str
+    modules: frozenset[str]
+    text: str = "-e ."
+
+
+def own_project(root: Path) -> OwnProject | None:
+    """Return the package that the project in `root` distributes, or None when it has none."""
+    name = project_name(root)
+    if name is None:
+        return None
+    found = {name.replace("-", "_")}
+    for place in (root / "src", root):
+        found.update(file.parent.name for file in place.glob("*/__init__.py"))
+        found.update(file.stem for file in place.glob("*.py") if file.stem not in {"setup", "conftest", "noxfile"})
+    return OwnProject(name=name, modules=frozenset(found))
+
+
+def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProject | None = None) -> Demand:
+    """Return what a notebook asks for.
+
+    Parameters
+    ----------
+    distributions
+        Gives the distributions that may provide a module, best first.
+    own
+        The project's own package.
+    """
+    fault = notebook.script_fault or " ".join(notebook.refused)
+    if fault:
+        return Demand(notebook=notebook.path, fault=fault)
+    if notebook.script is not None:
+        asked = [_owned(r, own) for r in notebook.script.dependencies]
+        return _demand(notebook, asked, notebook.script.requires_python)
+    asked = [_owned(r, own) for r in notebook.installs]
+    asked += _imported(notebook, {_name(r.text) for r in notebook.installs}, distributions, own)
+    return _demand(notebook, asked, None)
+
+
+def _demand(notebook: Notebook, asked: list[Requirement], requires_python: str | None) -> Demand:
+    kept: dict[str, Requirement] = {}
+    for requirement in asked:
+        text = canonical(requirement.text)
+        if text not in WITH_KERNEL:
+            kept.setdefault(text, Requirement(text=text, origin=requirement.origin))
+    return Demand(
+        notebook=notebook.path,
+        requirements=tuple(kept[text] for text in sorted(kept)),
+        requires_python=requires_python,
+    )
+
+
+def _imported(
+    notebook: Notebook, installed: set[str], distributions: Distributions, own: OwnProject | None
+) -> Iterator[Requirement]:
+    """Give a requirement for each import that the install lines do not already answer."""
+    meant = {_name(r.text) for r in notebook.guarded_installs}
+    for wanted in notebook.imports:
+        if own is not None and wanted.module.split(".")[0] in own.modules:
+            yield Requirement(text=own.text, origin=wanted.origin)
+        elif not wanted.optional:
+            yield from _distributed(wanted, installed, meant, distributions)
+
+
+def _distributed(
+    wanted: Import, installed: set[str], meant: set[str], distributions: Distributions
+) -> Iterator[Requirement]:
+    candidates = distributions(wanted.module) or (canonicalize_name(wanted.module.split(".")[0]),)
+    if installed.isdisjoint(candidates):
+        chosen = next((name for name in candidates if name in meant), candidates[0])
+        yield Requirement(text=chosen, origin=wanted.origin)
+
+
+def _owned(requirement: Requirement, own: OwnProject | None) -> Requirement:
+    """Put the project's own package, as it is here, in the place of a release of it."""
+    if own is not None and _name(requirement.text) == own.name:
+        return Requirement(text=own.text, origin=requirement.origin)
+    return requirement
+
+
+def _name(text: str) -> str:
+    parsed = parse(text)
+    return str(canonicalize_name(parsed.name)) if parsed else text
+
+
+def merged(demands: list[Demand]) -> tuple[Requirement, ...]:
+    """Return what several notebooks ask for together, each once, with the first place that asks for it."""
+    kept: dict[str, Origin] = {}
+    for demand in sorted(demands, key=lambda d: d.notebook):
+        for requirement in demand.requirements:
+            kept.setdefault(requirement.text, requirement.origin)
+    return tuple(Requirement(text=text, origin=kept[text]) for text in sorted(kept))

@@ -1,0 +1,110 @@
+"""Put requirement sets into the fewest environments that all solve.
+
+Conflicts that the texts show cost nothing. The others are found lazily: the fewest environments are chosen under the
+conflicts known so far, the oracle tries each, and what fails is narrowed to the few requirements that meet, which
+rules out every combination that holds them. Known conflicts only ever rule out what cannot be, so the
+first choice that solves throughout is the best there is; and far fewer questions are asked than for all pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from envsolver.colouring import fewest_parts
+from envsolver.oracle import Deducing, Finding, Oracle, minimise
+
+WORKERS = 8
+"""How many questions wait for the registry side by side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One environment: all that it must hold, the sets that it serves, and what would be installed."""
+
+    items: frozenset[str]
+    sets: tuple[frozenset[str], ...]
+    finding: Finding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Partition:
+    """Requirement sets, put into the fewest environments.
+
+    Attributes
+    ----------
+    parts
+        The environments, in a stable order.
+    rejected
+        Sets that have no solution by themselves, each with the few requirements that meet and the oracle's answer.
+    conflicts
+        The least sets without a solution that were met, which is why the parts are apart, with the oracle's answers.
+    """
+
+    parts: tuple[Part, ...]
+    rejected: Mapping[frozenset[str], tuple[frozenset[str], Finding]]
+    conflicts: Mapping[frozenset[str], Finding]
+
+
+def partition(sets: Iterable[frozenset[str]], oracle: Oracle, *, workers: int = WORKERS) -> Partition:
+    """Put requirement sets into the fewest environments that all solve.
+
+    The answer depends on the sets alone, not on their order nor on which question is answered first. It is the
+    fewest for up to `colouring.EXACT` sets that do not hold each other, and mostly beyond.
+
+    Parameters
+    ----------
+    oracle
+        Asked from several threads, never twice the same.
+    """
+    asking = Deducing(oracle)
+    wanted = sorted(set(sets), key=_order)
+    conflicts: dict[frozenset[str], Finding] = {}
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        while True:
+            alive = [s for s in wanted if not any(conflict <= s for conflict in conflicts)]
+            largest = [s for s in alive if not any(s < other for other in alive)]
+            groups = fewest_parts(largest, list(conflicts))
+            unions = [frozenset().union(*group) for group in groups]
+            findings = list(pool.map(asking.solve, unions))
+            failed = [(g, u, f) for g, u, f in zip(groups, unions, findings, strict=True) if not f.solved]
+            if not failed:
+                break
+            conflicts.update(pool.map(partial(_narrow, asking), failed))
+    return Partition(
+        parts=_fill(unions, findings, alive),
+        rejected={s: _first(s, conflicts) for s in wanted if s not in alive},
+        conflicts={least: conflicts[least] for least in sorted(conflicts, key=_order)},
+    )
+
+
+def _narrow(
+    asking: Deducing, failed: tuple[Sequence[frozenset[str]], frozenset[str], Finding]
+) -> tuple[frozenset[str], Finding]:
+    """Return the fewest requirements of a failed union that still fail, and the oracle's answer to them."""
+    group, union, finding = failed
+    return minimise(union, asking, finding, chunks=group)
+
+
+def _fill(
+    unions: Sequence[frozenset[str]], findings: Sequence[Finding], alive: Sequence[frozenset[str]]
+) -> tuple[Part, ...]:
+    """Put each set into the first environment that holds it."""
+    homes: dict[frozenset[str], list[frozenset[str]]] = {union: [] for union in unions}
+    for wanted in alive:
+        homes[next(union for union in unions if wanted <= union)].append(wanted)
+    return tuple(
+        Part(items=union, sets=tuple(homes[union]), finding=finding)
+        for union, finding in zip(unions, findings, strict=True)
+    )
+
+
+def _first(wanted: frozenset[str], conflicts: Mapping[frozenset[str], Finding]) -> tuple[frozenset[str], Finding]:
+    least = min((conflict for conflict in conflicts if conflict <= wanted), key=_order)
+    return least, conflicts[least]
+
+
+def _order(items: frozenset[str]) -> tuple[int, list[str]]:
+    return -len(items), sorted(items)

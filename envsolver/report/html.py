@@ -1,0 +1,154 @@
+"""`report.html`: one file that holds all that is known of a run, to be read in a browser, on a phone, or in the dark.
+
+It loads nothing from elsewhere, and its policy lets only its own script run: what a notebook printed is escaped,
+and executed notebooks stand in frames without scripts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from envsolver import __version__
+from envsolver.models import Result, Run
+from envsolver.report.data import write_atomically
+from envsolver.report.html_view import (
+    History,
+    environment_view,
+    failure_view,
+    figures_of,
+    lanes_of,
+    percent,
+    rows_of,
+    shares_of,
+    shown_date,
+    title_of,
+    version_key,
+)
+from envsolver.report.timeline import timeline
+from envsolver.report.wording import clock, count_verdicts, file_in, one_line, read_log_tail, strip_ansi
+
+FILE_NAME = "report.html"
+
+EXECUTED = 30
+"""How many executed notebooks are put into the report at most."""
+COLOURS = 8
+"""How many groups have a colour of their own in the style sheet."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def build_html(
+    run: Run,
+    *,
+    executed: Callable[[Result], str | None] = lambda _: None,
+    expected: History | None = None,
+    conflicts: Sequence[tuple[str, str]] = (),
+    log_tail: Callable[[Result], str] = lambda _: "",
+) -> str:
+    """Return a run as one HTML document.
+
+    Parameters
+    ----------
+    executed
+        Gives the executed copy of a result that is not good as an HTML document of its own; None if there is none.
+    expected
+        What the notebooks usually take.
+    conflicts
+        Why groups cannot share an environment: a title and an explanation each.
+    log_tail
+        Gives the end of a result's log.
+    """
+    script, style = _part("report.js"), _part("report.css")
+    bad = [(index, result) for index, result in enumerate(run.results) if not result.good]
+    groups = sorted({result.group for result in run.results if result.group} | {e.group for e in run.environments})
+    laid = timeline(run)
+    context: dict[str, Any] = {
+        "title": title_of(run),
+        "policy": _policy(script),
+        "script": _raw(script),
+        "style": _raw(style),
+        "started": shown_date(run.started),
+        "shares": shares_of(run),
+        "stopped": one_line(run.stopped).rstrip("."),
+        "not_run": run.not_run,
+        "figures": figures_of(run),
+        "failures": [
+            failure_view(run, index, result, log_tail(result), executed(result) if place < EXECUTED else None)
+            for place, (index, result) in enumerate(bad)
+        ],
+        "groups": groups,
+        "colours": {group: f"var(--g{place % COLOURS})" for place, group in enumerate(groups)},
+        "pythons": sorted({result.python for result in run.results if result.python}, key=version_key),
+        "verdicts": count_verdicts(run.results),
+        "lanes": lanes_of(run, laid),
+        "ticks": [{"left": percent(tick / laid.seconds), "text": clock(tick)} for tick in laid.ticks],
+        "rows": rows_of(run, expected or {}),
+        "conflicts": [(one_line(title), strip_ansi(text)) for title, text in conflicts],
+        "environments": [environment_view(each) for each in run.environments],
+        "version": __version__,
+        "directory": str(run.directory),
+    }
+    # A name may hold control characters, which no HTML document may.
+    return _CONTROL.sub("", str(_template().render(context)))
+
+
+def write_html(run: Run, *, expected: History | None = None, conflicts: Sequence[tuple[str, str]] = ()) -> Path:
+    """Write the run's `report.html` with its logs and executed notebooks, and return its path."""
+    from envsolver.report.executed import executed_document
+
+    def executed(result: Result) -> str | None:
+        path = file_in(run, result.executed)
+        return None if path is None else executed_document(path)
+
+    text = build_html(
+        run,
+        executed=executed,
+        expected=expected,
+        conflicts=conflicts,
+        log_tail=lambda result: read_log_tail(run, result),
+    )
+    path = run.directory / FILE_NAME
+    write_atomically(path, text)
+    return path
+
+
+@cache
+def _part(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment as Jinja
+    from jinja2 import StrictUndefined
+
+    jinja = Jinja(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja.filters["breakable"] = _breakable
+    return jinja.from_string(_part("report.html.j2"))
+
+
+def _breakable(text: str) -> Any:
+    """Return a path as HTML that may be broken where people expect it."""
+    from markupsafe import Markup, escape
+
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[/_-])(?=.)", text))
+
+
+def _raw(text: str) -> Any:
+    """Mark the project's own script and style as fit to stand in the document as they are."""
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704 (a file of this package, nothing from outside)
+
+
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )

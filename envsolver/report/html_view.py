@@ -1,0 +1,274 @@
+"""What the template of `report.html` shows of a run: plain values, in words.
+
+Values are text unless they are said to be HTML; the template escapes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from envsolver.models import Environment, Result, Run
+from envsolver.report.ansi import ansi_to_html
+from envsolver.report.frames import SourceLine, fault_line, last_frames, source_lines
+from envsolver.report.timeline import Bar, Timeline, parse_time
+from envsolver.report.wording import (
+    VERDICTS,
+    clock,
+    count_verdicts,
+    duration,
+    error_text,
+    file_in,
+    headline,
+    last_counts,
+    one_line,
+    plural,
+    reason_beyond_error,
+    size,
+    work_seconds,
+)
+
+History = Mapping[tuple[str, str, str], float]
+"""The usual seconds of a notebook, by its path, group and Python."""
+
+EXECUTED_CHARACTERS = 8_000_000
+"""Size of one executed notebook that is still put into the report."""
+SOURCE_LINES = 200
+TRACEBACK_LINES = 400
+TIMES, MINUS = "\u00d7", "\u2212"
+LABEL_PERCENT = 4.0
+"""Width from which a bar of the timeline has a label."""
+
+
+def title_of(run: Run) -> str:
+    """Return the outcome in one phrase. It never says that all passed when the run was stopped."""
+    bad = sum(not result.good for result in run.results)
+    if bad:
+        return f"{bad} of {plural(len(run.results), 'notebook')} did not pass"
+    if run.stopped or run.not_run:
+        return f"Stopped with {plural(len(run.not_run), 'notebook')} not run"
+    skipped = sum(result.status == "skipped" for result in run.results)
+    passed = len(run.results) - skipped
+    if not passed:
+        return "No notebook was run"
+    return f"All {plural(passed, 'notebook')} passed" if passed > 1 else "The notebook passed"
+
+
+def shown_date(text: str) -> str:
+    """Return an ISO 8601 time as people write it; other text as it is."""
+    time = parse_time(text)
+    return one_line(text) if time is None else f"{time.day} {time:%B %Y, %H:%M:%S} {time.tzname()}"
+
+
+def shares_of(run: Run) -> list[dict[str, Any]]:
+    """Return how many notebooks have each verdict, and how many none, for the bar below the title."""
+    shares = [
+        {"name": verdict, "count": count, "css": verdict if verdict in {"passed", "cached", "skipped"} else "is-bad"}
+        for verdict, count in count_verdicts(run.results).items()
+    ]
+    if run.not_run:
+        shares.append({"name": "not run", "count": len(run.not_run), "css": "not-run"})
+    return shares
+
+
+def figures_of(run: Run) -> list[dict[str, str]]:
+    """Return the totals. Efficiency is the notebooks' time over wall time times workers."""
+    work, wall = work_seconds(run), run.wall_seconds
+    peak = max(run.results, key=lambda result: result.peak_rss_bytes or 0, default=None)
+    built = sum(environment.built for environment in run.environments)
+    counts = count_verdicts(run.results)
+    figures = [
+        ("Verdicts", last_counts(counts).split(",", maxsplit=1)[0], last_counts(counts).split(", ", maxsplit=1)[1]),
+        ("Wall time", duration(wall), "from start to end"),
+        ("Notebook time", duration(work), "sum over all notebooks"),
+    ]
+    if wall > 0 and work > 0:
+        figures.append(("Speed-up", f"{work / wall:.1f} {TIMES}", "notebook time over wall time"))
+        efficiency = work / (wall * max(1, run.workers))
+        figures.append(("Efficiency", f"{efficiency:.0%}", f"of {plural(run.workers, 'worker')} kept busy"))
+    if peak is not None and peak.peak_rss_bytes:
+        figures.append(("Peak memory", size(peak.peak_rss_bytes), Path(peak.notebook).name))
+    if run.environments:
+        figures.append(
+            (
+                "Environments",
+                str(len(run.environments)),
+                f"{built} built, {len(run.environments) - built} from the cache",
+            )
+        )
+    return [{"name": name, "value": value, "more": more} for name, value, more in figures]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailureView:
+    """What the template shows of a result that is not good; `traceback` and `log` are HTML."""
+
+    anchor: str
+    verdict: str
+    notebook: str
+    what: str
+    group: str
+    facts: tuple[str, ...]
+    reason: str
+    cell: str
+    source: list[SourceLine]
+    traceback: str
+    left_behind: tuple[str, ...]
+    log: str
+    executed: str | None
+    links: tuple[tuple[str, str], ...]
+
+
+def failure_view(run: Run, index: int, result: Result, log: str, executed: str | None) -> FailureView:
+    """Return what is shown of the result at `index`, which is not good, with its log and its executed copy."""
+    failure = result.failure
+    what = headline(result)
+    cell = "The cell" if failure is None or failure.cell is None else f"Cell {failure.cell}"
+    traceback = ""
+    if failure:
+        whole = failure.traceback or error_text(failure)
+        traceback = ansi_to_html("\n".join(last_frames(whole, frames=TRACEBACK_LINES, limit=TRACEBACK_LINES)))
+    reason = reason_beyond_error(result)
+    if executed is not None and len(executed) > EXECUTED_CHARACTERS:
+        executed = None
+    source = failure.source if failure else ""
+    return FailureView(
+        anchor=_anchor(index, result),
+        verdict=result.status,
+        notebook=one_line(result.notebook),
+        what=what,
+        group=result.group,
+        facts=_facts(result),
+        reason="" if one_line(reason) == what else reason,
+        cell=cell,
+        source=source_lines(source, fault_line(failure.traceback), SOURCE_LINES) if failure and source.strip() else [],
+        traceback=traceback,
+        left_behind=tuple(one_line(name) for name in result.left_behind),
+        log=ansi_to_html(log.strip("\n")),
+        executed=executed,
+        links=tuple(
+            (name, quote(relative))
+            for name, relative in (("executed copy", result.executed), ("log", result.log))
+            if file_in(run, relative)
+        ),
+    )
+
+
+def _facts(result: Result) -> tuple[str, ...]:
+    return tuple(
+        fact
+        for fact in (
+            f"Python {result.python}" if result.python else "",
+            duration(result.seconds) if result.seconds else "",
+            f"peak {size(result.peak_rss_bytes)}" if result.peak_rss_bytes else "",
+            f"{result.attempts} attempts" if result.attempts > 1 else "",
+            f"worker {result.worker}" if result.worker else "",
+        )
+        if fact
+    )
+
+
+def _anchor(index: int, result: Result) -> str:
+    """Return where a click on a notebook leads: its failure, or else its row."""
+    return f"row-{index}" if result.good else f"failure-{index}"
+
+
+def lanes_of(run: Run, laid: Timeline) -> list[dict[str, Any]]:
+    """Return the timeline's lanes, places and widths in per cent of its length."""
+    return [
+        {"busy": f"{laid.busy(number):.0%}", "bars": [_bar(run, bar, laid.seconds) for bar in lane]}
+        for number, lane in enumerate(laid.lanes)
+    ]
+
+
+def _bar(run: Run, bar: Bar, seconds: float) -> dict[str, Any]:
+    result = run.results[bar.index]
+    name = one_line(result.notebook)
+    worker = f", worker {result.worker}" if result.worker else ""
+    return {
+        "left": percent(bar.start / seconds),
+        "width": percent(bar.seconds / seconds),
+        "label": Path(name).stem if 100 * bar.seconds / seconds >= LABEL_PERCENT else "",
+        "title": f"{name}: {result.status}, {duration(bar.seconds)} from {clock(bar.start)}{worker}",
+        "group": result.group,
+        "bad": not result.good,
+        "target": _anchor(bar.index, result),
+    }
+
+
+def percent(part: float) -> str:
+    """Return a part of 1 in per cent, as style sheets write numbers."""
+    return f"{100 * min(1.0, part):.3f}"
+
+
+def rows_of(run: Run, expected: History) -> list[dict[str, Any]]:
+    """Return the table's rows: what did not pass first, each verdict by name."""
+    longest = max((result.seconds for result in run.results), default=0.0) or 1.0
+    rows = [
+        _row(index, result, expected.get((result.notebook, result.group, result.python)), longest)
+        for index, result in enumerate(run.results)
+    ]
+    return sorted(rows, key=lambda row: (row["rank"], row["notebook"], row["python"]))
+
+
+def _row(index: int, result: Result, usual: float | None, longest: float) -> dict[str, Any]:
+    what = headline(result)
+    name = one_line(result.notebook)
+    seconds = 0.0 if result.status == "cached" else result.seconds
+    ratio = seconds / usual if usual and seconds else None
+    return {
+        "anchor": f"row-{index}",
+        "link": "" if result.good else _anchor(index, result),
+        "verdict": result.status,
+        # What is good stands after what is not.
+        "rank": VERDICTS.index(result.status) + (len(VERDICTS) if result.good else 0),
+        "notebook": name,
+        "group": result.group,
+        "python": result.python,
+        "what": what,
+        "text": f"{name} {result.group} {result.status} {what}".lower(),
+        "seconds": f"{seconds:.3f}" if seconds else "",
+        "time": duration(seconds) if seconds else "",
+        "meter": f"{100 * seconds / longest:.1f}",
+        "ratio": "" if ratio is None else f"{ratio:.4f}",
+        "against": "" if ratio is None else _against(ratio),
+        "usual": duration(usual or 0.0),
+        "slower": ratio is not None and _is_slower(seconds, usual or 0.0),
+        "bytes": result.peak_rss_bytes or "",
+        "memory": size(result.peak_rss_bytes),
+    }
+
+
+def _against(ratio: float) -> str:
+    """Return a time against the usual one: ``+32%``, ``-8%``, or ``3.1 x`` when it is far more."""
+    if ratio >= 2:  # noqa: PLR2004 (twice)
+        return f"{ratio:.1f} {TIMES}"
+    change = round(100 * (ratio - 1))
+    return "as usual" if change == 0 else f"{change:+d}%".replace("-", MINUS)
+
+
+def _is_slower(seconds: float, usual: float) -> bool:
+    """Whether a time is so much more than usual that it is worth a colour."""
+    return seconds > 1.25 * usual and seconds - usual > 1.0
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Return what versions of Python are sorted by, so that 3.9 comes before 3.10."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def environment_view(environment: Environment) -> dict[str, Any]:
+    """Return what is shown of an environment."""
+    took = f" in {duration(environment.seconds)}" if environment.seconds else ""
+    return {
+        "group": environment.group,
+        "python": environment.python,
+        "key": environment.key,
+        "prefix": str(environment.prefix),
+        "packages": environment.packages,
+        "count": plural(len(environment.packages), "package"),
+        "origin": f"built{took}" if environment.built else "from the cache",
+    }

@@ -1,0 +1,111 @@
+"""What one requirement's text says: a name, an address, or a local project."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Parsed
+from packaging.utils import canonicalize_name
+
+from envsolver.uv_settings import digest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# Local projects' files that decide their dependencies and their entry points.
+_METADATA = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+def parse(text: str) -> Parsed | None:
+    """Return a requirement's text as `packaging` reads it, or None for a path, an address or nonsense."""
+    try:
+        return Parsed(text)
+    except InvalidRequirement:
+        return None
+
+
+def local_path(text: str) -> str | None:
+    """Return the path that a requirement such as ``-e .[extra]`` or ``./package`` names, or None."""
+    bare = re.sub(r"^(-e|--editable)(\s+|=)", "", text)
+    editable = bare != text
+    if " @ " in bare:
+        bare = bare.split(" @ ", 1)[1]
+    bare = re.split(r"\s+;|\s+#", bare, maxsplit=1)[0].strip()
+    if bare.startswith("file:"):
+        return unquote(re.sub(r"^file:(//)?", "", bare))
+    if "://" in bare or bare.startswith("git+"):
+        return None
+    bare = re.sub(r"\[[^\[\]]*\]$", "", bare)
+    looks_local = bare.startswith((".", "/", "~")) or ("/" in bare and "@" not in bare) or bare.endswith(".whl")
+    return bare if editable or looks_local else None
+
+
+def project_name(directory: Path) -> str | None:
+    """Return the normalised name of the Python project in `directory`, or None when it does not say one."""
+    try:
+        table = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        table = {}
+    name = table.get("project", {}).get("name") or table.get("tool", {}).get("poetry", {}).get("name")
+    if name is None:
+        name = _setup_name(directory)
+    return str(canonicalize_name(name)) if isinstance(name, str) else None
+
+
+def requirement_name(root: Path, text: str) -> str | None:
+    """Return the normalised name of the distribution that a requirement asks for, or None when that is unknown."""
+    parsed = parse(text)
+    if parsed is not None:
+        return str(canonicalize_name(parsed.name))
+    path = local_path(text)
+    if path is not None and not path.endswith(".whl"):
+        return project_name(root / path)
+    stem = re.search(r"([A-Za-z0-9][A-Za-z0-9._]*)-\d[^/]*\.(?:whl|tar\.gz|zip)", text)
+    egg = re.search(r"#egg=([A-Za-z0-9._-]+)", text)
+    named = egg or stem
+    return str(canonicalize_name(named[1])) if named else None
+
+
+def project_digest(directory: Path) -> str:
+    """Return the SHA-256 of what a solve depends on in a local project, or of a wheel or archive."""
+    if not directory.is_dir():
+        return hashlib.sha256(directory.read_bytes()).hexdigest()
+    return digest(f"{name}\0{_read(directory / name)}" for name in _METADATA)
+
+
+def content_digest(directory: Path, *, editable: bool) -> str:
+    """Return the SHA-256 of what an installed local project, or a wheel or archive, depends on.
+
+    An editable project shows its sources as they are, so only its metadata count; any other is a copy, so
+    every file counts, by size and time.
+    """
+    if editable or not directory.is_dir():
+        return project_digest(directory)
+    parts = [project_digest(directory)]
+    for folder, folders, files in os.walk(directory):
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "__pycache__")))
+        for file in sorted(files):
+            status = (Path(folder) / file).lstat()
+            parts.append(f"{folder}/{file}:{status.st_size}:{status.st_mtime_ns}")
+    return digest(parts)
+
+
+def _setup_name(directory: Path) -> str | None:
+    found = re.search(r"^\s*name\s*=\s*['\"]?([A-Za-z0-9._-]+)", _read(directory / "setup.cfg"), re.MULTILINE)
+    found = found or re.search(r"\bname\s*=\s*['\"]([A-Za-z0-9._-]+)['\"]", _read(directory / "setup.py"))
+    return found[1] if found else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,346 @@
+# ruff: noqa: INP001  # its directory is put on the import path; it is no package
+"""What runs when a notebook calls pip, uv or conda: environments are shared, and a notebook never changes one.
+
+What the environment already satisfies passes as satisfied. What it does not satisfy is refused with the line to add,
+and recorded, so that the worker fails the cell although ``!pip`` raises nothing.
+
+Runs on the environment's interpreter, which may be any Python from 3.7 on, with the standard library and `packaging`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    from importlib import metadata
+except ImportError:  # Python 3.7
+    import importlib_metadata as metadata  # type: ignore[import-not-found,no-redef]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_VALUED = frozenset({
+    "-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints", "-e", "--editable", "-t",
+    "--target", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--prefix", "--root", "--src",
+    "--python-version", "--platform", "--implementation", "--abi", "--upgrade-strategy", "--global-option",
+    "--config-settings", "--config-setting", "-C", "--no-binary", "--only-binary", "--progress-bar", "--report",
+    "--proxy", "--retries", "--timeout", "--exists-action", "--trusted-host", "--cert", "--client-cert",
+    "--cache-dir", "--log", "--python", "--use-feature", "--use-deprecated", "--root-user-action",
+    "--keyring-provider", "--group", "--resume-retries", "-p", "--index", "--default-index", "--exclude-newer",
+    "--resolution", "--prerelease", "--index-strategy", "--link-mode", "--extra", "--override", "--directory",
+    "--project", "--upgrade-package", "-P", "--reinstall-package", "--no-build-isolation-package",
+    "--python-platform", "--torch-backend", "--color", "--config-file", "-b", "--build-constraint",
+    "--build-constraints", "--uploaded-prior-to",
+})  # fmt: skip
+"""Options of pip and uv that take a value as the next word."""
+
+_CONDA_VALUED = frozenset({
+    "-c", "--channel", "-n", "--name", "-p", "--prefix", "--file", "--solver", "--revision", "--repodata-fn",
+})  # fmt: skip
+
+_READ = frozenset({"list", "freeze", "show"})
+_TOOLS = frozenset({"pip", "setuptools", "wheel", "uv", "conda"})
+"""What notebooks upgrade out of habit. Without a version it counts as satisfied: an import would tell."""
+
+_DEEPEST = 20
+
+
+class _Parsed:
+    """An install command: what it asks for, and what only a pip could do."""
+
+    def __init__(self) -> None:
+        self.wanted: list[str] = []
+        self.files: list[str] = []
+        self.projects: list[str] = []
+
+
+def run(tool: str, arguments: Sequence[str]) -> int:
+    """Do what a call of `tool` may do, and return its exit code."""
+    words = list(arguments)
+    conda = tool in {"conda", "mamba", "micromamba"}
+    if tool == "easy_install":
+        words.insert(0, "install")
+    if tool == "uv":
+        words = _after_uv(words)
+    command = next((word for word in words if not word.startswith("-")), "")
+    rest = words[words.index(command) + 1 :] if command else words
+    if not command:
+        return _version(tool, words)
+    if command in {"install", "add", "update", "upgrade"} and (conda or command in {"install", "add"}):
+        return _install(tool, rest, conda=conda)
+    if command in {"uninstall", "remove"}:
+        return _uninstall(tool, command, rest)
+    if command in _READ:
+        return _read(command, rest)
+    sys.stderr.write(f"envsolver: `{tool} {command}` is not available to a notebook under test.\n")
+    return 1
+
+
+def _after_uv(words: list[str]) -> list[str]:
+    return words[1:] if words[:1] == ["pip"] else words
+
+
+def _version(tool: str, words: list[str]) -> int:
+    if {"-V", "--version"} & set(words):
+        version = ".".join(map(str, sys.version_info[:2]))
+        sys.stdout.write(f"{tool} 0 from envsolver, which keeps environments as they are (python {version})\n")
+    else:
+        sys.stdout.write(f"usage: {tool} install | list | freeze | show (envsolver keeps environments as they are)\n")
+    return 0
+
+
+def _install(tool: str, words: list[str], *, conda: bool) -> int:
+    if {"-h", "--help"} & set(words):
+        return _version(tool, [])
+    parsed = _parse(words, _CONDA_VALUED if conda else _VALUED)
+    try:
+        wanted = [*map(_from_conda, parsed.wanted)] if conda else [*parsed.wanted, *_lines_of(parsed.files)]
+    except OSError as error:
+        sys.stderr.write(f"ERROR: Could not open requirements file: {error}\n")
+        return 1
+    wanted += parsed.projects
+    if not wanted:
+        sys.stderr.write("ERROR: You must give at least one requirement to install\n")
+        return 1
+    lacking = []
+    for text in wanted:
+        fault = _fault(text)
+        if fault is None:
+            sys.stdout.write(f"Requirement already satisfied: {text}\n")
+        else:
+            lacking.append((text, fault))
+    sys.stdout.flush()
+    return _refuse(tool, lacking) if lacking else 0
+
+
+def _parse(words: Sequence[str], valued: frozenset[str]) -> _Parsed:
+    parsed = _Parsed()
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        option, has_value, value = word.partition("=")
+        if not word.startswith("-") or word == "-":
+            parsed.wanted.append(word)
+            continue
+        if word[:2] in valued and word != word[:2]:  # such as "-rfile"
+            option, has_value, value = word[:2], "=", word[2:]
+        if option not in valued:
+            continue
+        if not has_value:
+            value = queue.pop(0) if queue else ""
+        if option in {"-r", "--requirement", "--requirements"}:
+            parsed.files.append(value)
+        elif option in {"-e", "--editable"}:
+            parsed.projects.append(value)
+    return parsed
+
+
+def _lines_of(files: Sequence[str], depth: int = 0) -> Iterator[str]:
+    for name in files:
+        text = Path(name).read_text(encoding="utf-8")
+        for line in text.replace("\\\n", " ").splitlines():
+            bare = re.sub(r"(^|\s)#.*", "", line).strip()
+            bare = re.sub(r"\s--hash[= ]\S+", "", bare).strip()
+            if bare.startswith("-"):
+                nested = _parse(bare.split(), _VALUED)
+                yield from nested.projects
+                if depth < _DEEPEST:
+                    yield from _lines_of([str(Path(name).parent / inner) for inner in nested.files], depth + 1)
+            elif bare:
+                yield bare
+
+
+def _from_conda(spec: str) -> str:
+    """Turn a conda specification, such as ``conda-forge::numpy=1.26``, into a requirement."""
+    text = spec.rsplit("::", maxsplit=1)[-1].strip()
+    match = re.match(r"^([A-Za-z0-9._-]+)\s*=\s*([0-9][^=\s]*)(=.*)?$", text)
+    if match and not match.group(2).endswith("*"):
+        return f"{match.group(1)}=={match.group(2)}.*"
+    return text.replace(" ", "") if not match else f"{match.group(1)}=={match.group(2)}"
+
+
+def _fault(text: str, extras_seen: set[tuple[str, str]] | None = None) -> str | None:
+    """Return why the environment does not satisfy a requirement, or None when it does."""
+    if _is_place(text):
+        return _place_fault(text)
+    try:
+        from packaging.requirements import InvalidRequirement, Requirement
+    except ImportError:
+        return None if re.match(r"^[\w.-]+$", text) and _installed(text) else "it could not be checked"
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return "it is not a valid requirement"
+    if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        return None
+    return _requirement_fault(requirement, set() if extras_seen is None else extras_seen)
+
+
+def _requirement_fault(requirement: Any, seen: set[tuple[str, str]]) -> str | None:
+    version = _installed(requirement.name)
+    if version is None:
+        habit = _normal(requirement.name) in _TOOLS and not requirement.specifier and not requirement.extras
+        return None if habit else "it is not installed"
+    if requirement.url:
+        return None if _same_url(requirement.name, requirement.url) else "it is not installed from that URL"
+    if requirement.specifier and not requirement.specifier.contains(version, prereleases=True):
+        return f"version {version} is installed"
+    for extra in sorted(requirement.extras):
+        if (requirement.name, extra) not in seen:
+            seen.add((requirement.name, extra))
+            fault = _extra_fault(requirement.name, extra, seen)
+            if fault:
+                return fault
+    return None
+
+
+def _extra_fault(name: str, extra: str, seen: set[tuple[str, str]]) -> str | None:
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires(name) or []:
+        needed = Requirement(text)
+        only_with_extra = needed.marker is not None and not needed.marker.evaluate({"extra": ""})
+        if only_with_extra and needed.marker is not None and needed.marker.evaluate({"extra": extra}):
+            fault = _requirement_fault(needed, seen)
+            if fault:
+                return f"its extra {extra} needs {needed.name}, and {fault}"
+    return None
+
+
+def _is_place(text: str) -> bool:
+    head = text.split("[", 1)[0]
+    return (
+        "://" in text.split("@", maxsplit=1)[0]
+        or head.startswith((".", "/", "~"))
+        or head.endswith((".whl", ".tar.gz", ".zip"))
+    )
+
+
+def _place_fault(text: str) -> str | None:
+    """Return why what stands at a URL or a path is not what is installed, or None when it is."""
+    if "://" in text:
+        found = any(_same_url(dist.metadata["Name"], text) for dist in metadata.distributions())
+        return None if found else "it is not installed from that URL"
+    path = Path(text.split("[", 1)[0]).expanduser()
+    if path.suffix == ".whl":
+        name: str | None = path.name.split("-", 1)[0]
+    else:
+        name = _project_name(path)
+    return None if name and _installed(name) else "it is not installed"
+
+
+def _project_name(path: Path) -> str | None:
+    for file, pattern in (
+        ("pyproject.toml", r"""(?ms)^\[project\][^\[]*?^name\s*=\s*["']([^"']+)"""),
+        ("setup.cfg", r"(?m)^name\s*=\s*(\S+)"),
+        ("setup.py", r"""\bname\s*=\s*["']([^"']+)"""),
+    ):
+        try:
+            match = re.search(pattern, (path / file).read_text(encoding="utf-8"))
+        except OSError:
+            continue
+        if match:
+            return match.group(1)
+    return None
+
+
+def _same_url(name: str, url: str) -> bool:
+    try:
+        recorded = json.loads(metadata.distribution(name).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return False
+    return bool(recorded.get("url")) and _plain_url(recorded["url"]) == _plain_url(url)
+
+
+def _plain_url(url: str) -> str:
+    bare = re.sub(r"^git\+", "", url).split("#", 1)[0]
+    bare = re.sub(r"(?<=.)@[^/@]*$", "", bare)
+    return re.sub(r"(\.git)?/?$", "", bare)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return str(metadata.version(name))
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _refuse(tool: str, lacking: Sequence[tuple[str, str]]) -> int:
+    group = os.environ.get("ENVSOLVER_GROUP", "")
+    file = os.environ.get("ENVSOLVER_REQUIREMENTS_FILE", "") or f"the requirements of group {group}"
+    what = "; ".join(f"{text} ({fault})" for text, fault in lacking)
+    lines = "\n".join(f"    {text}" for text, _ in lacking)
+    message = (
+        f"the environment of group {group!r} does not satisfy what the cell installs with {tool}: {what}. "
+        f"A notebook never changes an environment. Add to {file}:\n{lines}"
+    )
+    return _record(message, [text for text, _ in lacking])
+
+
+def _record(message: str, requirements: Sequence[str]) -> int:
+    sys.stderr.write(f"envsolver: {message}\n")
+    file = os.environ.get("ENVSOLVER_INSTALL_RECORD")
+    if file:
+        entry: dict[str, Any] = {"message": message, "requirements": list(requirements)}
+        with Path(file).open("a", encoding="utf-8") as record:
+            record.write(json.dumps(entry) + "\n")
+    return 1
+
+
+def _uninstall(tool: str, command: str, words: Sequence[str]) -> int:
+    names = [word for word in words if not word.startswith("-")]
+    present = [name for name in names if _installed(name)]
+    for name in names:
+        if name not in present:
+            sys.stdout.write(f"WARNING: Skipping {name} as it is not installed.\n")
+    if not present:
+        return 0
+    call = f"{tool} {command} {' '.join(present)}"
+    return _record(f"`{call}` would change the environment, which a notebook never does", [])
+
+
+def _read(command: str, words: Sequence[str]) -> int:
+    found = {_normal(dist.metadata["Name"]): dist for dist in metadata.distributions() if dist.metadata["Name"]}
+    if command == "show":
+        return _show(found, [word for word in words if not word.startswith("-")])
+    pairs = [(found[name].metadata["Name"], found[name].version) for name in sorted(found)]
+    frozen = command == "freeze" or "--format=freeze" in words
+    if "--format=json" in words:
+        sys.stdout.write(json.dumps([{"name": name, "version": version} for name, version in pairs]) + "\n")
+        return 0
+    if not frozen:
+        width = max([7, *(len(name) for name, _ in pairs)])
+        sys.stdout.write(f"{'Package'.ljust(width)} Version\n{'-' * width} -------\n")
+        sys.stdout.writelines(f"{name.ljust(width)} {version}\n" for name, version in pairs)
+        return 0
+    sys.stdout.writelines(f"{name}=={version}\n" for name, version in pairs)
+    return 0
+
+
+def _show(found: dict[str, Any], names: Sequence[str]) -> int:
+    missing = [name for name in names if _normal(name) not in found]
+    for name in names:
+        dist = found.get(_normal(name))
+        if dist is not None:
+            fields = ("Name", "Version", "Summary", "Home-page", "Author", "License")
+            lines = [f"{field}: {dist.metadata.get(field) or ''}\n" for field in fields]
+            lines.append(f"Location: {dist.locate_file('')}\n")
+            needed = (re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0] for text in dist.requires or [])
+            lines.append(f"Requires: {', '.join(needed)}\n")
+            sys.stdout.writelines(lines)
+    if missing:
+        sys.stderr.write(f"WARNING: Package(s) not found: {', '.join(missing)}\n")
+    return 1 if len(missing) == len(names) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1], sys.argv[2:]))

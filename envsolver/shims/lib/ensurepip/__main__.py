@@ -1,0 +1,5 @@
+"""``python -m ensurepip``."""
+
+import sys
+
+sys.stdout.write("Requirement already satisfied: pip\n")

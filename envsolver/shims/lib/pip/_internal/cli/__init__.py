@@ -1,0 +1,1 @@
+"""Leads to where pip's own scripts look for its `main`."""

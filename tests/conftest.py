@@ -1,0 +1,45 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from uv import find_uv_bin
+
+
+def _uv(*arguments: str) -> None:
+    subprocess.run([find_uv_bin(), *arguments], check=True, capture_output=True, timeout=240)
+
+
+def _build(prefix: Path) -> None:
+    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(prefix))
+    install = (
+        "pip",
+        "install",
+        "--quiet",
+        "--compile-bytecode",
+        "--python",
+        str(prefix / "bin" / "python"),
+        "ipykernel",
+    )
+    try:
+        _uv("--offline", *install)  # once uv's cache is warm, no registry is asked
+    except subprocess.CalledProcessError:
+        _uv(*install)
+
+
+@pytest.fixture(scope="session")
+def kernel_env(request: pytest.FixtureRequest) -> Path:
+    """Give an environment that holds ipykernel and nothing else; built once, and kept in pytest's cache."""
+    directory = Path(request.config.cache.mkdir("kernel_env"))
+    prefix = directory / f"{sys.implementation.cache_tag}-{sys.version_info.micro}"
+    complete = prefix / "complete"
+    with FileLock(directory / f"{prefix.name}.lock"):
+        if not complete.exists() or not (prefix / "bin" / "python").exists():
+            _build(prefix)
+            complete.touch()
+    return prefix
