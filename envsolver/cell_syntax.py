@@ -43,13 +43,13 @@ class Escape:
     Attributes
     ----------
     kind
-        ``magic`` and ``cell`` with the text after ``%`` and ``%%``, ``shell`` with the shell's text, ``other`` for
-        help and the like. Lines joined with a backslash are one text.
+        ``magic`` and ``cell`` with the text after ``%`` and ``%%``, ``shell`` with the shell's text,
+        ``script`` with the text of a whole cell for the shell, ``other`` for help and the like. Lines joined with a backslash are one text.
     line
         Where its text begins in the cell, counted from 1.
     """
 
-    kind: Literal["magic", "cell", "shell", "other"]
+    kind: Literal["magic", "cell", "shell", "script", "other"]
     text: str
     line: int
 
@@ -114,7 +114,7 @@ def _body_of_cell_magics(lines: list[str], escapes: list[Escape]) -> list[str]:
         timed = _TIMERS.match(line)
         lines[index] = line[timed.end() :].lstrip() if timed else ""
         if name in _SHELLS and (name != "script" or re.match(r"(?:\S*/)?(?:ba|z)?sh\b", rest)):
-            escapes.append(Escape(kind="shell", text="\n".join(lines[index + 1 :]), line=index + 2))
+            escapes.append(Escape(kind="script", text="\n".join(lines[index + 1 :]), line=index + 2))
             return []
         if name not in _PYTHON_MAGICS:
             return []

@@ -76,7 +76,7 @@ class _Analysis:
         for escape in self.cell.escapes:
             if escape.kind == "cell":
                 self._cell_magic(escape)
-            elif escape.kind == "shell" and "\n" in escape.text:
+            elif escape.kind == "script":
                 self._command(escape.text, escape.line, self.context)
         if self.cell.tree is None:
             self._lines()
@@ -257,7 +257,7 @@ class _Analysis:
 
     def _lines(self) -> None:
         """Find imports and installs line by line, in a cell that is not Python even without its IPython syntax."""
-        known = {escape.line: escape for escape in self.cell.escapes if "\n" not in escape.text}
+        known = {escape.line: escape for escape in self.cell.escapes}
         guard: int | None = None
         for number, line in self.cell.plain_lines:
             indent = len(line) - len(line.lstrip())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ _TABLES: dict[str, type[BaseModel]] = {
 }
 _TABLE_DEPTH = 2
 """Parts of the key of one group, service or notebook."""
+_SIZE = re.compile(r"\s*(?=.*[1-9])\d+(?:\.\d+)?\s*(?:[kmgtpe]i?)?b?\s*", re.IGNORECASE)
 _WANTED = {
     "string_type": "must be text, in quotes",
     "int_type": "must be a whole number",
@@ -133,9 +135,9 @@ def _number_faults(table: dict[str, Any], prefix: Key) -> Iterator[KeyFault]:
 
 
 def _is_size(value: object) -> bool:
-    """Tell whether a value can be a size: pydantic also takes true, negative numbers and fractions."""
+    """Tell whether a value is a size above zero: pydantic also takes true, negative numbers, and text behind a size."""
     if isinstance(value, str):
-        return not value.strip().startswith("-")
+        return _SIZE.fullmatch(value) is not None
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,9 @@ _BOUND = r"(?:===|[<>=!~]=|[<>])[^\s,]+"
 _TERM = rf"([A-Za-z0-9](?:[\w.-]*[\w])?)(?:\[[^\]]*\])?(?:\{{[^}}]*\}})?({_BOUND}(?:,{_BOUND})*)?"
 _DEPENDS = re.compile(rf"{_TERM}\s+depends? on(?: one of:| all of:)?\s+{_TERM}")
 _MANY = re.compile(r"all of:\s+((?:\S+\s+)+?)depend on")
-_UNKNOWN = re.compile(rf"there (?:is|are) no versions? of {_TERM}|{_TERM} was not found in the package registry")
+_NO_VERSION = re.compile(rf"there (?:is|are) no versions? of {_TERM}")
+_UNKNOWN = re.compile(rf"{_TERM} was not found in the package registry")
+_UNUSABLE = re.compile(rf"{_TERM} (has no (?:usable )?wheels(?: with a matching [\w ]+ tag)?)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,20 +112,23 @@ def _python(named: _Named, links: Sequence[Link], explanation: str) -> str:
 
 
 def _missing(named: _Named, links: Sequence[Link], explanation: str) -> str:
-    """Say that a package, or a version of it, does not exist."""
-    gone: Mapping[str, str] = {
-        _name(found[1] or found[3]): found[2] or found[4] or "" for found in _UNKNOWN.finditer(explanation)
-    }
+    """Say that a package, or a version of it, does not exist, or not for this Python or platform."""
+    lost = _lost(" ".join(explanation.split()))
     for start, asked in named:
-        if start in gone:
-            what = f"there is no version {asked.text}" if gone[start] else f"there is no package {start}"
-            return f"{what} ({asked.origin})"
-        for lost, bounds in gone.items():
-            path = _path(start, lost, links)
+        if start in lost:
+            return f"{asked.text} ({asked.origin}) {lost[start]}"
+        for package, why in lost.items():
+            path = _path(start, package, links)
             if path:
-                needs = ", which needs ".join(map(str, path))
-                return f"{asked.text} ({asked.origin}) needs {needs}, and there is no version {lost}{bounds}"
+                return f"{asked.text} ({asked.origin}) needs {', which needs '.join(map(str, path))}, which {why}"
     return ""
+
+
+def _lost(explanation: str) -> dict[str, str]:
+    """Return the packages that cannot be had, and why."""
+    unusable = {_name(found[1]): found[3] for found in _UNUSABLE.finditer(explanation)}
+    unknown = {_name(found[1]): "is in no registry" for found in _UNKNOWN.finditer(explanation)}
+    return unusable | unknown | {_name(found[1]): "does not exist" for found in _NO_VERSION.finditer(explanation)}
 
 
 def _path(start: str, target: str, links: Sequence[Link]) -> tuple[Link, ...]:

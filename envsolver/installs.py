@@ -198,9 +198,9 @@ def _requirement_lines(content: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(content.splitlines(), start=1):
         start = start or number
         if line.endswith("\\"):
-            joined += line[:-1] + " "
+            joined += line[:-1].strip() + " "
             continue
-        text = re.sub(r"(?:^|[ \t]+)#.*$", "", joined + line).strip()
+        text = re.sub(r"(?:^|[ \t]+)#.*$", "", joined + line.strip()).strip()
         if text:
             yield start, text
         start, joined = 0, ""

@@ -199,7 +199,7 @@ def minimise(
     least = frozenset().union(
         *_quick_explain(frozenset(), [frozenset({i}) for i in sorted(items)], asking, grown=False)
     )
-    return least, asking.solve(least)
+    return least, finding if least == items and finding.explanation else asking.solve(least)
 
 
 def _quick_explain(

@@ -24,11 +24,13 @@ def key_lines(text: str) -> dict[tuple[str, ...], int]:
         inside, quote = quote, _open_quote(line, quote)
         if inside:
             continue
+        key: tuple[str, ...] = ()
         if header := _HEADER.match(line):
-            table = _names(header[1])
-            lines.setdefault(table, number)
+            key = table = _names(header[1])
         elif assignment := _ASSIGNMENT.match(line):
-            lines.setdefault((*table, *_names(assignment[1])), number)
+            key = (*table, *_names(assignment[1]))
+        for length in range(1, len(key) + 1):
+            lines.setdefault(key[:length], number)
     return lines
 
 

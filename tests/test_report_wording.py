@@ -14,11 +14,13 @@ from envsolver.report.wording import (
     count_verdicts,
     duration,
     file_in,
+    has_own_error,
     headline,
     keep_colours,
     last_counts,
     one_line,
     read_log_tail,
+    reason_beyond_error,
     shorten,
     size,
     strip_ansi,
@@ -128,3 +130,19 @@ def test_no_file_outside_the_run_is_read(run: Run) -> None:
     assert file_in(run, "../secret") is None
     assert file_in(run, str(secret)) is None
     assert file_in(run, "link") is None
+
+
+@pytest.mark.parametrize(
+    ("values", "beyond"),
+    [
+        ({"reason": "cell 3 raised ValueError", "evalue": "x", "traceback": "t"}, ""),
+        ({"reason": "cell 3 was edited", "evalue": "x", "traceback": "t"}, "cell 3 was edited"),
+        ({"reason": "ran over 5 s", "evalue": "ran over 5 s", "status": "timeout"}, "ran over 5 s"),
+        ({"reason": "ran over 5 s", "evalue": "interrupted", "status": "timeout"}, "ran over 5 s"),
+    ],
+)
+def test_a_reason_is_shown_once(values: dict[str, str], beyond: str) -> None:
+    failure = Failure(cell=3, ename="ValueError", evalue=values.pop("evalue"), traceback=values.pop("traceback", ""))
+    found = result(failure=failure, **values)
+    assert reason_beyond_error(found) == beyond
+    assert has_own_error(found) is (failure.evalue != found.reason)

@@ -42,22 +42,28 @@ def executed_document(path: Path) -> str:
 
 def _convert(text: str) -> str:
     """Return the notebook's cells as HTML, as nbconvert's plainest template has them."""
-    import nbconvert
     import nbformat
 
     # Their functions have no types.
     read: Any = nbformat.reader.reads
     convert: Any = nbformat.convert
-    exporter_class: Any = nbconvert.HTMLExporter
 
     with warnings.catch_warnings():
         # Old notebooks lack identifiers and the like; that is no matter for a report.
         warnings.simplefilter("ignore")
         notebook = convert(read(text), to_version=4)
         _cut(notebook)
-        exporter = exporter_class(template_name="basic", exclude_anchor_links=True)
-        body, _ = exporter.from_notebook_node(notebook)
+        body, _ = _exporter().from_notebook_node(notebook)
     return str(body)
+
+
+@cache
+def _exporter() -> Any:
+    """Return the exporter; it is kept, since it reads its templates anew each time it is made."""
+    import nbconvert
+
+    exporter_class: Any = nbconvert.HTMLExporter
+    return exporter_class(template_name="basic", exclude_anchor_links=True)
 
 
 def _cut(notebook: Any) -> None:

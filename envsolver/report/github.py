@@ -19,6 +19,7 @@ from envsolver.report.wording import (
     count_verdicts,
     duration,
     error_text,
+    has_own_error,
     headline,
     last_counts,
     one_line,
@@ -163,7 +164,8 @@ def _details(result: Result) -> str:
     if failure := result.failure:
         cell = "The cell" if failure.cell is None else f"Cell {failure.cell}"
         body += [f"{cell}:", _fenced(failure.source, "python")] if failure.source else []
-        body.append(_fenced("\n".join(last_frames(failure.traceback or error_text(failure)))))
+        if has_own_error(result):
+            body.append(_fenced("\n".join(last_frames(failure.traceback or error_text(failure)))))
         body[0] = _markdown(body[0])
     else:
         body = [_fenced(body[0])]

@@ -88,6 +88,7 @@ def build_html(
         "lanes": lanes_of(run, laid),
         "ticks": [{"left": percent(tick / laid.seconds), "text": clock(tick)} for tick in laid.ticks],
         "rows": rows_of(run, expected or {}),
+        "compared": bool(expected),
         "conflicts": [(one_line(title), strip_ansi(text)) for title, text in conflicts],
         "environments": [environment_view(each) for each in run.environments],
         "version": __version__,

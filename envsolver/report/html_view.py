@@ -22,6 +22,7 @@ from envsolver.report.wording import (
     duration,
     error_text,
     file_in,
+    has_own_error,
     headline,
     last_counts,
     one_line,
@@ -128,7 +129,7 @@ def failure_view(run: Run, index: int, result: Result, log: str, executed: str |
     what = headline(result)
     cell = "The cell" if failure is None or failure.cell is None else f"Cell {failure.cell}"
     traceback = ""
-    if failure:
+    if failure and has_own_error(result):
         whole = failure.traceback or error_text(failure)
         traceback = ansi_to_html("\n".join(last_frames(whole, frames=TRACEBACK_LINES, limit=TRACEBACK_LINES)))
     reason = reason_beyond_error(result)
@@ -165,7 +166,7 @@ def _facts(result: Result) -> tuple[str, ...]:
             duration(result.seconds) if result.seconds else "",
             f"peak {size(result.peak_rss_bytes)}" if result.peak_rss_bytes else "",
             f"{result.attempts} attempts" if result.attempts > 1 else "",
-            f"worker {result.worker}" if result.worker else "",
+            result.worker,
         )
         if fact
     )
@@ -187,7 +188,7 @@ def lanes_of(run: Run, laid: Timeline) -> list[dict[str, Any]]:
 def _bar(run: Run, bar: Bar, seconds: float) -> dict[str, Any]:
     result = run.results[bar.index]
     name = one_line(result.notebook)
-    worker = f", worker {result.worker}" if result.worker else ""
+    worker = f", {result.worker}" if result.worker else ""
     return {
         "left": percent(bar.start / seconds),
         "width": percent(bar.seconds / seconds),

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from envsolver.models import Environment, Result, Run, Verdict
 from envsolver.report.data import write_atomically
-from envsolver.report.wording import error_text, headline, one_line, read_log_tail, strip_ansi
+from envsolver.report.wording import error_text, has_own_error, headline, one_line, read_log_tail, strip_ansi
 
 FILE_NAME = "junit.xml"
 
@@ -111,7 +111,8 @@ def _failure_text(result: Result) -> str:
         if failure.source:
             cell = "the cell" if failure.cell is None else f"cell {failure.cell}"
             parts += [f"Source of {cell}:", failure.source]
-        parts.append(failure.traceback or error_text(failure))
+        if has_own_error(result):
+            parts.append(failure.traceback or error_text(failure))
     return "\n\n".join(part for part in parts if part)
 
 

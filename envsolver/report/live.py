@@ -97,7 +97,7 @@ class PlainProgress:
         """Say how much there is to do."""
         self._total += sum(total.values())
         self._group_width = max((len(group) for group in total), default=0)
-        groups = ", ".join(f"{group} {count}" for group, count in total.items() if count)
+        groups = ", ".join(f"{group or 'no group'} {count}" for group, count in total.items() if count)
         about = "" if expected is None else f", about {duration(expected)}"
         self.note(f"running {self._total} ({groups}), {workers} at once{about}")
 

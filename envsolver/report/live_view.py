@@ -113,7 +113,7 @@ def live_view(tally: Tally, width: int, height: int) -> Group:
         for group in groups:
             jobs = [job for job in tally.running.values() if job.group == group]
             if jobs or tally.done[group] < tally.total[group]:
-                lines.append(_group_line(tally, group, width, max(map(len, groups))))
+                lines.append(_group_line(tally, group, width, max(len(group or "no group") for group in groups)))
             lines += [_job_line(tally, job, width) for job in jobs]
     else:
         jobs = sorted(tally.running.values(), key=lambda job: job.started)
@@ -132,7 +132,7 @@ def _text(text: str, style: str = "") -> Text:
 def _group_line(tally: Tally, group: str, width: int, name_width: int) -> Text:
     done, bad, total = tally.done[group], tally.bad[group], tally.total[group]
     room = min(name_width, max(8, width - 24))
-    line = _text(f"{shorten(group, room):{room}}", "bold")
+    line = _text(f"{shorten(group or 'no group', room):{room}}", "bold")
     line.append(f"  {f'{done}/{max(total, done)}':>7}", "not bold dim")
     if bad:
         line.append(f"  {bad} failed", "not bold red")

@@ -17,6 +17,7 @@ from envsolver.report.wording import (
     count_verdicts,
     duration,
     error_text,
+    has_own_error,
     keep_colours,
     last_counts,
     one_line,
@@ -90,7 +91,8 @@ def _failure_lines(run: Run, result: Result, style: Style) -> Iterator[str]:
     yield "-" * RULE_WIDTH
     if result.failure:
         yield from _cell_lines(result.failure, style)
-        yield from _traceback_lines(result.failure, style)
+        if has_own_error(result):
+            yield from _traceback_lines(result.failure, style)
     if reason := reason_beyond_error(result):
         yield from reason.split("\n")
     yield from _result_place_lines(run, result, style)

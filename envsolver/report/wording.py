@@ -135,11 +135,17 @@ def headline(result: Result) -> str:
 
 
 def reason_beyond_error(result: Result) -> str:
-    """Return the reason, without escapes; empty when it says only what the error itself says."""
+    """Return the reason, without escapes; empty when it says only what the shown error says."""
+    failure, reason = result.failure, strip_ansi(result.reason).strip()
+    if failure is None or not has_own_error(result):
+        return reason
+    return "" if result.status == "failed" and failure.ename and failure.ename in reason else reason
+
+
+def has_own_error(result: Result) -> bool:
+    """Whether a failure's error tells more than the reason does: not if it was made from it, as for a timeout."""
     failure = result.failure
-    if result.status == "failed" and failure is not None and failure.ename and failure.ename in result.reason:
-        return ""
-    return strip_ansi(result.reason).strip()
+    return failure is not None and bool(failure.traceback.strip() or failure.evalue.strip() != result.reason.strip())
 
 
 def work_seconds(run: Run) -> float:
