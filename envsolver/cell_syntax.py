@@ -12,6 +12,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
+from envsolver.cell_signs import importing_part
+
 ESCAPE_NAME = "_envsolver_escape_"
 
 _SHELLS = frozenset({"bash", "sh", "zsh", "!", "sx", "system", "script"})
@@ -44,7 +46,8 @@ class Escape:
     ----------
     kind
         ``magic`` and ``cell`` with the text after ``%`` and ``%%``, ``shell`` with the shell's text,
-        ``script`` with the text of a whole cell for the shell, ``other`` for help and the like. Lines joined with a backslash are one text.
+        ``script`` with the text of a whole cell for the shell, ``other`` for help and the like. Lines joined with
+        a backslash are one text.
     line
         Where its text begins in the cell, counted from 1.
     """
@@ -82,6 +85,12 @@ def parse_cell(source: str) -> PythonText:
         if (tree := _parse(text)) is not None:
             return PythonText(tree=tree, escapes=tuple(found))
     return PythonText(tree=None, escapes=tuple(found), plain_lines=tuple(plain))
+
+
+def parse_imports(source: str) -> PythonText:
+    """Parse the part of a cell that imports; for cells without IPython syntax, which this makes much faster."""
+    tree = _parse(importing_part(source))
+    return parse_cell(source) if tree is None else PythonText(tree=tree)
 
 
 def _parse(text: str) -> ast.Module | None:
@@ -163,7 +172,7 @@ def _starts_escape(line: str, *, automagic: bool) -> bool:
         return False
     if stripped[0] in "%!?,;/":
         return True
-    if _HELP.fullmatch(line) or (automagic and _AUTOMAGIC.match(line)):
+    if ("?" in line and _HELP.fullmatch(line)) or (automagic and _AUTOMAGIC.match(line)):
         return True
     return ("%" in line or "!" in line) and _ASSIGNED.fullmatch(line) is not None
 

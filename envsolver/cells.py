@@ -9,19 +9,11 @@ from dataclasses import replace
 from typing import Literal
 
 from envsolver.cell_findings import CellFindings, Command, Mention, Surroundings
-from envsolver.cell_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell
+from envsolver.cell_signs import flags_of, signs_of
+from envsolver.cell_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports
 from envsolver.conditions import Context, branches, catches_import_error, gives_up, suppresses_import_error
 from envsolver.path_expressions import path_value
 
-_INTERESTING = re.compile(
-    r"import|^[ \t]*[%!]|=[ \t]*[%!]|^[ \t]*(?:pip3?|conda|mamba|uv|cd|load_ext|env)[ \t]|environ|putenv|sys\.path"
-    r"|addsitedir|chdir|os\.system|subprocess|get_ipython|pip\.main",
-    re.MULTILINE,
-)
-_DEEP = re.compile(
-    r"import_module|__import__|sys\.path|addsitedir|chdir|environ|putenv|os\.system|subprocess|get_ipython|pip\.main"
-)
-_FLAG = re.compile(r"^(\w+)[ \t]*=[ \t]*(True|False)[ \t]*(?:#.*)?$", re.MULTILINE)
 _AS = r"[\w.]+(?:[ \t]+as[ \t]+\w+)?"
 _IMPORT_LINE = re.compile(rf"([ \t]*)(?:import[ \t]+({_AS}(?:[ \t]*,[ \t]*{_AS})*)|from[ \t]+(\w[\w.]*)[ \t]+import\b)")
 _ESCAPE_LINE = re.compile(r"[ \t]*([!%])(?![!%])(.*)")
@@ -52,10 +44,13 @@ def analyse_cell(
     may_fail
         The notebook goes on when the cell raises, so that it needs nothing of what the cell asks for.
     """
-    surroundings.flags.update((found[1], found[2] == "True") for found in _FLAG.finditer(source))
-    if not thorough and not _INTERESTING.search(source):
+    surroundings.flags.update(flags_of(source))
+    signs = signs_of(source)
+    deep = thorough or signs.expressions
+    if not (deep or signs.imports or signs.escapes):
         return CellFindings()
-    analysis = _Analysis(parse_cell(source), surroundings, deep=thorough or _DEEP.search(source) is not None)
+    cell = parse_cell(source) if deep or signs.escapes else parse_imports(source)
+    analysis = _Analysis(cell, surroundings, deep=deep)
     analysis.context = Context(optional=may_fail, guarded=may_fail)
     analysis.run()
     return analysis.findings

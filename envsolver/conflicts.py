@@ -83,6 +83,9 @@ def explain(groups: Sequence[Group], oracle: Oracle, finding: Finding, root: Pat
             items.setdefault(item, []).append(requirement)
     known = [frozenset(items_of(group)) for group in groups] if len(groups) > 1 else []
     least, found = minimise(frozenset(items), Deducing(oracle, solvable=known), finding)
+    if found.solved:
+        # A package that only some versions of can be built may fail in the whole and not in its parts.
+        least, found = frozenset(items), finding
     met = [requirement for item in least for requirement in items[item][:1]]
     met.sort(key=lambda r: (r.origin.path, r.origin.cell or 0, r.origin.line or 0, r.text))
     kernel = KERNEL in found.explanation and all(requirement_name(root, r.text) != KERNEL for r in met)

@@ -197,5 +197,5 @@ def _slug(item: str, *, alone: bool, root: Path) -> str:
     for bound in bounds:
         found = re.fullmatch(r"([<>=!~]+)(.*)", bound)
         if found:
-            said.append(_OPERATORS[found[1]] + re.sub(r"[^A-Za-z0-9.]+", "-", found[2]).strip("-"))
+            said.append(_OPERATORS[found[1]] + re.sub(r"[^A-Za-z0-9.]+", "-", found[2]).strip("-."))
     return "-".join([canonicalize_name(parsed.name), *said])

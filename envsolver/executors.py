@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 2
 """How often a pool looks for dead workers and tells the interchange that it lives."""
 
+KEEP_MARK = {"SPT_NOENV": "1"}
+"""Parsl's processes rename themselves, which would overwrite the environment that carries their mark."""
+
 HEARTBEAT_THRESHOLD_SECONDS = 60
 """Silence after which the interchange gives a pool up; a dead local pool is noticed sooner."""
 
@@ -36,6 +39,7 @@ HEARTBEAT_THRESHOLD_SECONDS = 60
 _APART = """
 import os, sys
 os.setsid()
+os.environ["SPT_NOENV"] = "1"
 output = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 os.dup2(output, 1)
 os.dup2(output, 2)
@@ -243,7 +247,7 @@ def worker_init(prefix: Path, run_id: str, variables: dict[str, str]) -> str:
     str
         One export a line.
     """
-    exports = {**variables, "VIRTUAL_ENV": str(prefix), RUN_MARK: run_id}
+    exports = {**variables, "VIRTUAL_ENV": str(prefix), RUN_MARK: run_id, **KEEP_MARK}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
     lines.append(f"export PATH={shlex.quote(str(prefix / 'bin'))}:$PATH")
     lines.append("unset PYTHONHOME")
@@ -280,8 +284,9 @@ def make_executor(
     return HighThroughputExecutor(
         label=label,
         address="127.0.0.1",
-        # Nothing leaves the loopback interface, and certificates cost time at the start.
-        encrypted=False,
+        # Tasks are pickles: without certificates any user of the machine could send one, and an interchange that
+        # a killed run left behind could take the tasks of the next.
+        encrypted=True,
         cores_per_worker=1e-6,  # envsolver's own budget decides how many jobs run at once
         max_workers_per_node=workers,
         available_accelerators=list(accelerators),

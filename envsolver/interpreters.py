@@ -42,6 +42,18 @@ print(json.dumps({"executable": base, "version": platform.python_version(), "pla
 """
 
 
+def path_without_shims() -> str:
+    """Return the search path with pyenv's interpreters themselves, the newest first, in the place of its shims."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path("~/.pyenv").expanduser())
+    parts = [part for part in os.environ.get("PATH", "").split(os.pathsep) if Path(part).name != "shims"]
+    homes = sorted(root.glob("versions/*/bin"), key=lambda home: _numbers(home.parent.name), reverse=True)
+    return os.pathsep.join([*parts, *map(str, homes)])
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) if part.isdecimal() else -1 for part in version.split(".")]
+
+
 def memory_of(cache: Path | None, request: str, root: Path) -> Path | None:
     """Return the file that keeps the answer to `request`; None when nothing is kept."""
     if cache is None:

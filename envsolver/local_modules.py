@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -46,12 +46,19 @@ class LocalModules:
         # and never a package of that name in a registry. The root's own package is another matter.
         above = [directory for directory in folder.parents if directory.is_relative_to(root) and directory != root]
         self.above = tuple(above) if is_packaged(root) else (*above, root)
+        self.elsewhere: set[str] = set()
         self.written = frozenset(_written_module(name) for name in written)
 
     def find(self, module: str, names: tuple[str, ...] = ()) -> tuple[Path, ...] | None:
         """Return the files of a local module that importing it reads, or None when it is not local."""
-        if module.partition(".")[0] in self.written:
+        top = module.partition(".")[0]
+        if top in self.written:
             return ()
+        if top in self.elsewhere:
+            return None
+        if not any(top in _modules_in(directory) for directory in (*self.directories, *self.above)):
+            self.elsewhere.add(top)
+            return None
         for directory in (*self.directories, *self.above):
             if (files := _files(directory, module, names)) is not None:
                 return files
@@ -104,11 +111,12 @@ def _files(directory: Path, module: str, names: tuple[str, ...]) -> tuple[Path, 
     package of that name comes first.
     """
     top, *rest = module.split(".")
+    forms = _modules_in(directory).get(top, frozenset())
     single, package = directory / f"{top}.py", directory / top
-    if single.is_file():
+    if single.name in forms:
         return (single,)
-    if not package.is_dir():
-        return () if any(directory.glob(f"{top}.*.so")) else None
+    if top not in forms:
+        return () if any(form.endswith((".so", ".pyd")) for form in forms) else None
     files = [package / "__init__.py"] if (package / "__init__.py").is_file() else []
     place = package
     for part in rest:
@@ -117,6 +125,23 @@ def _files(directory: Path, module: str, names: tuple[str, ...]) -> tuple[Path, 
     for name in names:
         files.extend(_module_files(place / name))
     return tuple(dict.fromkeys(files)) or None
+
+
+def _modules_in(directory: Path) -> Mapping[str, frozenset[str]]:
+    """Return a directory's entries by what stands before their first dot: the modules that they may be."""
+    try:
+        return _modules_in_cached(directory, directory.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=1024)
+def _modules_in_cached(directory: Path, _modified: int) -> Mapping[str, frozenset[str]]:
+    """List a directory once, since many notebooks share it."""
+    forms: dict[str, set[str]] = {}
+    for place in directory.iterdir():
+        forms.setdefault(place.name.partition(".")[0], set()).add(place.name)
+    return {top: frozenset(names) for top, names in forms.items()}
 
 
 def _relative(path: Path, mention: Mention) -> tuple[Path, ...]:

@@ -13,12 +13,13 @@ from typing import Literal
 from packaging.specifiers import SpecifierSet
 
 from envsolver.errors import BuildError, ConfigurationError
-from envsolver.locks import KERNEL, absolute, make_lock, unsolvable
+from envsolver.locks import KERNEL, absolute, kernel_line, make_lock, unsolvable
 from envsolver.models import Group, Interpreter, Lock
 from envsolver.requirement_text import parse
 from envsolver.settings import Config, GroupSettings
 from envsolver.specifiers import marker_environment
-from envsolver.uv import Uv, network_error
+from envsolver.uv import Uv
+from envsolver.uv_answers import network_error
 from envsolver.uv_settings import digest, read_settings
 
 State = Literal["fresh", "stale", "missing"]
@@ -196,7 +197,7 @@ def _universal(
         answer = uv.compile(
             [group.file],
             python=interpreter.executable,
-            text=f"{KERNEL}\n",
+            text=f"{kernel_line(uv, ())}\n",
             options=["--universal", "--python-version", lowest, "--annotate", *newer, *upgrades, "-o", str(output)],
         )
         if answer.code == 0:

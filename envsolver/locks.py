@@ -19,7 +19,8 @@ from packaging.utils import canonicalize_name
 from envsolver.errors import BuildError, UnsolvableError
 from envsolver.models import Group, Interpreter, Lock, Package, Requirement
 from envsolver.requirement_text import content_digest, local_path, project_name, requirement_name
-from envsolver.uv import Answer, Uv, network_error
+from envsolver.uv import Uv
+from envsolver.uv_answers import Answer, network_error
 from envsolver.uv_settings import digest
 
 KERNEL = "ipykernel"
@@ -28,6 +29,8 @@ KERNEL = "ipykernel"
 REFUSAL_SECONDS = 3600.0
 """How long it stays remembered that there is no solution: a newer release, or a wheel put in place, may bring one."""
 
+_OLDEST_KERNEL = f"{KERNEL}>=6.29.5"
+"""What is asked for where a strategy prefers old versions, whose kernels this is too new for."""
 _FORMAT = "2"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\]+)|@\s*(\S+))")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -206,7 +209,7 @@ def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str])
         answer = uv.compile(
             [group.file] if group.file else [],
             python=interpreter.executable,
-            text=_input(group),
+            text=_input(group, kernel_line(uv, options)),
             options=[*options, *bounds],
         )
     if answer.code != 0 and answer.no_network:
@@ -220,10 +223,16 @@ def _outcome(answer: Answer) -> Outcome:
     return Outcome(text=None, explanation=answer.explanation, proved=answer.unsolvable)
 
 
-def _input(group: Group) -> str:
+def kernel_line(uv: Uv, options: Sequence[str]) -> str:
+    """Return the requirement for the kernel, given the arguments for uv and the user's settings of it."""
+    chosen = [value for name, value in uv.settings().items() if name.lower().endswith("resolution")]
+    return _OLDEST_KERNEL if any("lowest" in value for value in (*options, *chosen)) else KERNEL
+
+
+def _input(group: Group, kernel: str) -> str:
     """Return what uv reads beside the group's file: the kernel, and all of a group that has no file."""
     derived = [] if group.file else [*group.options, *sorted({r.text for r in group.requirements})]
-    return "\n".join([*derived, KERNEL, ""])
+    return "\n".join([*derived, kernel, ""])
 
 
 @contextlib.contextmanager

@@ -127,14 +127,16 @@ def _cell(raw: object, number: int) -> Cell:
     if not isinstance(kind, str):
         raise UnusableNotebookError(f"not a notebook: cell {number} has no `cell_type`")
     source = raw.get("source", raw.get("input", ""))
-    if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        source = "".join(source)
-    if not isinstance(source, str):
+    try:
+        text = "".join(source) if isinstance(source, list) else source
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
         raise UnusableNotebookError(f"not a notebook: the source of cell {number} is not text")
     metadata = raw.get("metadata")
     tags = metadata.get("tags") if isinstance(metadata, dict) else None
     kept = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
-    return Cell(number=number, kind=kind, source=source, tags=kept)
+    return Cell(number=number, kind=kind, source=text, tags=kept)
 
 
 def _language(metadata: dict[str, Any]) -> str:

@@ -85,7 +85,9 @@ def _narrow(
 ) -> tuple[frozenset[str], Finding]:
     """Return the fewest requirements of a failed union that still fail, and the oracle's answer to them."""
     group, union, finding = failed
-    return minimise(union, asking, finding, chunks=group)
+    least, found = minimise(union, asking, finding, chunks=group)
+    # A package that only some versions of can be built may fail in the union and not in its parts.
+    return (union, finding) if found.solved else (least, found)
 
 
 def _fill(

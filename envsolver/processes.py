@@ -155,7 +155,7 @@ def start_guardian(run_id: str, directories_to_remove: Sequence[str | Path] = ()
     # The controller's import path, since the guardian must not look in the directory that it is started from.
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).resolve().parents[1]), *filter(None, sys.path)])
     process = subprocess.Popen(
-        [sys.executable, "-m", "envsolver.processes", run_id, *map(str, directories_to_remove)],
+        [sys.executable, "-m", "envsolver.processes", str(os.getpid()), run_id, *map(str, directories_to_remove)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -166,15 +166,15 @@ def start_guardian(run_id: str, directories_to_remove: Sequence[str | Path] = ()
     return Guardian(process)
 
 
-def guard(run_id: str, directories: Sequence[str]) -> None:
-    """Wait for the controller's end; unless it dismissed us, end what the run left behind.
+def guard(controller: int, run_id: str, directories: Sequence[str]) -> None:
+    """Wait for the end of the process `controller`; unless it dismissed us, end what the run left behind.
 
     Reads the standard input. Its end without a word means that the controller vanished; so does a change of
     parent, which counts because a process forked from the controller may hold the pipe open.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    if _dismissed(os.getppid()):
+    if _dismissed(controller):
         return
     from envsolver.scratch import remove
 
@@ -287,4 +287,4 @@ def _rss(process: psutil.Process) -> int:
 
 
 if __name__ == "__main__":
-    guard(sys.argv[1], sys.argv[2:])
+    guard(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

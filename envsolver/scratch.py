@@ -34,15 +34,16 @@ LINKED = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "venv"})
 
 LARGEST_COPY = 64 * 1024 * 1024
 COPIED_BYTES = 256 * 1024 * 1024
-COPIED_FILES = 4000
-DIRECTORIES = 1000
-ENTRIES = 10_000
-"""Bound for files and links made; a directory that comes after is linked as a whole."""
+COPIED_FILES = 2000
+DIRECTORIES = 300
+ENTRIES = 2000
+"""Bound for links made; a directory that comes after is linked as a whole."""
 
 _LISTED = 200
 _WALKED = 20_000
 _LONGEST_TEMPORARY = 40  # bytes; a socket's path must stay below 104 on macOS, and up to 50 follow
 _ATTEMPTS = 5
+_IS_LINK = (-1, -1)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -58,7 +59,7 @@ class Scratch:
     folder
         Stands for the notebook's folder: the kernel's working directory.
     seen
-        Size and time of change of what was put there, by path relative to `root`.
+        Size and time of change of each file that was put there, by path relative to `root`.
     """
 
     base: Path
@@ -70,12 +71,14 @@ class Scratch:
         """Return the new or changed files, relative to the project's root, sorted; at most 200."""
         found: list[str] = []
         walked = 0
+        start = len(str(self.root)) + 1
         for directory, names, files in os.walk(self.root):
             names[:] = sorted(name for name in names if name not in LEFT_OUT)
             walked += len(files) + len(names)
             if walked > _WALKED or len(found) >= _LISTED:
                 break
-            found += [path for name in files if (path := self._changed(Path(directory, name)))]
+            inside = f"{directory}/"[start:]
+            found += [inside + name for name in files if self._changed(inside + name)]
         return tuple(sorted(found)[:_LISTED])
 
     def remove(self) -> None:
@@ -84,13 +87,12 @@ class Scratch:
         with contextlib.suppress(OSError):  # other jobs of the run are still there, or it is gone
             self.base.parent.rmdir()
 
-    def _changed(self, path: Path) -> str:
-        relative = path.relative_to(self.root).as_posix()
+    def _changed(self, path: str) -> bool:
         try:
-            now = _fingerprint(path.lstat())
+            status = Path(self.root, path).lstat()
         except OSError:
-            return ""
-        return "" if self.seen.get(relative) == now else relative
+            return False
+        return self.seen.get(path) != (_IS_LINK if stat.S_ISLNK(status.st_mode) else _fingerprint(status))
 
 
 def run_directory(run_id: str) -> Path:
@@ -127,7 +129,7 @@ def create(root: Path, notebook: str, run_id: str) -> Scratch:
     try:
         (base / "tmp").mkdir()
         scratch.folder.mkdir(parents=True)
-        _Mirror(root, scratch, PurePosixPath(*parts)).build()
+        _Mirror(root, scratch, str(PurePosixPath(*parts))).build()
     except BaseException:
         scratch.remove()
         raise
@@ -136,6 +138,7 @@ def create(root: Path, notebook: str, run_id: str) -> Scratch:
 
 def remove(directory: Path) -> None:
     """Delete a directory tree, read-only directories included. Never raises."""
+    shutil.rmtree(directory, ignore_errors=True)
     if not directory.is_dir() or directory.is_symlink():
         return
     for path, names, _ in os.walk(directory):
@@ -147,12 +150,14 @@ def remove(directory: Path) -> None:
 
 
 class _Mirror:
-    """Builds the project's likeness in a scratch directory."""
+    """Builds the project's likeness in a scratch directory. Paths inside are text, for speed: there are many."""
 
-    def __init__(self, root: Path, scratch: Scratch, folder: PurePosixPath) -> None:
-        self.root = root
-        self.scratch = scratch
+    def __init__(self, root: Path, scratch: Scratch, folder: str) -> None:
+        self.source = str(root)
+        self.target = str(scratch.root)
+        self.seen = scratch.seen
         self.folder = folder
+        self.on_the_way = {folder, *map(str, PurePosixPath(folder).parents)}
         self.files = COPIED_FILES
         self.bytes = COPIED_BYTES
         self.directories = DIRECTORIES
@@ -161,82 +166,77 @@ class _Mirror:
     def build(self) -> None:
         """Make the notebook's folder first, so that the bounds are spent on it, then the rest."""
         self._fill(deque([self.folder]), copy=True)
-        along: deque[PurePosixPath] = deque(reversed(self.folder.parents))
-        self._fill(along, copy=False)
+        self._fill(deque(map(str, reversed(PurePosixPath(self.folder).parents))), copy=False)
 
-    def _fill(self, queue: deque[PurePosixPath], *, copy: bool) -> None:
+    def _fill(self, queue: deque[str], *, copy: bool) -> None:
         while queue:
             directory = queue.popleft()
+            prefix = "" if directory == "." else f"{directory}/"
             try:
-                entries = sorted(os.scandir(self.root / directory), key=lambda entry: entry.name)
+                entries = sorted(os.scandir(f"{self.source}/{directory}"), key=lambda entry: entry.name)
             except OSError:  # unreadable: it stays empty
                 continue
             for entry in entries:
-                path = directory / entry.name
-                if not self._on_the_way(path) and self._place(entry, path, copy=copy):
+                path = prefix + entry.name
+                if path not in self.on_the_way and self._place(entry, path, copy=copy):
                     queue.append(path)
 
-    def _on_the_way(self, path: PurePosixPath) -> bool:
-        return path == self.folder or path in self.folder.parents
-
-    def _place(self, entry: os.DirEntry[str], path: PurePosixPath, *, copy: bool) -> bool:
+    def _place(self, entry: os.DirEntry[str], path: str, *, copy: bool) -> bool:
         """Make one entry's likeness; True when it is a directory to be filled."""
-        target = self.scratch.root / path
         try:
             if entry.is_symlink():
-                self._keep_link(path, target)
+                self._keep_link(path)
             elif entry.is_dir():
-                return self._directory(entry, target, copy=copy)
+                return self._directory(entry, path, copy=copy)
             elif entry.is_file():
-                self._file(entry, target, copy=copy)
+                self._file(entry, path, copy=copy)
         except OSError:  # vanished meanwhile, or a file system's limit: a notebook that needs it will say so
             return False
         return False
 
-    def _directory(self, entry: os.DirEntry[str], target: Path, *, copy: bool) -> bool:
+    def _directory(self, entry: os.DirEntry[str], path: str, *, copy: bool) -> bool:
         if entry.name in LEFT_OUT:
             return False
         whole = entry.name in LINKED or (not copy and entry.name.startswith("."))
         full = self.directories <= 0 or self.entries <= 0
         if whole or full or Path(entry.path, "pyvenv.cfg").exists():
-            self._link(Path(entry.path), target)
+            self._link(entry.path, path)
             return False
         self.directories -= 1
-        target.mkdir()
+        Path(self.target, path).mkdir()
         return True
 
-    def _file(self, entry: os.DirEntry[str], target: Path, *, copy: bool) -> None:
-        size = entry.stat().st_size
+    def _file(self, entry: os.DirEntry[str], path: str, *, copy: bool) -> None:
+        size = entry.stat().st_size if copy else 0
         if not copy or size > LARGEST_COPY or size > self.bytes or self.files <= 0:
-            self._link(Path(entry.path), target)
+            self._link(entry.path, path)
             return
+        target = Path(self.target, path)
         try:
             shutil.copy2(entry.path, target)
         except PermissionError:
             target.unlink(missing_ok=True)
-            self._link(Path(entry.path), target)
+            self._link(entry.path, path)
             return
         self.files -= 1
         self.bytes -= size
-        target.chmod(target.stat().st_mode | stat.S_IWUSR)
-        self._remember(target)
+        status = target.stat()
+        if not status.st_mode & stat.S_IWUSR:
+            target.chmod(status.st_mode | stat.S_IWUSR)
+        self.seen[path] = _fingerprint(status)
 
-    def _keep_link(self, path: PurePosixPath, target: Path) -> None:
-        source = self.root / path
+    def _keep_link(self, path: str) -> None:
+        source = Path(self.source, path)
         to = source.readlink()
         # A link inside the project stays relative, so it leads to the likeness; any other must be absolute.
         absolute = Path(os.path.normpath(source.parent / to))
-        keep = not to.is_absolute() and absolute.is_relative_to(self.root)
-        self._link(to if keep else absolute, target)
+        keep = not to.is_absolute() and absolute.is_relative_to(self.source)
+        self._link(str(to if keep else absolute), path)
 
-    def _link(self, to: Path, target: Path) -> None:
+    def _link(self, to: str, path: str) -> None:
         self.entries -= 1
-        target.symlink_to(to)
-        self._remember(target)
-
-    def _remember(self, target: Path) -> None:
-        relative = target.relative_to(self.scratch.root).as_posix()
-        self.scratch.seen[relative] = _fingerprint(target.lstat())
+        Path(self.target, path).symlink_to(to)
+        self.seen[path] = _IS_LINK
 
 
 def _fingerprint(status: os.stat_result) -> tuple[int, int]:

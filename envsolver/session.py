@@ -19,13 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbclient.exceptions import DeadKernelError
-
 from envsolver import edits, scratch, surroundings
+from envsolver.client import BoundedClient
 from envsolver.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
 from envsolver.models import CellTime, Failure, Job, Result, Verdict
 from envsolver.monitor import Monitor, oom_kills
-from envsolver.outputs import BoundedClient
 from envsolver.processes import JOB_MARK
 
 _BINDING = {
@@ -162,7 +160,11 @@ class Session:
 
     async def _start(self) -> bool:
         """Start the kernel; False when it is not in the environment that the job was planned for."""
-        await self.kernel.start()
+        try:
+            await self.kernel.start()
+        except OSError as error:
+            self.story.fail("environment", f"the environment's interpreter cannot be run: {error}")
+            return False
         self.monitor = Monitor(self.kernel.pid, self.mark, self.job.memory)
         self.monitor.start()
         self.client.kc = self.kernel.client
@@ -187,20 +189,12 @@ class Session:
         cell = self.script.notebook.cells[index]
         began = time.monotonic()
         limit = min(self.job.cell_timeout, self.story.remaining())
-        reply: dict[str, Any] = {}
-
-        def keep(*, execute_reply: dict[str, Any], **_: Any) -> None:
-            reply.update(execute_reply.get("content", {}))
-
-        self.client.on_cell_executed = keep
-        self.client.begin_cell()
         try:
-            await self.kernel.unless_dead(self.client.async_execute_cell(cell, index), limit)
-        except DeadKernelError:
-            await self.kernel.wait_dead(1.0)
-            raise KernelDiedError from None
+            reply = await self.kernel.unless_dead(self.client.execute_one(cell, index), limit)
+        except KernelDiedError:
+            await self.kernel.wait_dead(1.0)  # so that how it ended is known
+            raise
         finally:
-            self.client.end_cell(cell)
             self.story.cells.append(CellTime(cell=step.number, seconds=time.monotonic() - began))
         return self._judge(step, reply)
 

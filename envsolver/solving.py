@@ -202,7 +202,7 @@ def _outcome(solved: Solved) -> str:
 def _verdict(pair: Pair) -> str:
     if pair.conflict is not None:
         return f"apart: {pair.conflict.sentence}"
-    saved = f"{pair.packages_saved} packages"
+    saved = f"{pair.packages_saved} package{'' if pair.packages_saved == 1 else 's'}"
     if pair.bytes_saved is not None:
         saved += f", {said_bytes(pair.bytes_saved)}"
     return f"could share one environment, which saves {saved}"

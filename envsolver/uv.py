@@ -13,54 +13,19 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from envsolver.errors import BuildError, ConfigurationError, InterruptedRunError
-from envsolver.interpreters import memory_of, probe, recall, remember
+from envsolver.interpreters import memory_of, path_without_shims, probe, recall, remember
 from envsolver.models import Interpreter
+from envsolver.uv_answers import Answer, network_error
 from envsolver.uv_settings import read_settings
 
 log = logging.getLogger("envsolver.uv")
 
 # These would point uv at another interpreter or environment than the one that each command names.
 _DROPPED = ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_CUSTOM_COMPILE_COMMAND", "VIRTUAL_ENV")
-
-_NO_NETWORK = (
-    "network was disabled",
-    "error sending request",
-    "dns error",
-    "tcp connect error",
-    "client error (Connect)",
-    "Failed to fetch:",
-    "network connectivity is disabled",
-    "operation timed out",
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What one uv command said: its exit code, standard output and standard error."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def explanation(self) -> str:
-        """Uv's own words about a failure, without its marks and progress lines."""
-        return tidy(self.err)
-
-    @property
-    def unsolvable(self) -> bool:
-        """Whether uv proved that the requirements have no solution, rather than failed to ask."""
-        return "No solution found" in self.err and not self.no_network
-
-    @property
-    def no_network(self) -> bool:
-        """Whether the network was out of reach, or switched off."""
-        return self.code != 0 and any(mark in self.err for mark in _NO_NETWORK)
 
 
 class Uv:
@@ -112,8 +77,22 @@ class Uv:
         answer = self.run(["--version"])
         return answer.out.split()[1] if answer.code == 0 else "unknown"
 
-    def run(self, arguments: Sequence[str], *, text: str | None = None, cwd: Path | None = None) -> Answer:
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        text: str | None = None,
+        hold: int | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Run uv with `arguments`, `text` on its standard input.
+
+        Parameters
+        ----------
+        hold
+            Descriptor of a lock that uv holds too, so that it stays locked even if this process is killed.
+        environ
+            Environment variables to change.
 
         Raises
         ------
@@ -126,7 +105,7 @@ class Uv:
         log.info("uv %s", " ".join(arguments))
         start = time.perf_counter()
         try:
-            answer = self._communicate(command, text, cwd or self.root)
+            answer = self._communicate(command, text, hold, environ or {})
         except OSError as error:
             raise ConfigurationError(
                 [f"uv cannot be run: {error}"], tip="Install it again with `pip install --force-reinstall uv`."
@@ -142,6 +121,11 @@ class Uv:
         for process in running:
             with contextlib.suppress(OSError):
                 process.terminate()
+
+    def check(self) -> None:
+        """Raise `InterruptedRunError` once `stop` was called."""
+        if self._stopped:
+            raise InterruptedRunError("uv is not asked any more, because the run is being stopped")
 
     def find_interpreter(self, request: str, *, download: bool | None = None) -> Interpreter:
         """Return the Python that `request` stands for: a version such as ``3.11`` or ``3.11.7``, or a path.
@@ -193,20 +177,27 @@ class Uv:
         stdin = [] if text is None else ["-"]
         return self.run([*command, "--", *sources, *stdin], text=text)
 
-    def create(self, prefix: Path, python: str) -> None:
-        """Create an empty virtualenv at `prefix`.
+    def create(self, prefix: Path, python: str, *, hold: int | None = None) -> None:
+        """Create an empty virtualenv at `prefix`, under a lock as in `run`.
 
         Raises
         ------
         BuildError
             uv could not create it.
         """
-        answer = self.run(["venv", *_QUIET, "--no-project", "--python", python, "--", str(prefix)])
+        answer = self.run(["venv", *_QUIET, "--no-project", "--python", python, "--", str(prefix)], hold=hold)
         if answer.code != 0:
             raise BuildError(f"no virtualenv could be created with {python}: {answer.explanation}")
 
-    def sync(self, prefix: Path, lock: Path, *, require_hashes: bool) -> None:
-        """Make the virtualenv hold exactly what the file `lock` pins, with bytecode compiled.
+    def sync(
+        self, prefix: Path, lock: Path, *, require_hashes: bool, rebuild: Sequence[str] = (), hold: int | None = None
+    ) -> None:
+        """Make the virtualenv hold exactly what the file `lock` pins, with bytecode compiled, under a lock as in `run`.
+
+        Parameters
+        ----------
+        rebuild
+            Packages that are built anew even if uv remembers a build: local projects, whose sources may have changed.
 
         Raises
         ------
@@ -214,21 +205,26 @@ class Uv:
             A package could not be fetched, built or installed; uv's own words are in the message.
         """
         flags = ["--require-hashes"] if require_hashes else []
+        flags += [argument for name in rebuild for argument in ("--refresh-package", name)]
         python = str(prefix / "bin" / "python")
-        answer = self.run(["pip", "sync", *_QUIET, *flags, "--compile-bytecode", "--python", python, "--", str(lock)])
+        flags += ["--compile-bytecode", "--python", python]
+        answer = self.run(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)
         if answer.code != 0:
             raise network_error(answer) if answer.no_network else BuildError(answer.explanation)
 
-    def _communicate(self, command: list[str], text: str | None, cwd: Path) -> Answer:
+    def _communicate(
+        self, command: list[str], text: str | None, hold: int | None, environ: Mapping[str, str]
+    ) -> Answer:
         environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+        environment |= {"UV_NO_PROGRESS": "1", **environ}
         with self._lock:
-            if self._stopped:
-                raise InterruptedRunError("uv was not asked, because the run is being stopped")
+            self.check()
             self.calls += 1
             process = subprocess.Popen(
                 command,
-                cwd=cwd,
-                env=environment | {"UV_NO_PROGRESS": "1"},
+                cwd=self.root,
+                pass_fds=() if hold is None else (hold,),
+                env=environment,
                 stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -246,19 +242,22 @@ class Uv:
         finally:
             with self._lock:
                 self._running.discard(process)
-        if self._stopped:
-            raise InterruptedRunError("uv was stopped, because the run is being stopped")
+        self.check()
         return Answer(code=process.returncode, out=out, err=err)
 
     def _search(self, request: str, *, download: bool | None) -> Path:
         flags = ["--no-python-downloads"] if download is False else []
         arguments = ["python", "find", *_COLOURLESS, "--no-project", *flags, "--", request]
         answer = self.run(arguments)
+        if answer.code != 0:
+            # A shim that stands for no Python keeps uv from looking any further.
+            answer = self.run(arguments, environ={"PATH": path_without_shims()})
         if answer.code != 0 and download is not False and self._fetch(request):
             answer = self.run(arguments)
         if answer.code != 0 or not answer.out.strip():
+            why = answer.explanation.partition("\n")[0]
             raise ConfigurationError(
-                [f"no Python {request} was found: {answer.explanation}"],
+                [f"no Python {request} was found: {why}"],
                 tip=f"Install it, for example with `uv python install {request}`, or name another Python.",
             )
         return Path(os.path.abspath(self.root / answer.out.strip().splitlines()[-1]))  # noqa: PTH100 links stay
@@ -267,11 +266,10 @@ class Uv:
         """Let uv fetch a Python where its settings allow that."""
         if os.environ.get("UV_PYTHON_DOWNLOADS", "automatic") != "automatic" or os.sep in request:
             return False
-        return self.run(["python", "install", *_QUIET, "--no-bin", "--", request]).code == 0
+        patience = {"UV_HTTP_RETRIES": os.environ.get("UV_HTTP_RETRIES", "1")}
+        return self.run(["python", "install", *_QUIET, "--no-bin", "--", request], environ=patience).code == 0
 
 
-_MARKS = "\N{MULTIPLICATION SIGN}╰─▶│├ "
-"""What uv draws in front of the lines of a failure."""
 _COLOURLESS = ("--color", "never")
 _QUIET = ("--quiet", *_COLOURLESS)
 _COMPILE = (
@@ -282,26 +280,6 @@ _COMPILE = (
     "--no-emit-find-links",
     "--no-python-downloads",
 )
-
-
-def network_error(answer: Answer) -> BuildError:
-    """Return the error for an `answer` that failed because the network is out of reach."""
-    return BuildError(
-        f"the network is out of reach, or switched off:\n{answer.explanation}",
-        tip="What was solved and built before still works; connect, or unset UV_OFFLINE, for anything new.",
-    )
-
-
-def tidy(err: str) -> str:
-    """Return uv's words about a failure without its marks, warnings and progress lines."""
-    lines: list[str] = []
-    for raw in err.splitlines():
-        line = raw.strip().lstrip(_MARKS)
-        for mark in ("error: ", "cause: "):
-            line = line.removeprefix(mark)
-        if line and not line.startswith(("warning:", "Resolved ", "Using ", "No solution found when resolving")):
-            lines.append(line)
-    return "\n".join(lines)
 
 
 def _find_uv() -> str:

@@ -23,16 +23,16 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
 from envsolver.errors import BuildError
+from envsolver.file_lock import BusyError, file_lock
 from envsolver.models import Environment, Lock
 from envsolver.uv import Uv
 from envsolver.uv_settings import building, digest
@@ -126,11 +126,11 @@ class Store:
         start = time.perf_counter()
         key = self.key_for(lock)
         home = self._home(key)
-        with self._locked(home):
+        with self._locked(home) as held:
             self._register(home)
             fresh = not _is_complete(home, key)
             if fresh:
-                self._build(home, key, lock)
+                self._build(home, key, lock, held)
             os.utime(home / _COMPLETE)
         return Environment(
             key=key,
@@ -165,7 +165,7 @@ class Store:
         """Remove environments and return those that were removed; those in use by live runs stay."""
         removed = []
         for entry in entries:
-            with contextlib.suppress(Timeout), self._locked(entry.directory, timeout=0):
+            with contextlib.suppress(BusyError), self._locked(entry.directory, wait=False):
                 if _json(entry.directory / _TAG) and not _live_users(entry.directory):
                     # What marks it complete goes first, so that an interrupted removal leaves nothing to trust.
                     (entry.directory / _COMPLETE).unlink(missing_ok=True)
@@ -177,11 +177,9 @@ class Store:
         # Twenty digits are plenty to tell environments apart, and keep the scripts' first lines short.
         return self.directory / key[:20]
 
-    @contextlib.contextmanager
-    def _locked(self, home: Path, timeout: float = -1) -> Iterator[None]:
+    def _locked(self, home: Path, *, wait: bool = True) -> contextlib.AbstractContextManager[int]:
         home.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.with_name(home.name + ".lock"), timeout=timeout):
-            yield
+        return file_lock(home.with_name(home.name + ".lock"), wait=wait, give_up=self.uv.check)
 
     def _register(self, home: Path) -> None:
         if home.is_dir() and any(home.iterdir()) and not _json(home / _TAG):
@@ -198,7 +196,7 @@ class Store:
         with self._guard:
             self._registered.add(user)
 
-    def _build(self, home: Path, key: str, lock: Lock) -> None:
+    def _build(self, home: Path, key: str, lock: Lock, held: int) -> None:
         prefix = home / "env"
         python = lock.interpreter
         (home / _COMPLETE).unlink(missing_ok=True)
@@ -208,8 +206,9 @@ class Store:
         text.write_text(lock.text, encoding="utf-8")
         start = time.time()
         try:
-            self.uv.create(prefix, python.executable)
-            self.uv.sync(prefix, text, require_hashes=_all_hashed(lock.text))
+            self.uv.create(prefix, python.executable, hold=held)
+            local = [package.name for package in lock.packages if package.version.startswith("/")]
+            self.uv.sync(prefix, text, require_hashes=_all_hashed(lock.text), rebuild=local, hold=held)
         except BuildError as error:
             _remove(prefix)
             raise BuildError(

@@ -1,7 +1,7 @@
 """Run one notebook in the kernel of its environment: a `Job` comes in, a `Result` goes out.
 
 This is imported on the far side, in each worker process. It may import only `models`, the modules that serve it alone
-(`edits`, `kernel`, `monitor`, `outputs`, `processes`, `scratch`, `session`, `surroundings`), nbclient, nbformat,
+(`client`, `edits`, `kernel`, `monitor`, `processes`, `scratch`, `session`, `surroundings`), nbclient, nbformat,
 jupyter_client and psutil.
 """
 

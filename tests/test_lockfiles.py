@@ -13,7 +13,8 @@ from envsolver.lockfiles import check, inputs, inspect, lock_path, lowest_python
 from envsolver.models import Group, Interpreter
 from envsolver.requirements import read_group
 from envsolver.settings import Config, GroupSettings
-from envsolver.uv import Answer, Uv
+from envsolver.uv import Uv
+from envsolver.uv_answers import Answer
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
 UNIVERSAL = """\

@@ -13,7 +13,8 @@ from envsolver.locks import places, read_packages, solve_group
 from envsolver.models import Group, Interpreter, Origin, Package, Requirement
 from envsolver.requirements import read_group
 from envsolver.settings import Config
-from envsolver.uv import Answer, Uv
+from envsolver.uv import Uv
+from envsolver.uv_answers import Answer
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 LOCK = "numpy==1.26.4 \\\n    --hash=sha256:00\nipykernel==7.0.0 \\\n    --hash=sha256:11\n"
@@ -101,6 +102,18 @@ def test_a_derived_group_is_solved_from_its_requirements(tmp_path: Path) -> None
     uv = FakeUv(tmp_path, solved())
     solve_group(derived, PYTHON, uv=uv, cache=None)
     assert uv.asked == [("numpy<2\nipykernel\n",)]
+
+
+@pytest.mark.parametrize("given", ["argument", "variable"])
+def test_a_strategy_for_old_versions_does_not_bring_an_ancient_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    if given == "variable":
+        monkeypatch.setenv("UV_RESOLUTION", "lowest")
+    uv = FakeUv(tmp_path, solved())
+    resolution = "lowest-direct" if given == "argument" else None
+    solve_group(group(tmp_path, "numpy\n"), PYTHON, uv=uv, cache=None, resolution=resolution)
+    assert uv.asked[0][1].startswith("ipykernel>=")
 
 
 def test_no_solution_gives_uvs_words_and_the_lines_that_meet(tmp_path: Path) -> None:
@@ -194,6 +207,15 @@ def test_the_real_uv_writes_hashes_no_addresses_and_no_paths(tmp_path: Path, pyt
     assert lock.text.count("--hash=sha256:") >= len(names)
     assert "://" not in lock.text
     assert str(tmp_path) not in lock.text
+
+
+@pytest.mark.integration
+def test_the_real_uv_solves_for_the_oldest_versions_that_are_allowed(tmp_path: Path, python: Interpreter) -> None:
+    asked = group(tmp_path, "six>=1.15\n")
+    lock = solve_group(asked, python, uv=Uv(tmp_path), cache=None, resolution="lowest-direct")
+    versions = {package.name: package.version for package in lock.packages}
+    assert versions["six"] == "1.15.0"
+    assert int(versions["ipykernel"].split(".")[0]) >= 6
 
 
 @pytest.mark.integration

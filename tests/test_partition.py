@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -114,6 +115,19 @@ def test_a_narrowed_conflict_has_no_solution_and_every_smaller_part_has(
     assert least <= items
     assert not oracle.solve(least).solved
     assert all(oracle.solve(least - {item}).solved for item in least)
+
+
+@given(wanted=SETS, salt=st.integers(0, 1000))
+@settings(max_examples=100, deadline=None)
+def test_an_oracle_that_contradicts_itself_still_gets_parts_that_it_has_solved(wanted: list[Items], salt: int) -> None:
+    class Fickle:
+        def solve(self, items: Items) -> Finding:
+            return Finding(solved=crc32(f"{salt}{sorted(items)}".encode()) % 3 > 0, explanation="no")
+
+    found = partition(wanted, Fickle())
+    assert all(part.finding.solved for part in found.parts)
+    assert all(not finding.solved for _, finding in found.rejected.values())
+    assert {s for part in found.parts for s in part.sets} | set(found.rejected) == set(wanted)
 
 
 def test_without_conflicts_one_environment_and_one_question_suffice() -> None:

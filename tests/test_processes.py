@@ -129,8 +129,8 @@ def test_kill_all_gives_up_on_what_does_not_go(monkeypatch: pytest.MonkeyPatch) 
     assert kill_all(lambda: [psutil.Process()]) == 1
 
 
-def test_a_tree_that_is_gone_is_empty() -> None:
-    process = subprocess.Popen(["true"])
+def test_a_tree_that_is_gone_is_empty(run_id: str) -> None:
+    process = start(run_id, "true")
     process.wait()
     assert tree(process.pid) == []
 
@@ -169,7 +169,7 @@ environment = {**os.environ, RUN_MARK: run_id}
 subprocess.Popen(["sh", "-c", "setsid sleep 600 & sleep 600"], env=environment)
 if how == "forked":
     if os.fork() == 0:  # holds the pipe open
-        time.sleep(5)
+        time.sleep(30)
         os._exit(0)
 print(guardian.pid, flush=True)
 time.sleep(600)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from envsolver.errors import BuildError, ConfigurationError, InterruptedRunError
-from envsolver.uv import Answer, Uv, network_error, tidy
+from envsolver.uv import Uv
+from envsolver.uv_answers import Answer, network_error, tidy
 from envsolver.uv_settings import building, read_settings
 
 BASE = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]  # what virtualenvs are made from
@@ -133,7 +134,21 @@ def test_a_missing_interpreter_is_an_error_with_a_tip(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no Python 3\.99 was found") as caught:
         uv.find_interpreter("3.99", download=False)
     assert "uv python install 3.99" in caught.value.tip
-    assert uv.calls == 1
+
+
+def test_a_broken_shim_does_not_hide_an_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("3.9.2", "3.10.1", "mambaforge"):
+        script(tmp_path / "pyenv" / "versions" / version / "bin" / "python", f'exec "{sys.executable}" "$@"')
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    monkeypatch.setenv("PATH", f"{tmp_path}/pyenv/shims:/usr/bin:/bin")
+    uv = fake_uv(
+        tmp_path,
+        'case "$PATH" in *shims*) echo "error: Failed to inspect" >&2; exit 2;; esac; '
+        'echo "$PATH" > path; echo "${PATH##/usr/bin:/bin:}" | cut -d: -f1 | sed s,$,/python,',
+    )
+    assert uv.find_interpreter("3.10", download=False).minor == ".".join(map(str, sys.version_info[:2]))
+    homes = (tmp_path / "path").read_text(encoding="utf-8").strip().split(":")[2:]
+    assert [Path(home).parent.name for home in homes] == ["3.10.1", "3.9.2", "mambaforge"]
 
 
 def test_an_interpreter_that_does_not_run_is_an_error(tmp_path: Path) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from envsolver.errors import BuildError
-from envsolver.locks import make_lock
+from envsolver.errors import BuildError, InterruptedRunError
+from envsolver.file_lock import BusyError, file_lock
+from envsolver.locks import make_lock, solve_group
 from envsolver.models import Interpreter, Lock
+from envsolver.requirements import read_group
+from envsolver.settings import Config
 from envsolver.uv import Uv
 from envsolver.venv import Entry, Store, cache_directory
 
@@ -31,11 +36,13 @@ class FakeUv(Uv):
         self.hashed: list[bool] = []
         self.failure: BaseException | None = None
 
-    def create(self, prefix: Path, python: str) -> None:
+    def create(self, prefix: Path, python: str, *, hold: int | None = None) -> None:
         (prefix / "bin").mkdir(parents=True)
         (prefix / "bin" / "python").symlink_to(python)
 
-    def sync(self, prefix: Path, lock: Path, *, require_hashes: bool) -> None:
+    def sync(
+        self, prefix: Path, lock: Path, *, require_hashes: bool, rebuild: Sequence[str] = (), hold: int | None = None
+    ) -> None:
         if self.failure is not None:
             raise self.failure
         (prefix / "content").write_text(lock.read_text(encoding="utf-8"), encoding="utf-8")
@@ -249,11 +256,46 @@ def test_the_cache_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch, t
     assert cache_directory().name == "envsolver"
 
 
+def test_a_program_that_outlives_its_run_keeps_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    killed = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(killed, fcntl.LOCK_EX)
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(killed,))
+    os.close(killed)
+    try:
+        with pytest.raises(BusyError), file_lock(path, wait=False):
+            pass
+    finally:
+        program.kill()
+        program.wait()
+    with file_lock(path, wait=False):
+        pass
+
+
+def test_a_stopped_run_does_not_wait_for_somebody_elses_build(store: Store, uv: FakeUv, base: Path) -> None:
+    home = store.prefix_for(locked(base)).parent
+    home.parent.mkdir(parents=True)
+    uv.stop()
+    with file_lock(home.with_name(home.name + ".lock")), pytest.raises(InterruptedRunError):
+        store.ensure(locked(base))
+
+
+def test_an_environment_that_is_being_built_is_not_removed(store: Store, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    store.release()
+    home = environment.prefix.parent
+    with file_lock(home.with_name(home.name + ".lock")):
+        assert store.evict(store.entries()) == ()
+    assert environment.prefix.exists()
+
+
 REAL = """
 import json, sys
 from pathlib import Path
-from envsolver.locks import make_lock
+from envsolver.locks import make_lock, solve_group
 from envsolver.models import Interpreter
+from envsolver.requirements import read_group
+from envsolver.settings import Config
 from envsolver.uv import Uv
 from envsolver.venv import Store
 root, text = Path(sys.argv[1]), sys.argv[2]
@@ -276,6 +318,42 @@ def test_two_processes_at_once_build_an_environment_once_and_it_works(tmp_path: 
     python = Path(made[0]["prefix"]) / "bin" / "python"
     subprocess.run([python, "-c", "import six"], check=True)
     assert list(Path(made[0]["prefix"]).rglob("six.cpython-*.pyc"))
+
+
+@pytest.mark.integration
+def test_a_build_whose_run_was_killed_is_done_again_and_works(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    killed = subprocess.Popen([sys.executable, "-c", REAL, str(tmp_path), SIX], env=environment)
+    while killed.poll() is None and not list(tmp_path.glob("cache/environments/*/env")):
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    uv = Uv(tmp_path)
+    store = Store(tmp_path / "cache", uv)
+    made = store.ensure(make_lock("a", uv.find_interpreter(sys.executable), SIX))
+    store.release()
+    subprocess.run([str(made.prefix / "bin" / "python"), "-c", "import six"], check=True)
+    assert [entry.complete for entry in store.entries()] == [True]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("line", ["-e .", "."])
+def test_an_environment_with_the_local_project_shows_its_sources(tmp_path: Path, line: str) -> None:
+    root = tmp_path / "my project"
+    (root / "requirements").mkdir(parents=True)
+    (root / "requirements" / "a.in").write_text(f"{line}\n", encoding="utf-8")
+    (root / "setup.py").write_text("from setuptools import setup\nsetup(name='mine', py_modules=['mine'])\n", "utf-8")
+    uv = Uv(root)
+    store = Store(tmp_path / "cache", uv)
+    config = Config(root=root)
+    python = uv.find_interpreter(sys.executable)
+    for value in ("1", "2"):
+        (root / "mine.py").write_text(f"value = {value}  # {value * int(value)}\n", encoding="utf-8")
+        lock = solve_group(read_group(config, "a"), python, uv=uv, cache=tmp_path / "cache")
+        environment = store.ensure(lock)
+    store.release()
+    command = [str(environment.prefix / "bin" / "python"), "-c", "import mine; print(mine.value)"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip() == "2"
 
 
 @pytest.mark.integration

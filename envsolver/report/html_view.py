@@ -28,6 +28,7 @@ from envsolver.report.wording import (
     one_line,
     plural,
     reason_beyond_error,
+    shorten,
     size,
     work_seconds,
 )
@@ -91,7 +92,7 @@ def figures_of(run: Run) -> list[dict[str, str]]:
         efficiency = work / (wall * max(1, run.workers))
         figures.append(("Efficiency", f"{efficiency:.0%}", f"of {plural(run.workers, 'worker')} kept busy"))
     if peak is not None and peak.peak_rss_bytes:
-        figures.append(("Peak memory", size(peak.peak_rss_bytes), Path(peak.notebook).name))
+        figures.append(("Peak memory", size(peak.peak_rss_bytes), shorten(Path(peak.notebook).name, 32)))
     if run.environments:
         figures.append(
             (

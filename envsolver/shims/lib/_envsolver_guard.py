@@ -136,7 +136,7 @@ def _parse(words: Sequence[str], valued: frozenset[str]) -> _Parsed:
         if option in {"-r", "--requirement", "--requirements"}:
             parsed.files.append(value)
         elif option in {"-e", "--editable"}:
-            parsed.projects.append(value)
+            parsed.projects.append(value if _is_place(value) else f"./{value}")
     return parsed
 
 

@@ -1,4 +1,8 @@
-"""nbclient, with what a cell may output bounded, so that a flood costs neither memory nor disk."""
+"""nbclient, with what a cell may output bounded, so that a flood costs neither memory nor disk.
+
+A kernel's message is received whole before it is cut, so for a moment the worker holds about three times the largest
+single message. What a notebook itself may hold is its memory limit's business.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 
 from envsolver.edits import stream_output
+from envsolver.kernel import KernelDiedError
 
 _OVERHEAD = 64  # bytes charged for each rich output, so that a million empty ones are bounded too
 _SHORT = 10_000  # characters of an error's message, and of each of its frames, when it exceeds the limit
@@ -30,10 +36,32 @@ class BoundedClient(NotebookClient):
     def __init__(self, nb: NotebookNode, limit: int, **options: Any) -> None:
         super().__init__(nb, **options)
         self.limit = limit
-        self.begin_cell()
+        self._begin()
 
-    def begin_cell(self) -> None:
-        """Start counting afresh, for a new cell."""
+    async def execute_one(self, cell: NotebookNode, index: int) -> dict[str, Any]:
+        """Execute a cell, with its output bounded, and return the content of the kernel's reply.
+
+        Raises
+        ------
+        KernelDiedError
+            When the kernel ended meanwhile.
+        """
+        reply: dict[str, Any] = {}
+
+        def keep(*, execute_reply: dict[str, Any], **_: Any) -> None:
+            reply.update(execute_reply.get("content", {}))
+
+        self.on_cell_executed = keep
+        self._begin()
+        try:
+            await self.async_execute_cell(cell, index)
+        except DeadKernelError:
+            raise KernelDiedError from None
+        finally:
+            self._end(cell)
+        return reply
+
+    def _begin(self) -> None:
         self._kept = 0
         self._cut = 0
         self._comms = 0
@@ -41,7 +69,7 @@ class BoundedClient(NotebookClient):
         self._stream: NotebookNode | None = None
         self._pieces: list[str] = []
 
-    def end_cell(self, cell: NotebookNode) -> None:
+    def _end(self, cell: NotebookNode) -> None:
         """Put a cell's output into its final form; a note says how much was cut, if any."""
         self._join_pieces()
         if self._cut:
