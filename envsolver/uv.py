@@ -252,20 +252,17 @@ class Uv:
         if answer.code != 0:
             # A shim that stands for no Python keeps uv from looking any further.
             answer = self.run(arguments, environ={"PATH": path_without_shims()})
-        if answer.code != 0 and download is not False and self._fetch(request):
+        fetching = answer.code != 0 and download is not False and _may_fetch(request)
+        if fetching and self._fetch(request):
             answer = self.run(arguments)
         if answer.code != 0 or not answer.out.strip():
-            why = answer.explanation.partition("\n")[0]
             raise ConfigurationError(
-                [f"no Python {request} was found: {why}"],
+                [f"no Python {request} was found" + (", and uv could not fetch it" if fetching else "")],
                 tip=f"Install it, for example with `uv python install {request}`, or name another Python.",
             )
         return Path(os.path.abspath(self.root / answer.out.strip().splitlines()[-1]))  # noqa: PTH100 links stay
 
     def _fetch(self, request: str) -> bool:
-        """Let uv fetch a Python where its settings allow that."""
-        if os.environ.get("UV_PYTHON_DOWNLOADS", "automatic") != "automatic" or os.sep in request:
-            return False
         patience = {"UV_HTTP_RETRIES": os.environ.get("UV_HTTP_RETRIES", "1")}
         return self.run(["python", "install", *_QUIET, "--no-bin", "--", request], environ=patience).code == 0
 
@@ -280,6 +277,13 @@ _COMPILE = (
     "--no-emit-find-links",
     "--no-python-downloads",
 )
+
+
+def _may_fetch(request: str) -> bool:
+    """Return whether uv's settings let it fetch a Python by itself; a path is never fetched."""
+    switched_off = os.environ.get("UV_OFFLINE", "0").lower() not in {"", "0", "false"}
+    automatic = os.environ.get("UV_PYTHON_DOWNLOADS", "automatic") == "automatic"
+    return automatic and not switched_off and os.sep not in request
 
 
 def _find_uv() -> str:

@@ -29,6 +29,7 @@ from envsolver.project import Project, Survey, new_run_directory, prepare_state,
 from envsolver.report.data import write_results
 from envsolver.report.junit import write_junit
 from envsolver.runner import Located, Note, Outcome, Ready, Runner, Site, Unavailable
+from envsolver.scratch import remove, run_directory
 from envsolver.services import Services
 
 MEMORY_SHARE = 0.9
@@ -173,7 +174,7 @@ def _context(project: Project, options: Options, progress: Progress, clock: floa
     scratch = Path(tempfile.mkdtemp(prefix="envsolver-"))
     before = os.environ.get(RUN_MARK)
     os.environ[RUN_MARK] = run_id
-    guardian = start_guardian(run_id, [scratch])
+    guardian = start_guardian(run_id, [scratch, run_directory(run_id)])
     context = _Context(
         project=project,
         options=options,
@@ -191,6 +192,7 @@ def _context(project: Project, options: Options, progress: Progress, clock: floa
         with contextlib.suppress(OSError):
             shutil.move(scratch / "parsl", context.directory / "parsl")
         shutil.rmtree(scratch, ignore_errors=True)
+        remove(run_directory(run_id))
         guardian.dismiss()
         project.store.release()
         if before is None:

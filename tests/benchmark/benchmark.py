@@ -76,15 +76,15 @@ def measure(setting: Setting, names: list[str], repeat: int) -> dict[str, Any]:
             print(f"  {name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
     results = json.loads((setting.project / ".envsolver/runs/latest/results.json").read_text())["results"]
     work = [sum(cell["seconds"] for cell in result["cells"]) for result in results]
-    bound = max(max(work), sum(work) / setting.workers)
+    bound = max(*work, sum(work) / setting.workers)
     return {"notebooks": len(work), "lower_bound": bound, "seconds": seconds}
 
 
 def table(suite: str, measured: dict[str, Any]) -> str:
     """Lay out one suite's times: minimum, median, maximum, and the ratio of envsolver's to each."""
+    bound = f"no schedule of their cells is shorter than {measured['lower_bound']:.1f} s"
     lines = [
-        f"\n{suite}: {measured['notebooks']} notebooks, no schedule of their cells is shorter than"
-        f" {measured['lower_bound']:.1f} s",
+        f"\n{suite}: {measured['notebooks']} notebooks, {bound}",
         f"{'':20} {'min':>8} {'median':>8} {'max':>8}   envsolver takes",
     ]
     ours = measured["seconds"].get("envsolver")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from suites import notebooks
 
-LOOP = '''
+LOOP = """
 import sys
 import nbformat
 from nbclient import NotebookClient
@@ -19,9 +19,9 @@ for name in sys.argv[1:]:
     notebook = nbformat.read(name, 4)
     folder = name.rpartition("/")[0] or "."
     NotebookClient(notebook, kernel_name="python3", timeout=600, resources={"metadata": {"path": folder}}).execute()
-'''
+"""
 
-UNIT_TEST = '''
+UNIT_TEST = """
 import unittest
 import nbformat
 from nbclient import NotebookClient
@@ -37,9 +37,9 @@ class TestNotebook(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
-'''
+"""
 
-ORIGIN = '''
+ORIGIN = """
 import sys
 import parsl
 from parsl.config import Config
@@ -59,7 +59,7 @@ executor = HighThroughputExecutor(
 with parsl.load(Config(executors=[executor], run_dir="parsl-origin", usage_tracking=0)):
     for future in [run(file) for file in files]:
         future.result()
-'''
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,8 @@ def loops(setting: Setting, count: int | None = None) -> None:
         subprocess.Popen([setting.python, str(script), *files[start::count]], cwd=setting.project)
         for start in range(count)
     ]
-    if any([process.wait() for process in started]):
+    codes = [process.wait() for process in started]
+    if any(codes):
         raise SystemExit("a notebook did not pass in an nbclient loop")
 
 
@@ -118,7 +119,9 @@ def check(setting: Setting, command: list[str]) -> None:
     """Run a command in the project; any notebook that does not pass ends the benchmark."""
     done = subprocess.run(command, cwd=setting.project, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(command[:6])} … ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        raise SystemExit(
+            f"{' '.join(command[:6])} … ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        )
 
 
 CONTENDERS: dict[str, Callable[[Setting], None]] = {

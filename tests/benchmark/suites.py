@@ -41,8 +41,8 @@ HEADS = {
 
 
 def mixed(project: Path) -> list[str]:
-    """Write 40 notebooks with imports of numpy, matplotlib and scipy and 0.2 to 20 s of computation, some in one folder."""
-    randomness = random.Random(20)  # noqa: S311  the same suite each time
+    """Write 40 notebooks that import numpy, matplotlib or scipy and compute for 0.2 to 20 s, several in a folder."""
+    randomness = random.Random(20)  # the same suite each time
     kinds = [*HEADS] * 14
     for number in range(40):
         head, body = HEADS[kinds[number]]
