@@ -161,7 +161,9 @@ def _environment(notebook: str, reason: str) -> Assignment:
 
 
 def _conflicts(demands: list[Demand], found: Partition, root: Path) -> tuple[Conflict, ...]:
-    return tuple(_conflict(demands, least, finding, root) for least, finding in found.conflicts.items())
+    # What has no solution within one notebook is that notebook's reason, and keeps no groups apart.
+    between = {c: f for c, f in found.conflicts.items() if not any(c <= rejected for rejected in found.rejected)}
+    return tuple(_conflict(demands, least, finding, root) for least, finding in between.items())
 
 
 def _conflict(demands: list[Demand], least: frozenset[str], finding: Finding, root: Path) -> Conflict:

@@ -149,8 +149,7 @@ def solve(
         known.text is not None or (recall_refusals and time.time() - known.time < REFUSAL_SECONDS)
     ):
         return known
-    options = [*terms.options, *(["--upgrade", "--refresh"] if upgrade else [])]
-    outcome = _ask(group, interpreter, uv, options)
+    outcome = _ask(group, interpreter, uv, [*terms.options, *(["--upgrade"] if upgrade else [])])
     _remember(memory, outcome)
     return outcome
 

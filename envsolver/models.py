@@ -323,6 +323,8 @@ class Job:
     """The file that a person would add a requirement to, such as ``requirements/core.in``."""
     want_modules: bool = False
     """Whether `Result.modules` is wanted."""
+    want_values: bool = False
+    """Whether `Result.values` is wanted."""
     attempt: int = 1
     """How often the run has started it, this time included."""
 
@@ -427,6 +429,11 @@ class Result:
     attempts: int = 1
     modules: tuple[str, ...] = ()
     """What the kernel had in ``sys.modules`` at the end of a pass, when that was asked for."""
+    values: Mapping[str, object] | None = None
+    """The notebook's variables at the end of a pass, as far as JSON can hold them; None when they were not asked for,
+    or when the notebook had ended its kernel."""
+    value_faults: Mapping[str, str] = field(default_factory=dict)
+    """Why each of the other variables could not be given, as a phrase that continues "it"."""
 
     @property
     def good(self) -> bool:

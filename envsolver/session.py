@@ -12,6 +12,7 @@ What decides between the verdicts, where that is not plain:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -32,6 +33,7 @@ _BINDING = {
     "stack": "__import__('faulthandler').enable(__import__('sys').stderr._original_stdstream_copy, False)",
 }
 _MODULES = {"modules": "'\\n'.join(sorted(m for m in list(__import__('sys').modules) if isinstance(m, str)))"}
+_VALUES = {"values": "__import__('_envsolver_values').captured(globals())"}
 _SIGKILL = -9
 _LATE_OUTPUT = 10  # seconds in which output may arrive after the cell's end; nbclient's 4 are few on a busy machine
 _LONGEST_TEXT = 100_000  # characters of an error's message or traceback that a result carries
@@ -62,6 +64,8 @@ class Story:
     executed: str = ""
     log: str = ""
     modules: tuple[str, ...] = ()
+    values: dict[str, object] | None = None
+    value_faults: dict[str, str] = field(default_factory=dict)
     allowed: list[str] = field(default_factory=list)
 
     def fail(self, status: Verdict, reason: str) -> None:
@@ -95,6 +99,8 @@ class Story:
             executed=self.executed,
             log=self.log,
             modules=self.modules,
+            values=self.values,
+            value_faults=self.value_faults,
         )
 
 
@@ -286,6 +292,16 @@ class Session:
         if self.story.status == "passed" and self.job.want_modules:
             answer = await self.kernel.unless_dead(self.kernel.ask(_MODULES), _QUESTION_TIME)
             self.story.modules = tuple((answer["modules"] or "").split("\n"))
+        if self.story.status == "passed" and self.job.want_values:
+            await self._values()
+
+    async def _values(self) -> None:
+        """Ask for the notebook's variables; one that has ended its kernel has none, and has passed all the same."""
+        with contextlib.suppress(KernelDiedError, OutOfTimeError):
+            answer = await self.kernel.unless_dead(self.kernel.ask(_VALUES), _QUESTION_TIME)
+            if answer["values"]:
+                found = json.loads(answer["values"])
+                self.story.values, self.story.value_faults = found["values"], found["faults"]
 
     async def _end(self) -> None:
         if self.monitor is not None:

@@ -205,7 +205,7 @@ class Uv:
             A package could not be fetched, built or installed; uv's own words are in the message.
         """
         flags = ["--require-hashes"] if require_hashes else []
-        flags += [argument for name in rebuild for argument in ("--refresh-package", name)]
+        flags += [argument for name in rebuild for argument in ("--reinstall-package", name)]
         python = str(prefix / "bin" / "python")
         flags += ["--compile-bytecode", "--python", python]
         answer = self.run(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)

@@ -367,7 +367,7 @@ command = "{server}"
 ready = "http://127.0.0.1:{{port}}/"
 env = {{ FILES_URL = "http://127.0.0.1:{{port}}/envsolver.toml" }}
 [services.broken]
-command = "python -c 'raise SystemExit(\\"no beam today\\")'"
+command = "python -c 'raise SystemExit(\\"no beam today\\")' {{port}}"
 """)
     fetch = "import os, urllib.request\nanswer = urllib.request.urlopen(os.environ['FILES_URL'])"
     sandbox.notebook("a.ipynb", fetch, "assert b'services.files' in answer.read()", envsolver={"group": "base"})
