@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from envsolver import __version__
+from envsolver.commands_report import history_command, report_command
+from envsolver.commands_solve import init_command, lock_command, solve_command
 from envsolver.errors import ConfigurationError, EnvsolverError
+from envsolver.tables import print_table
 
 if TYPE_CHECKING:
     from envsolver.models import Run
@@ -199,7 +202,7 @@ def list_command(
     from envsolver.project import open_project, survey
 
     project = open_project(directory)
-    seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=project.pythons(pythons))
+    seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
     rows = [a for a in seen.assignments if not groups or a.group in groups]
     if as_json:
         import json
@@ -208,7 +211,9 @@ def list_command(
         click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
         return 0
     shown = [(row.notebook, row.group or f"({row.verdict})", row.reason or row.why) for row in rows]
-    _print_table(("notebook", "group", "why"), shown)
+    print_table(("notebook", "group", "why"), shown)
+    for sentence in seen.conflicts:
+        click.echo(f"\nkept apart: {sentence}")
     for (group, version), fault in seen.faults.items():
         click.echo(f"\n{group}, Python {version}: {fault.message}", err=True)
     return 0
@@ -233,9 +238,9 @@ def sync_command(directory: Path, /, *, groups: tuple[str, ...], pythons: tuple[
             f"{'built' if e.built else 'cached'} in {e.seconds:.2f} s",
             str(e.prefix),
         )
-        for e in sync(project, groups=groups, pythons=project.pythons(pythons))
+        for e in sync(project, groups=groups, pythons=pythons)
     ]
-    _print_table(("group", "python", "packages", "", "environment"), rows)
+    print_table(("group", "python", "packages", "", "environment"), rows)
     return 0
 
 
@@ -305,7 +310,7 @@ def _print_cache(project: Project, entries: Sequence[Entry]) -> None:
         )
         for entry in entries
     ]
-    _print_table(("key", "group", "python", "packages", "size", "last used", ""), rows)
+    print_table(("key", "group", "python", "packages", "size", "last used", ""), rows)
     total = sum(entry.size for entry in entries)
     click.echo(f"{len(entries)} environments, {_megabytes(total)}, in {project.store.directory}")
 
@@ -314,12 +319,8 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.0f} MB"
 
 
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns as wide as their content, the last one as long as it is; plain text serves pipes as well."""
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    for row in (header, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())
+for _command in (solve_command, lock_command, init_command, report_command, history_command):
+    cli.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -162,6 +162,13 @@ class History:
             )
         return costs
 
+    def expected(self) -> dict[tuple[str, str, str], float]:
+        """Give the expected seconds by notebook, group and Python version; empty when the file cannot be read."""
+        try:
+            return {(r.notebook, r.group, r.python): r.seconds for r in self.records() if r.seconds is not None}
+        except sqlite3.DatabaseError:
+            return {}
+
     def records(self) -> tuple[Record, ...]:
         """Sum up each notebook, sorted by name; empty when there is no file.
 

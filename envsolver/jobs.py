@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
-
 from envsolver.config import settings_for
-from envsolver.models import Assignment, Edits, Job, Result
+from envsolver.matrix import why_unsupported
+from envsolver.models import Assignment, Edits, Interpreter, Job, Result
 from envsolver.project import Survey
-from envsolver.settings import Config
+from envsolver.settings import Config, GroupSettings
 
 SLUG_LENGTH = 40
 """How much of a notebook's name its job's id shows."""
@@ -55,7 +54,7 @@ def plan_jobs(frame: Frame, seen: Survey, chosen: Sequence[Assignment]) -> tuple
     settled: list[Result] = []
     for assignment in chosen:
         for version, interpreter in seen.interpreters.items():
-            kept = assignment.verdict is None and _python_reason(frame, seen, assignment, interpreter.version)
+            kept = assignment.verdict is None and _python_reason(frame, seen, assignment, interpreter)
             if assignment.verdict is not None or kept:
                 settled.append(
                     Result(
@@ -71,26 +70,23 @@ def plan_jobs(frame: Frame, seen: Survey, chosen: Sequence[Assignment]) -> tuple
     return tuple(jobs), tuple(settled)
 
 
-def _python_reason(frame: Frame, seen: Survey, assignment: Assignment, version: str) -> str:
+def _python_reason(frame: Frame, seen: Survey, assignment: Assignment, interpreter: Interpreter) -> str:
     """Say why a notebook does not run on a Python version, or nothing."""
     group = seen.groups[assignment.group or ""]
-    settings = settings_for(frame.config, assignment.notebook)
     script = seen.notebooks[assignment.notebook].script
-    for owner, bounds in (
-        (f"group {group.name}", group.requires_python),
-        ("the notebook", settings.requires_python),
-        ("the notebook's script block", script.requires_python if script else None),
-    ):
-        if bounds and not SpecifierSet(bounds).contains(version, prereleases=True):
-            return f"{owner} requires Python {bounds}, and this is {version}"
-    return ""
+    reasons = (
+        why_unsupported(f"group {group.name}", group.requires_python, interpreter),
+        why_unsupported("the notebook", settings_for(frame.config, assignment.notebook).requires_python, interpreter),
+        why_unsupported("the notebook's script block", script.requires_python if script else None, interpreter),
+    )
+    return next((reason for reason in reasons if reason), "")
 
 
 def _job(frame: Frame, seen: Survey, assignment: Assignment, version: str, *, number: int) -> Job:
     config = frame.config
     notebook = seen.notebooks[assignment.notebook]
     settings = settings_for(config, notebook.path)
-    group = config.groups[assignment.group or ""]
+    group = config.groups.get(assignment.group or "", GroupSettings())
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(notebook.path).stem).strip("-")[:SLUG_LENGTH]
     memory = settings.memory if settings.memory is not None else group.memory
     return Job(

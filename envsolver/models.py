@@ -488,3 +488,5 @@ class Run:
     environments: tuple[Environment, ...] = ()
     not_run: tuple[str, ...] = ()
     stopped: str = ""
+    conflicts: tuple[str, ...] = ()
+    """Why derived groups are kept apart, a sentence each."""

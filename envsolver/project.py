@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -16,15 +16,21 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from envsolver.config import find_root, load_config, settings_for
+from envsolver.demands import demand_of, own_project
+from envsolver.derive import Derived, derive
 from envsolver.discovery import read_notebook, select_notebooks
 from envsolver.distributions import distributions_for
 from envsolver.errors import ConfigurationError, EnvsolverError
 from envsolver.history import History
-from envsolver.locks import solve_group
+from envsolver.lockfiles import read_lock
+from envsolver.locks import Terms, solve_group
+from envsolver.matrix import choose_pythons
 from envsolver.models import Assignment, Group, Interpreter, Lock, Notebook
+from envsolver.oracle import UvOracle
 from envsolver.requirements import read_group
-from envsolver.resolver import assign, supplies
+from envsolver.resolver import assign, is_named, supplies
 from envsolver.settings import Config
+from envsolver.specifiers import python_allowed
 from envsolver.uv import Uv
 from envsolver.venv import Store, cache_directory
 
@@ -47,12 +53,16 @@ class Survey:
         All groups by name.
     interpreters
         By the Python version asked for.
+    left_out
+        Versions of ``all`` that this machine lacks, each with the reason.
     locks
         By group and Python version; a group that could not be solved has none.
     faults
         Why a group could not be solved, by group and Python version.
     assignments
         One a notebook, in the notebooks' order.
+    conflicts
+        Why derived groups are kept apart, a sentence each.
     """
 
     notebooks: Mapping[str, Notebook]
@@ -61,6 +71,8 @@ class Survey:
     locks: Mapping[tuple[str, str], Lock]
     faults: Mapping[tuple[str, str], EnvsolverError]
     assignments: tuple[Assignment, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    conflicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,32 +105,57 @@ class Project:
         return Store(self.cache, self.uv)
 
     @property
+    def solutions(self) -> Path:
+        """Directory of remembered solutions."""
+        return self.cache / "solutions"
+
+    @property
+    def terms(self) -> Terms:
+        """What every solve of this run is bound by."""
+        return Terms(exclude_newer=self.config.exclude_newer, resolution=self.resolution)
+
+    @property
     def history(self) -> History:
         """What earlier runs took."""
         return History(self.state / "history.sqlite")
 
-    def pythons(self, asked: Sequence[str] = ()) -> tuple[str, ...]:
-        """Choose Python versions: those asked for, `all` of the matrix, or the default."""
-        if not asked:
-            return self.config.python[:1]
-        chosen: list[str] = []
-        for version in asked:
-            chosen.extend(self.config.python if version == "all" else (version,))
-        return tuple(dict.fromkeys(chosen))
+    def pythons(self, asked: Sequence[str] = ()) -> tuple[dict[str, Interpreter], tuple[tuple[str, str], ...]]:
+        """Choose the Pythons of a run: those asked for, ``all`` of the matrix, or the default.
 
-    def lock(self, group: Group, interpreter: Interpreter) -> Lock:
-        """Solve a group for an interpreter, or recall the solution.
+        Returns
+        -------
+        tuple
+            The interpreters by what they are called in results, and each version of ``all`` that this machine
+            lacks with the reason.
 
         Raises
         ------
+        ConfigurationError
+            One that was named is missing.
+        """
+        matrix = choose_pythons(asked, self.config.python, self.uv)
+        named = {i.version if os.sep in i.request else i.request: i for i in matrix.interpreters}
+        return named, matrix.left_out
+
+    def lock(self, group: Group, interpreter: Interpreter) -> Lock:
+        """Give a group's lock: its lock file's, else the remembered solution, else uv's.
+
+        Raises
+        ------
+        ConfigurationError
+            The lock file is stale.
         UnsolvableError, BuildError
             As `solve_group` does.
         """
+        if self.resolution is None and not self.upgrade:
+            committed = read_lock(self.config, group, interpreter)
+            if committed is not None:
+                return committed
         return solve_group(
             group,
             interpreter,
             uv=self.uv,
-            cache=self.cache / "solutions",
+            cache=self.solutions,
             exclude_newer=self.config.exclude_newer,
             resolution=self.resolution,
             upgrade=self.upgrade,
@@ -148,6 +185,9 @@ def prepare_state(directory: Path) -> Path:
 def read_groups(config: Config) -> dict[str, Group]:
     """Read all groups' requirement files.
 
+    Without any configuration there are none: a project that never heard of envsolver may keep other things than
+    notebooks' requirements in files of that name.
+
     Raises
     ------
     ConfigurationError
@@ -155,7 +195,7 @@ def read_groups(config: Config) -> dict[str, Group]:
     """
     groups: dict[str, Group] = {}
     faults: list[str] = []
-    for name in config.groups:
+    for name in config.groups if config.source else ():
         try:
             groups[name] = read_group(config, name)
         except ConfigurationError as error:
@@ -173,43 +213,84 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
     patterns
         Notebook paths, directories and globs, relative to `cwd`; empty for all that the configuration names.
     pythons
-        Versions as `Project.pythons` gives them; the first decides the assignments.
+        Versions asked for; the first that is there decides the assignments.
 
     Raises
     ------
     NothingToRunError
         No notebook matches.
     ConfigurationError
-        A requirement file or an interpreter is not usable.
+        A requirement file, a lock file or an interpreter is not usable.
     """
     config = project.config
     paths = select_notebooks(config, patterns, cwd)
-    notebooks = {path: read_notebook(config.root, path) for path in paths}
+    notebooks = {path: read_notebook(config.root, path, settings_for(config, path)) for path in paths}
     groups = read_groups(config)
-    versions = tuple(pythons) or project.pythons()
-    interpreters = {version: project.uv.find_interpreter(version) for version in versions}
+    interpreters, left_out = project.pythons(pythons)
     locks, faults = solve_all(project, groups, interpreters)
-    supplied = supplies(
-        config.root, groups, {name: locks[name, versions[0]] for name in groups if (name, versions[0]) in locks}
-    )
-    distributions = partial(_distributions, config)
-    assignments = tuple(
-        assign(
-            notebook,
-            config=config,
-            settings=settings_for(config, path),
-            supplied=supplied,
-            distributions=distributions,
-        )
-        for path, notebook in notebooks.items()
-    )
+    first = next(iter(interpreters))
+    solved = {name: locks[name, first] for name in groups if (name, first) in locks}
+    assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
+    loose = [notebooks[path] for path in paths if _is_loose(config, notebooks[path], assignments[path])]
+    conflicts: tuple[str, ...] = ()
+    if loose:
+        derived = _derive(project, loose, interpreters[first], solved, groups)
+        conflicts = tuple(conflict.sentence for conflict in derived.conflicts)
+        assignments.update((a.notebook, a) for a in derived.assignments)
+        made = {group.name: group for group in derived.groups}
+        groups = {**groups, **made}
+        more_locks, more_faults = solve_all(project, made, interpreters)
+        locks, faults = {**locks, **more_locks}, {**faults, **more_faults}
     return Survey(
         notebooks=notebooks,
         groups=groups,
         interpreters=interpreters,
+        left_out=left_out,
         locks=locks,
         faults=faults,
-        assignments=assignments,
+        assignments=tuple(assignments[path] for path in paths),
+        conflicts=conflicts,
+    )
+
+
+def _assignments(
+    project: Project, notebooks: Iterable[Notebook], groups: Mapping[str, Group], solved: Mapping[str, Lock]
+) -> Iterator[Assignment]:
+    supplied = supplies(project.root, groups, solved)
+    for notebook in notebooks:
+        yield assign(
+            notebook,
+            config=project.config,
+            settings=settings_for(project.config, notebook.path),
+            supplied=supplied,
+            distributions=partial(_distributions, project.config),
+        )
+
+
+def _is_loose(config: Config, notebook: Notebook, assignment: Assignment) -> bool:
+    """Whether a notebook's environment follows from the notebook itself: nothing was configured, or it says so."""
+    if assignment.verdict in {"failed", "skipped"} or is_named(config, notebook, settings_for(config, notebook.path)):
+        return False
+    return not (config.groups and config.source) or notebook.script is not None
+
+
+def _derive(
+    project: Project,
+    notebooks: Sequence[Notebook],
+    interpreter: Interpreter,
+    solved: Mapping[str, Lock],
+    groups: Mapping[str, Group],
+) -> Derived:
+    """Put notebooks into the groups that serve them, and the others into the fewest new ones that solve."""
+    own = own_project(project.root)
+    distributions = partial(_distributions, project.config)
+    return derive(
+        [demand_of(notebook, distributions=distributions, own=own) for notebook in notebooks],
+        interpreter=interpreter,
+        oracle=UvOracle(project.uv, interpreter, cache=project.solutions, terms=project.terms),
+        root=project.root,
+        locks=solved,
+        taken=groups,
     )
 
 
@@ -222,6 +303,11 @@ def solve_all(
     -------
     tuple
         The locks, and the errors of those that could not be solved, by group and Python version.
+
+    Raises
+    ------
+    ConfigurationError
+        Lock files are stale.
     """
     locks: dict[tuple[str, str], Lock] = {}
     faults: dict[tuple[str, str], EnvsolverError] = {}
@@ -230,12 +316,20 @@ def solve_all(
             (name, version): pool.submit(project.lock, group, interpreter)
             for name, group in groups.items()
             for version, interpreter in interpreters.items()
+            # Nothing of a group runs on a Python that it does not support, so nothing is asked for it.
+            if python_allowed(group.requires_python, interpreter)
         }
+        stale: list[ConfigurationError] = []
         for site, answer in asked.items():
             try:
                 locks[site] = answer.result()
+            except ConfigurationError as error:
+                stale.append(error)
             except EnvsolverError as error:
                 faults[site] = error
+    if stale:
+        told = dict.fromkeys(fault for error in stale for fault in error.faults)
+        raise ConfigurationError(tuple(told), tip=stale[0].tip if len(told) == 1 else "Refresh them: `envsolver lock`.")
     return locks, faults
 
 

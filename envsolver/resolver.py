@@ -96,6 +96,11 @@ def assign(
     return _by_imports(notebook, open_to_all, distributions)
 
 
+def is_named(config: Config, notebook: Notebook, settings: NotebookSettings) -> bool:
+    """Return whether the configuration or the notebook's metadata names its group."""
+    return _named(notebook, config, settings) is not None
+
+
 def missing_modules(notebook: Notebook, supply: Supply, distributions: Distributions) -> tuple[Import, ...]:
     """Return the imports of a notebook that a group does not provide, optional ones left out, one a package."""
     missing: dict[str, Import] = {}

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import threading
 import time
@@ -27,10 +28,12 @@ from envsolver.plan import Budget, Order, expected_wall, order
 from envsolver.processes import RUN_MARK, kill_marked, start_guardian
 from envsolver.project import Project, Survey, new_run_directory, prepare_state, read_groups, solve_all, survey
 from envsolver.report.data import write_results
+from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.runner import Located, Note, Outcome, Ready, Runner, Site, Unavailable
 from envsolver.scratch import remove, run_directory
 from envsolver.services import Services
+from envsolver.settings import GroupSettings
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
@@ -119,16 +122,27 @@ def run(project: Project, options: Options, progress: Progress, *, cwd: Path) ->
         Before anything runs: the configuration is wrong, or no notebook matches.
     """
     clock = time.monotonic()
-    seen = survey(project, patterns=options.patterns, cwd=cwd, pythons=project.pythons(options.pythons))
+    expected = project.history.expected()
+    seen = survey(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen = _of_groups(seen, options.groups)
     with _context(project, options, progress, clock) as context:
         frame = Frame(config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout)
         jobs, settled = plan_jobs(frame, seen, chosen)
         outcome = _execute(context, seen, jobs, settled)
         finished = context.record([*settled, *outcome.results], outcome)
+        finished = replace(finished, conflicts=seen.conflicts)
         write_results(finished)
         write_junit(finished)
+        _write_html(finished, expected)
+        write_github(finished, os.environ, sys.stdout, root=project.root)
     return finished, exit_code(finished, outcome, context.errors)
+
+
+def _write_html(finished: Run, expected: Mapping[tuple[str, str, str], float]) -> None:
+    from envsolver.report.html import write_html  # its libraries take half a second to import
+
+    conflicts = tuple((f"Kept apart ({number})", text) for number, text in enumerate(finished.conflicts, 1))
+    write_html(finished, expected=expected, conflicts=conflicts)
 
 
 def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError]) -> int:
@@ -211,6 +225,10 @@ def _execute(context: _Context, seen: Survey, jobs: Sequence[Job], settled: Sequ
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
     progress.begin(counts, workers, _expected(ordered, costs, workers))
     try:
+        for version, reason in seen.left_out:
+            progress.note(f"Python {version} is left out: {reason}")
+        for sentence in seen.conflicts:
+            progress.note(f"kept apart: {sentence}")
         for result in settled:
             progress.finished(result)
         if options.failfast and any(not result.good for result in settled):
@@ -291,7 +309,7 @@ def _prepare(context: _Context, seen: Survey, site: Site, services: Services, ru
         context.environments[site] = environment
         if environment.built:
             runner.post(Note(text=f"{group}: environment built in {environment.seconds:.1f} s"))
-        variables = services.start(project.config.groups[group].services, environment)
+        variables = services.start(project.config.groups.get(group, GroupSettings()).services, environment)
         runner.post(Ready(site=site, environment=environment, env=variables))
     except EnvsolverError as error:
         context.errors.append(error)
@@ -344,8 +362,7 @@ def sync(project: Project, *, groups: Sequence[str] = (), pythons: Sequence[str]
             [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
         )
     wanted = {name: known[name] for name in groups or known}
-    versions = pythons or project.pythons()
-    interpreters = {version: project.uv.find_interpreter(version) for version in versions}
+    interpreters, _ = project.pythons(pythons)
     locks, faults = solve_all(project, wanted, interpreters)
     built: list[Environment] = []
     errors = list(faults.values())

@@ -37,6 +37,7 @@ def run_to_data(run: Run) -> dict[str, Any]:
         "environments": [asdict(environment) for environment in run.environments],
         "not_run": run.not_run,
         "stopped": run.stopped,
+        "conflicts": run.conflicts,
     }
     plain: dict[str, Any] = _plain(data)
     return plain

@@ -45,6 +45,8 @@ def captured(namespace: Mapping[Any, Any]) -> str:
             values[name] = _bounded(value)
         except UnshownError as error:
             faults[name] = str(error)
+        except RecursionError:
+            faults[name] = "is nested too deeply"
         except Exception as error:  # noqa: BLE001  # what a foreign object raises must not lose the other variables
             faults[name] = f"cannot be read: {type(error).__name__}"
     return json.dumps({"values": values, "faults": faults})
@@ -74,7 +76,7 @@ def _plain(value: Any, room: list[int]) -> Any:
     for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
-    raise UnshownError(f"is a {_type_name(value)}, which is neither number, text, list, table nor array")
+    raise UnshownError(f"is {_type_name(value)}, and only numbers, texts, lists, tables and arrays can be given")
 
 
 def _from_library(value: Any, room: list[int]) -> Any:
@@ -83,7 +85,7 @@ def _from_library(value: Any, room: list[int]) -> Any:
         raise UnshownError(f"has {size:,} elements, and at most {ELEMENTS:,} can be given")
     plain = value.tolist()
     if hasattr(plain, "tolist"):
-        raise UnshownError(f"is a {_type_name(value)}, whose elements have no plain form")
+        raise UnshownError(f"is {_type_name(value)}, whose elements have no plain form")
     room[0] += 1  # it has been counted itself
     return _plain(plain, room)
 
@@ -97,8 +99,8 @@ def _key(key: Any) -> str:
 def _type_name(value: Any) -> str:
     kind = type(value)
     if isinstance(value, type):
-        return "class"
+        return "a class"
     if kind in _TEXT_OF_TYPE:
-        return _TEXT_OF_TYPE[kind]
+        return "a " + _TEXT_OF_TYPE[kind]
     module = "" if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "."
-    return module + kind.__qualname__
+    return "of type " + module + kind.__qualname__

@@ -1,0 +1,77 @@
+"""The commands about runs that have ended: `report`, `history`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from envsolver.errors import NothingToRunError
+
+
+@click.command("report")
+@click.option("--no-open", is_flag=True, help="Build the report, but open no browser.")
+@click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
+@click.pass_obj
+def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> int:
+    """Rebuild the HTML report of a run (the newest, or the folder RUN) and open it."""
+    from envsolver.project import newest_run, open_project
+    from envsolver.report.data import read_results
+    from envsolver.report.html import write_html
+
+    project = open_project(directory)
+    folder = _run_folder(project.state, run) if run is not None else newest_run(project.state)
+    if folder is None:
+        raise NothingToRunError("there is no run yet", tip="`envsolver run` makes one.")
+    finished = read_results(folder)
+    path = write_html(
+        finished,
+        expected=project.history.expected(),
+        conflicts=tuple((f"Kept apart ({n})", text) for n, text in enumerate(finished.conflicts, 1)),
+    )
+    click.echo(str(path))
+    if not no_open:
+        click.launch(path.as_uri())
+    return 0
+
+
+def _run_folder(state: Path, run: Path) -> Path:
+    """Take a run's folder by its path, or by its name below the project's runs."""
+    for candidate in (run, state / "runs" / run):
+        if candidate.is_dir():
+            return candidate.resolve()
+    raise NothingToRunError(f"there is no run {run}", tip=f"The runs are the folders in {state / 'runs'}.")
+
+
+@click.command("history")
+@click.option("--by", type=click.Choice(["time", "memory", "flaky", "name"]), default="time", show_default=True)
+@click.pass_obj
+def history_command(directory: Path, /, *, by: str) -> int:
+    """Show what is remembered of each notebook: its time, its memory, its last verdict, and whether it is flaky."""
+    from envsolver.project import open_project
+    from envsolver.tables import print_table
+
+    records = open_project(directory).history.records()
+    if not records:
+        raise NothingToRunError("there is no history yet", tip="`envsolver run` makes it.")
+    keys = {
+        "time": lambda r: -(r.seconds or 0),
+        "memory": lambda r: -(r.memory or 0),
+        "flaky": lambda r: not r.flaky,
+        "name": lambda r: r.notebook,
+    }
+    rows = [
+        (
+            r.notebook,
+            r.group,
+            r.python,
+            str(r.runs),
+            "" if r.seconds is None else f"{r.seconds:.1f} s",
+            "" if r.memory is None else f"{r.memory / 2**20:,.0f} MiB",
+            r.last,
+            "flaky" if r.flaky else "",
+        )
+        for r in sorted(records, key=keys[by])
+    ]
+    print_table(("notebook", "group", "python", "runs", "median", "peak", "last", ""), rows)
+    return 0
