@@ -32,7 +32,8 @@ def install(session: nox.Session, *groups: str) -> None:
     if stamp.is_file() and stamp.read_text() == digest:
         return
     stamp.unlink(missing_ok=True)
-    session.install(*wanted)
+    # Compiled now, since no later start may have the right to write bytecode.
+    session.install("--compile-bytecode", *wanted)
     stamp.write_text(digest)
 
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from envsolver.models import Job, Result
 from envsolver.processes import RUN_MARK
-from envsolver.worker import run_job
 
 if TYPE_CHECKING:
     from parsl.dataflow.dflow import DataFlowKernel
@@ -50,8 +49,11 @@ os.execv(sys.argv[2], sys.argv[2:])
 class Dispatcher(Protocol):
     """What carries jobs to where they run."""
 
-    def open(self, key: str, prefix: Path, workers: int) -> None:
-        """Get ready for up to `workers` jobs at once in the environment `key`; returns at once."""
+    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
+        """Get ready for up to `workers` jobs at once in the environment `key`; returns at once.
+
+        Each of `gpus` names what one worker is pinned to, such as ``0`` or ``0,1``; there are no more workers then.
+        """
 
     def submit(self, key: str, job: Job) -> Future[Result]:
         """Start a job in an opened environment. The future raises when its worker is lost."""
@@ -72,11 +74,13 @@ class InlineDispatcher:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="job")
 
-    def open(self, key: str, prefix: Path, workers: int) -> None:
+    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
         """Nothing to prepare."""
 
     def submit(self, key: str, job: Job) -> Future[Result]:  # noqa: ARG002  the job itself names its environment
         """Run the job on the one thread."""
+        from envsolver.worker import run_job
+
         return self._thread.submit(run_job, job)
 
     def broken(self) -> tuple[str, ...]:
@@ -102,8 +106,6 @@ class ParslDispatcher:
         Where Parsl writes; its path must be free of characters that a shell treats specially.
     variables
         Environment variables exported by `worker_init`, per environment key.
-    accelerators
-        Names of the GPUs that each environment's workers are pinned to, per environment key.
     """
 
     def __init__(
@@ -112,27 +114,25 @@ class ParslDispatcher:
         run_id: str,
         directory: Path,
         variables: dict[str, dict[str, str]] | None = None,
-        accelerators: dict[str, tuple[str, ...]] | None = None,
     ) -> None:
         self._run_id = run_id
         self._directory = directory
         self._variables = variables or {}
-        self._accelerators = accelerators or {}
         self._kernel: DataFlowKernel | None = None
         self._opened: dict[str, Future[HighThroughputExecutor]] = {}
-        self._specification: dict[str, tuple[Path, int]] = {}
+        self._specification: dict[str, tuple[Path, int, tuple[str, ...]]] = {}
         self._generation: dict[str, int] = {}
         # Executors are started one after the other, in the order of their work's urgency: each start is
         # bound by the processor, and Parsl's kernel is not made for starts from several threads.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parsl-start")
         self._starter.submit(self._load)
 
-    def open(self, key: str, prefix: Path, workers: int) -> None:
+    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
         """Queue the start of the environment's executor."""
-        self._specification[key] = (prefix, workers)
+        self._specification[key] = (prefix, workers, gpus)
         self._generation[key] = self._generation.get(key, 0) + 1
         label = key[:12] if self._generation[key] == 1 else f"{key[:12]}-{self._generation[key]}"
-        self._opened[key] = self._starter.submit(self._start, key, label, prefix, workers)
+        self._opened[key] = self._starter.submit(self._start, key, label)
 
     def submit(self, key: str, job: Job) -> Future[Result]:
         """Send the job as soon as the executor stands."""
@@ -146,8 +146,7 @@ class ParslDispatcher:
 
     def reopen(self, key: str) -> None:
         """Start another executor in place of a broken one."""
-        prefix, workers = self._specification[key]
-        self.open(key, prefix, workers)
+        self.open(key, *self._specification[key])
 
     def close(self, *, gently: bool) -> None:
         """Stop Parsl. Without `gently` its processes are taken for dead and nothing is awaited."""
@@ -179,12 +178,13 @@ class ParslDispatcher:
         )
         return self._kernel
 
-    def _start(self, key: str, label: str, prefix: Path, workers: int) -> HighThroughputExecutor:
+    def _start(self, key: str, label: str) -> HighThroughputExecutor:
+        prefix, workers, gpus = self._specification[key]
         executor = make_executor(
             label,
             workers=workers,
             worker_init=worker_init(prefix, self._run_id, self._variables.get(key, {})),
-            accelerators=self._accelerators.get(key, ()),
+            accelerators=gpus,
             output=self._directory / f"{label}.interchange.out",
         )
         self._load().add_executors([executor])
@@ -202,6 +202,8 @@ class ParslDispatcher:
             return
         try:
             from parsl import python_app
+
+            from envsolver.worker import run_job
 
             app = python_app(run_job, data_flow_kernel=self._kernel, executors=[started.result().label], cache=False)
             app(job).add_done_callback(lambda done: _copy(done, outcome))
@@ -313,4 +315,6 @@ def warm_up() -> None:
 def _import_parsl() -> None:
     import parsl.dataflow.dflow
     import parsl.executors
-    import parsl.providers  # noqa: F401  imported for its side effect of being loaded
+    import parsl.providers  # noqa: F401  all four are imported only so that they are loaded
+
+    import envsolver.worker  # noqa: F401  as above

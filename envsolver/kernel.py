@@ -1,4 +1,4 @@
-"""Start, bind, watch and end one kernel. Later, a kernel forked from a warm template takes `_Provisioner`'s place."""
+"""Start, bind, watch and end one kernel, cold or forked from a template."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from envsolver.processes import JOB_MARK, kill_all, marked, session_members, tree
+from envsolver.warm_kernel import WarmProcess, WarmProvisioner
 
 QUIET = logging.getLogger("envsolver.kernel")
 """Where the libraries log; nothing of it reaches a person, since verdicts say it better."""
@@ -44,10 +44,6 @@ class KernelDiedError(Exception):
     """The kernel's process ended; `Kernel.exit_phrase` says how."""
 
 
-class _Provisioner(LocalProvisioner):
-    """Starts the kernel's process. The seam for other ways to come by a kernel."""
-
-
 class Kernel:
     """One kernel, bound to an environment.
 
@@ -63,9 +59,20 @@ class Kernel:
         Its environment variables; `JOB_MARK` among them.
     log
         File for what the kernel's process writes to its standard output and error.
+    template
+        Socket of a template to fork it from; empty for a cold start.
     """
 
-    def __init__(self, *, prefix: str, private: Path, folder: Path, variables: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        private: Path,
+        folder: Path,
+        variables: Mapping[str, str],
+        log: Path,
+        template: str = "",
+    ) -> None:
         self._folder = folder
         self._variables = dict(variables)
         self._log = log
@@ -86,13 +93,20 @@ class Kernel:
         argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.hist_file=:memory:"]
         spec = KernelSpec(argv=argv, display_name="envsolver", language="python", interrupt_mode="signal")
         self.manager._kernel_spec = spec  # noqa: SLF001  # the library offers no way around its search for one
-        self.manager.provisioner = _Provisioner(kernel_id="envsolver", kernel_spec=spec, parent=self.manager)
+        self._provisioner = WarmProvisioner(kernel_id="envsolver", kernel_spec=spec, parent=self.manager)
+        self._provisioner.template = template
+        self.manager.provisioner = self._provisioner
         self.client: AsyncKernelClient | None = None
 
     @property
     def pid(self) -> int:
         """Process id of the kernel; 0 before it was started."""
         return getattr(self.manager.provisioner, "pid", None) or 0
+
+    @property
+    def warm(self) -> bool:
+        """Whether it was forked from a template."""
+        return self._provisioner.warm
 
     @property
     def exit_code(self) -> int | None:
@@ -207,6 +221,8 @@ class Kernel:
         await self.wait_dead(_FAREWELL)
         if self._exited is not None:
             self._exited.cancel()
+        if isinstance(self._provisioner.process, WarmProcess):
+            self._provisioner.process.close()
         if self.client is not None:
             self.client.stop_channels()
         self.manager._close_control_socket()  # noqa: SLF001  # closing it is part of the library's own shutdown
@@ -243,7 +259,7 @@ class Kernel:
                 return reply
 
     async def _watch(self) -> None:
-        process: subprocess.Popen[bytes] | None = getattr(self.manager.provisioner, "process", None)
+        process: subprocess.Popen[bytes] | WarmProcess | None = self._provisioner.process
         while process is not None and (code := process.poll()) is None:  # noqa: ASYNC110  # a process sets no event
             await asyncio.sleep(_DEATH_POLL)
         self._exit = code if process is not None else 0

@@ -327,6 +327,10 @@ class Job:
     """Whether `Result.values` is wanted."""
     attempt: int = 1
     """How often the run has started it, this time included."""
+    template: str = ""
+    """Socket of the template that forks its kernel; empty for a cold start."""
+    cold: bool = False
+    """Whether its kernel must start cold, whatever `template` says."""
 
     @property
     def mark(self) -> str:
@@ -428,7 +432,12 @@ class Result:
     log: str = ""
     attempts: int = 1
     modules: tuple[str, ...] = ()
-    """What the kernel had in ``sys.modules`` at the end of a pass, when that was asked for."""
+    """What a cold kernel had imported at the end of a pass, in order, when that was asked for: names of modules, and
+    ``name=path`` for those from outside the environment."""
+    warm: bool = False
+    """Whether its kernel was forked from a template."""
+    warm_verdict: str = ""
+    """What a warm kernel said before, when the notebook did not pass in it and was run again in a cold one."""
     values: Mapping[str, object] | None = None
     """The notebook's variables at the end of a pass, as far as JSON can hold them; None when they were not asked for,
     or when the notebook had ended its kernel."""

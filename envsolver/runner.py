@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -25,17 +26,21 @@ Site = tuple[str, str]
 LOST_RETRIES = 1
 """How often a job whose worker vanished is tried again, even when no retries were asked for."""
 
+WINDOW = 64
+"""How many of the jobs that wait are looked at when one may start; it bounds the work of each decision."""
+
 CHECK_SECONDS = 1.0
 """How often the workers are looked after while nothing happens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Located:
-    """Where a site's environment is, or will be; its workers can start."""
+    """Where a site's environment is, or will be; its workers can start, each pinned to one of `gpus` if there are."""
 
     site: Site
     key: str
     prefix: Path
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +141,7 @@ class Runner:
         retries: int = 0,
         on_result: Callable[[Result], None] | None = None,
     ) -> None:
-        self._waiting: list[Job] = list(jobs)
+        self._waiting = {job.id: job for job in jobs}
         self._jobs_of: Counter[Site] = Counter((job.group, job.python) for job in jobs)
         self._costs = costs or {}
         self._dispatcher = dispatcher
@@ -175,7 +180,7 @@ class Runner:
         except KeyboardInterrupt:
             interrupted = True
             self._stopped = "interrupted"
-        unfinished = [running.job for running in self._running.values()] + self._waiting
+        unfinished = [*(running.job for running in self._running.values()), *self._waiting.values()]
         return Outcome(
             results=tuple(self._results),
             not_run=tuple(sorted({job.notebook for job in unfinished})),
@@ -190,7 +195,7 @@ class Runner:
             self._look_after_workers()
             return
         if isinstance(event, Located):
-            self._open(event.key, event.prefix, self._jobs_of[event.site])
+            self._open(event.key, event.prefix, self._jobs_of[event.site], event.gpus)
         elif isinstance(event, Ready):
             self._open(event.environment.key, event.environment.prefix, self._jobs_of[event.site])
             self._ready[event.site] = event
@@ -201,15 +206,15 @@ class Runner:
         else:
             self._take(event)
 
-    def _open(self, key: str, prefix: Path, jobs: int) -> None:
+    def _open(self, key: str, prefix: Path, jobs: int, gpus: tuple[str, ...] = ()) -> None:
         if key not in self._keys:
             self._keys.add(key)
-            self._dispatcher.open(key, prefix, min(self._budget.slots, jobs))
+            self._dispatcher.open(key, prefix, min(self._budget.slots, jobs), gpus)
 
     def _give_up(self, event: Unavailable) -> None:
-        concerned = [job for job in self._waiting if (job.group, job.python) == event.site]
-        self._waiting = [job for job in self._waiting if (job.group, job.python) != event.site]
+        concerned = [job for job in self._waiting.values() if (job.group, job.python) == event.site]
         for job in concerned:
+            del self._waiting[job.id]
             self._finish(
                 Result(
                     notebook=job.notebook,
@@ -223,7 +228,8 @@ class Runner:
     def _start_what_fits(self) -> None:
         if self._stopped:
             return
-        able = [job for job in self._waiting if (job.group, job.python) in self._ready]
+        ready = (job for job in self._waiting.values() if (job.group, job.python) in self._ready)
+        able = list(islice(ready, WINDOW))
         if not able:
             return
         now = time.monotonic()
@@ -233,7 +239,7 @@ class Runner:
             self._start(able[index], needs[index])
 
     def _start(self, job: Job, need: Need) -> None:
-        self._waiting.remove(job)
+        del self._waiting[job.id]
         ready = self._ready[job.group, job.python]
         self._attempts[job.id] += 1
         sent = replace(
@@ -273,7 +279,7 @@ class Runner:
         if not result.good and result.status != "environment" and attempt <= self._retries:
             self._earlier[running.job.id] = result
             self._progress.note(f"{result.notebook}: {result.status}, trying again ({attempt} of {self._retries})")
-            self._waiting.insert(0, _unbound(running.job))
+            self._wait_again(running.job)
             return
         if result.good and earlier is not None:
             told = f"passed at attempt {attempt}; before: {earlier.status}, {earlier.reason}"
@@ -287,7 +293,7 @@ class Runner:
         attempt = self._attempts[job.id]
         if attempt <= max(LOST_RETRIES, self._retries):
             self._progress.note(f"{job.notebook}: its worker vanished ({_first_line(why)}); trying again")
-            self._waiting.insert(0, _unbound(job))
+            self._wait_again(job)
             return
         self._finish(
             Result(
@@ -302,6 +308,10 @@ class Runner:
                 attempts=attempt,
             )
         )
+
+    def _wait_again(self, job: Job) -> None:
+        """Put a job before all others that wait, as it was before it was bound to an environment."""
+        self._waiting = {job.id: replace(job, environment="", prefix=""), **self._waiting}
 
     def _look_after_workers(self) -> None:
         for key in self._dispatcher.broken():
@@ -320,11 +330,6 @@ class Runner:
 
     def _cost(self, job: Job) -> Cost:
         return self._costs.get(job.id, Cost())
-
-
-def _unbound(job: Job) -> Job:
-    """Give the job as it was before it was bound, ready to be scheduled again."""
-    return replace(job, environment="", prefix="")
 
 
 def _first_line(text: str) -> str:

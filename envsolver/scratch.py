@@ -5,9 +5,12 @@ The rule, in order:
 1. Directories become real directories, so that new files never land in the project, down to `DIRECTORIES` of them.
 2. The notebook's own folder, with its sub-directories, is copied, shallow files first, until `COPIED_FILES` files or
    `COPIED_BYTES` bytes. A file above `LARGEST_COPY` is linked.
-3. Every other file is a link to the project's. So are the directories in `LINKED` and virtualenvs, hidden
-   directories outside the notebook's folder, and what is beyond the bounds.
-4. What is in `LEFT_OUT` is not there at all.
+3. Elsewhere, files up to `SMALL_FILE` are copied until `SMALL_FILES` or `SMALL_BYTES` of them, so that one which a
+   notebook writes again, such as a figure in a neighbouring folder, is its own.
+4. Every other file is a link to the project's. So are the directories in `LINKED` and virtualenvs, hidden
+   directories outside the notebook's folder, and what is beyond the bounds. Such a file that changed while the
+   notebook ran is told by `changed_sources`.
+5. What is in `LEFT_OUT` is not there at all.
 
 Symbolic links are kept as links, and never followed.
 """
@@ -35,6 +38,9 @@ LINKED = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "venv"})
 LARGEST_COPY = 64 * 1024 * 1024
 COPIED_BYTES = 256 * 1024 * 1024
 COPIED_FILES = 2000
+SMALL_FILE = 1024 * 1024
+SMALL_FILES = 500
+SMALL_BYTES = 16 * 1024 * 1024
 DIRECTORIES = 300
 ENTRIES = 2000
 """Bound for links made; a directory that comes after is linked as a whole."""
@@ -66,6 +72,21 @@ class Scratch:
     root: Path
     folder: Path
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sources: dict[str, tuple[Path, int, int]] = field(default_factory=dict)
+    """The project's files that are linked, with their size and time of change, by path relative to `root`."""
+
+    def changed_sources(self) -> tuple[str, ...]:
+        """Return the project's own files that changed since the directory was made, sorted; at most 200."""
+        found = []
+        for path, (source, *before) in self.sources.items():
+            try:
+                status = source.stat()
+            except OSError:
+                found.append(path)
+                continue
+            if [status.st_size, status.st_mtime_ns] != before:
+                found.append(path)
+        return tuple(sorted(found)[:_LISTED])
 
     def left_behind(self) -> tuple[str, ...]:
         """Return the new or changed files, relative to the project's root, sorted; at most 200."""
@@ -156,6 +177,7 @@ class _Mirror:
         self.source = str(root)
         self.target = str(scratch.root)
         self.seen = scratch.seen
+        self.sources = scratch.sources
         self.folder = folder
         self.on_the_way = {folder, *map(str, PurePosixPath(folder).parents)}
         self.files = COPIED_FILES
@@ -166,6 +188,8 @@ class _Mirror:
     def build(self) -> None:
         """Make the notebook's folder first, so that the bounds are spent on it, then the rest."""
         self._fill(deque([self.folder]), copy=True)
+        self.files = min(self.files, SMALL_FILES)
+        self.bytes = min(self.bytes, SMALL_BYTES)
         self._fill(deque(map(str, reversed(PurePosixPath(self.folder).parents))), copy=False)
 
     def _fill(self, queue: deque[str], *, copy: bool) -> None:
@@ -207,9 +231,11 @@ class _Mirror:
         return True
 
     def _file(self, entry: os.DirEntry[str], path: str, *, copy: bool) -> None:
-        size = entry.stat().st_size if copy else 0
-        if not copy or size > LARGEST_COPY or size > self.bytes or self.files <= 0:
+        status = entry.stat()
+        size = status.st_size
+        if size > (LARGEST_COPY if copy else SMALL_FILE) or size > self.bytes or self.files <= 0:
             self._link(entry.path, path)
+            self.sources[path] = (Path(entry.path), size, status.st_mtime_ns)
             return
         target = Path(self.target, path)
         try:

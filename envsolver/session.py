@@ -32,7 +32,17 @@ _BINDING = {
     # Let a crash write its Python stack to the kernel's log; ipykernel has put a pipe in the place of standard error.
     "stack": "__import__('faulthandler').enable(__import__('sys').stderr._original_stdstream_copy, False)",
 }
-_MODULES = {"modules": "'\\n'.join(sorted(m for m in list(__import__('sys').modules) if isinstance(m, str)))"}
+# In the order of their import, those that came from a file: with its path, when that is outside the environment.
+_MODULES = {
+    "modules": (
+        "'\\n'.join(name if origin in ('built-in', 'frozen') or origin.startswith(homes) else name + '=' + origin"
+        " for homes in [tuple({p + '/' for s in [__import__('sys')] for p in (s.prefix, s.base_prefix)})]"
+        " for name, module in list(__import__('sys').modules.items())"
+        " for spec in [getattr(module, '__dict__', {}).get('__spec__')]"
+        " for origin in [getattr(spec, 'origin', None)]"
+        " if isinstance(name, str) and isinstance(origin, str) and getattr(spec, 'name', None) == name)"
+    )
+}
 _VALUES = {"values": "__import__('_envsolver_values').captured(globals())"}
 _SIGKILL = -9
 _LATE_OUTPUT = 10  # seconds in which output may arrive after the cell's end; nbclient's 4 are few on a busy machine
@@ -50,6 +60,8 @@ class Story:
         Reading of the monotonic clock.
     allowed
         Phrases for the errors that `allow_errors` let pass.
+    changed
+        Files of the project itself that changed meanwhile.
     """
 
     job: Job
@@ -61,6 +73,7 @@ class Story:
     start_seconds: float = 0.0
     peak: int | None = None
     left_behind: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     executed: str = ""
     log: str = ""
     modules: tuple[str, ...] = ()
@@ -82,6 +95,9 @@ class Story:
         reason = self.reason
         if self.status == "passed" and self.allowed:
             reason = f"errors are allowed, and {', '.join(self.allowed)}"
+        if self.changed:
+            told = f"while it ran, files of the project changed: {', '.join(self.changed)}"
+            reason = f"{reason}; {told}" if reason else told
         return Result(
             notebook=job.notebook,
             group=job.group,
@@ -137,7 +153,15 @@ class Session:
         self.oom_before = oom_kills()
         self.mark = variables[JOB_MARK]
         self.prefix = os.path.realpath(job.prefix)
-        self.kernel = Kernel(prefix=job.prefix, private=place.base, folder=place.folder, variables=variables, log=log)
+        self.private = place.base
+        self.kernel = Kernel(
+            prefix=job.prefix,
+            private=place.base,
+            folder=place.folder,
+            variables=variables,
+            log=log,
+            template="" if job.cold else job.template,
+        )
         self.client = BoundedClient(
             script.notebook,
             job.output_limit,
@@ -171,6 +195,7 @@ class Session:
         except OSError as error:
             self.story.fail("environment", f"the environment's interpreter cannot be run: {error}")
             return False
+        self.story.warm = self.kernel.warm
         self.monitor = Monitor(self.kernel.pid, self.mark, self.job.memory)
         self.monitor.start()
         self.client.kc = self.kernel.client
@@ -289,9 +314,11 @@ class Session:
         late = self._refused_installs()
         if late and not self.job.allow_errors and self.story.status == "passed":
             self._blame("failed", "PackageNotInEnvironment", late)
-        if self.story.status == "passed" and self.job.want_modules:
+        if self.story.status == "passed" and self.job.want_modules and not self.kernel.warm:
             answer = await self.kernel.unless_dead(self.kernel.ask(_MODULES), _QUESTION_TIME)
-            self.story.modules = tuple((answer["modules"] or "").split("\n"))
+            local = f"={self.private}/"  # what stands in the scratch directory is the project's
+            names = (answer["modules"] or "").split("\n")
+            self.story.modules = tuple(name for name in names if name and local not in name)
         if self.story.status == "passed" and self.job.want_values:
             await self._values()
 

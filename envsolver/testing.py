@@ -30,7 +30,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from envsolver.booktest_files import SETTINGS, TEST
 from envsolver.booktests import with_settings
@@ -41,7 +41,7 @@ from envsolver.models import Failure, Job, Result
 from envsolver.processes import RUN_MARK, kill_marked, start_guardian
 from envsolver.project import Project, Survey, open_project, prepare_state, survey
 from envsolver.report.frames import fault_line, last_frames, source_lines
-from envsolver.report.wording import error_text, has_own_error, reason_beyond_error, strip_ansi, where
+from envsolver.report.wording import error_text, has_own_error, headline, reason_beyond_error, strip_ansi, where
 from envsolver.scratch import remove, run_directory
 from envsolver.services import Services
 from envsolver.worker import run_job
@@ -116,12 +116,10 @@ class NotebookTestCase(unittest.TestCase):
 
     @_SubclassesOnly
     def test_notebook(self) -> None:
-        """The notebook runs from its first cell to its last."""  # noqa: D401  # runners print it as the test's promise
-        outcome = self._outcome()
-        if outcome.error is not None:
-            self.fail("\n".join(filter(None, [outcome.error.message, outcome.error.tip])))
+        """The notebook runs from its first cell to its last."""
+        outcome = self._ran()
         if outcome.result is None or not outcome.result.good:
-            self.fail(self._failure_text(outcome))
+            _fail(self._failure_text(outcome))
 
     @property
     def result(self) -> Result:
@@ -129,9 +127,9 @@ class NotebookTestCase(unittest.TestCase):
 
         Fails the test when there is none, and skips it when the notebook is skipped.
         """
-        outcome = self._outcome()
+        outcome = self._ran()
         if outcome.result is None:
-            self.fail(outcome.error.message if outcome.error else f"{self.notebook} has no result")
+            _fail(self._failure_text(outcome))
         return outcome.result
 
     def value(self, name: str) -> Any:
@@ -152,12 +150,12 @@ class NotebookTestCase(unittest.TestCase):
             self.fail(f"`{name}` of {self.notebook} {result.value_faults[name]}")
         near = difflib.get_close_matches(name, [*result.values, *result.value_faults], n=3)
         hint = f"; near: {', '.join(near)}" if near else ""
-        self.fail(f"{self.notebook} has no variable `{name}` at its end{hint}")
+        raise self.failureException(f"{self.notebook} has no variable `{name}` at its end{hint}")
 
     @classmethod
-    def _outcome_of_class(cls) -> _Outcome:
+    def _ran_for_class(cls) -> _Outcome:
         """Run the notebook once for all tests of the class."""
-        if "_kept_outcome" not in cls.__dict__:
+        if "_kept_run" not in cls.__dict__:
             try:
                 # A project's filters are for its own warnings, not for those of the libraries that run the notebook.
                 with warnings.catch_warnings():
@@ -165,8 +163,8 @@ class NotebookTestCase(unittest.TestCase):
                     outcome = cls._run()
             except EnvsolverError as error:
                 outcome = _Outcome(error=error)
-            cls._kept_outcome = outcome  # type: ignore[attr-defined]  # set here alone, and never inherited
-        kept: _Outcome = cls.__dict__["_kept_outcome"]
+            cls._kept_run = outcome  # type: ignore[attr-defined]  # set here alone, and never inherited
+        kept: _Outcome = cls.__dict__["_kept_run"]
         return kept
 
     @classmethod
@@ -176,26 +174,35 @@ class NotebookTestCase(unittest.TestCase):
         given = {name: value for name in SETTINGS if (value := getattr(cls, name)) is not None}
         project = replace(project, config=with_settings(project.config, cls.notebook, given, owner=cls.__qualname__))
         if not (project.root / cls.notebook).is_file():
-            raise EnvsolverError(f"{cls.__qualname__}: the notebook {cls.notebook} is not in {project.root}")
+            raise EnvsolverError(f"there is no such notebook in {project.root}")
         directory = _fresh_directory(project, cls.notebook)
         return _Outcome(result=run_notebook(project, cls.notebook, directory), directory=directory)
 
-    def _outcome(self) -> _Outcome:
+    def _ran(self) -> _Outcome:
         if not self.notebook:
-            self.fail(f'{type(self).__qualname__} names no notebook: set `notebook = "path/from/the/root.ipynb"`')
+            _fail(f'{type(self).__qualname__} names no notebook: set `notebook = "path/from/the/root.ipynb"`')
         if self.skip is not None:
-            if not (isinstance(self.skip, str) and self.skip.strip()):
-                self.fail(f"{type(self).__qualname__} is skipped without a reason: `skip` must say why")
+            if not str(self.skip).strip() or not isinstance(self.skip, str):
+                _fail(f"{type(self).__qualname__} is skipped without a reason: `skip` must say why")
             self.skipTest(self.skip)
-        outcome = self._outcome_of_class()
+        outcome = self._ran_for_class()
         if outcome.result is not None and outcome.result.status == "skipped":
             self.skipTest(outcome.result.reason)
         return outcome
 
     def _failure_text(self, outcome: _Outcome) -> str:
-        if outcome.result is None:
-            return f"{self.notebook} has no result"
-        return "\n".join(failure_lines(outcome.result, outcome.directory))
+        if outcome.result is not None:
+            return "\n".join(failure_lines(outcome.result, outcome.directory))
+        error = outcome.error or EnvsolverError("there is no result")
+        return "\n".join(filter(None, [f"{self.notebook}: {error.message}", error.tip]))
+
+
+def _fail(message: str) -> NoReturn:
+    """Fail the test with a message that stands alone: the frames that lead here say nothing about the notebook."""
+    pytest = sys.modules.get("pytest")
+    if pytest is not None and "PYTEST_CURRENT_TEST" in os.environ:
+        pytest.fail(message, pytrace=False)
+    raise AssertionError(message)
 
 
 def run_notebook(project: Project, notebook: str, directory: Path) -> Result:
@@ -280,15 +287,14 @@ def failure_lines(result: Result, directory: Path) -> list[str]:
     directory
         What the result's files are relative to.
     """
-    failure = result.failure
-    cell = f" in cell {failure.cell}" if failure and failure.cell is not None else ""
-    lines = [f"{result.notebook}: {result.status}{cell} ({where(result)})", ""]
+    failure, title = result.failure, headline(result)
+    lines = [f"{result.notebook} {result.status}: {title} ({where(result)})", ""]
     if failure:
         lines += _cell_lines(failure)
         if has_own_error(result):
             trace = last_frames(failure.traceback) if failure.traceback.strip() else [error_text(failure)]
             lines += [strip_ansi(line) for line in trace] + [""]
-    if reason := reason_beyond_error(result):
+    if (reason := reason_beyond_error(result)) and reason != title:
         lines += [reason, ""]
     places = (("executed", result.executed), ("log", result.log))
     lines += [f"{label}: {directory / relative}" for label, relative in places if relative]

@@ -1,7 +1,7 @@
 """Run one notebook in the kernel of its environment: a `Job` comes in, a `Result` goes out.
 
 This is imported on the far side, in each worker process. It may import only `models`, the modules that serve it alone
-(`client`, `edits`, `kernel`, `monitor`, `processes`, `scratch`, `session`, `surroundings`), nbclient, nbformat,
+(`client`, `edits`, `kernel`, `monitor`, `processes`, `scratch`, `session`, `surroundings`, `warm_kernel`), nbclient, nbformat,
 jupyter_client and psutil.
 """
 
@@ -11,6 +11,7 @@ import asyncio
 import datetime as dt
 import os
 import traceback
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from envsolver import edits, scratch, surroundings
@@ -30,6 +31,30 @@ def run_job(job: Job) -> Result:
         When a person interrupts it; nothing is left running then either.
     """
     started = dt.datetime.now(dt.timezone.utc).astimezone().isoformat(timespec="milliseconds")
+    result = _attempt(job).result(started)
+    return _cold(job, result, started) if result.warm and not result.good else result
+
+
+def _cold(job: Job, warm: Result, started: str) -> Result:
+    """Run a notebook again, which did not pass in a warm kernel: the cold one's verdict counts.
+
+    It has all of its time again; the result's times are those of both attempts, since both were spent.
+    """
+    cold = _attempt(replace(job, cold=True)).result(started)
+    told = f"{warm.status}: {warm.reason}"
+    reason = cold.reason
+    if cold.good:
+        reason = "; ".join(filter(None, [reason, f"passed in a cold kernel; before, in a warm one, {told}"]))
+    return replace(
+        cold,
+        reason=reason,
+        seconds=warm.seconds + cold.seconds,
+        start_seconds=warm.seconds + cold.start_seconds,
+        warm_verdict=told,
+    )
+
+
+def _attempt(job: Job) -> Story:
     story = Story(job=job)
     try:
         _run(job, story)
@@ -37,7 +62,7 @@ def run_job(job: Job) -> Result:
         text = traceback.format_exc()
         story.fail("crashed", f"envsolver itself failed: {type(error).__name__}: {error}")
         story.failure = Failure(cell=None, ename=type(error).__name__, evalue=str(error), traceback=text)
-    return story.result(started)
+    return story
 
 
 def _run(job: Job, story: Story) -> None:
@@ -71,5 +96,6 @@ def _execute(job: Job, script: edits.Script, story: Story) -> None:
         session = Session(job, script, story, place, variables=variables, log=Path(job.run_dir, *log.parts))
         asyncio.run(session.run())
         story.left_behind = place.left_behind()
+        story.changed = place.changed_sources()
     finally:
         place.remove()

@@ -22,6 +22,7 @@ import psutil
 
 from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
+from envsolver.gpus import gpu_sets
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Assignment, Cost, Environment, Job, Lock, Notebook, Progress, Result, Run
 from envsolver.plan import Budget, Order, expected_wall, order
@@ -299,8 +300,15 @@ def _prepare(context: _Context, seen: Survey, site: Site, services: Services, ru
     group, version = site
     project = context.project
     try:
+        settings = project.config.groups.get(group, GroupSettings())
+        gpus = gpu_sets(settings.gpus, os.environ)
+        if settings.gpus and not gpus:
+            reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
+            runner.post(Unavailable(site=site, reason=reason, verdict="skipped"))
+            return
         lock = _lock_of(seen, site)
-        runner.post(Located(site=site, key=project.store.key_for(lock), prefix=project.store.prefix_for(lock)))
+        key, prefix = project.store.key_for(lock), project.store.prefix_for(lock)
+        runner.post(Located(site=site, key=key, prefix=prefix, gpus=gpus))
         if not project.store.has(lock):
             runner.post(
                 Note(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
@@ -309,7 +317,7 @@ def _prepare(context: _Context, seen: Survey, site: Site, services: Services, ru
         context.environments[site] = environment
         if environment.built:
             runner.post(Note(text=f"{group}: environment built in {environment.seconds:.1f} s"))
-        variables = services.start(project.config.groups.get(group, GroupSettings()).services, environment)
+        variables = services.start(settings.services, environment)
         runner.post(Ready(site=site, environment=environment, env=variables))
     except EnvsolverError as error:
         context.errors.append(error)

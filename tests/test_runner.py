@@ -42,7 +42,7 @@ class FakeDispatcher:
         self.most = 0
         self.gone: list[str] = []
 
-    def open(self, key: str, prefix: Path, workers: int) -> None:
+    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
         self.opened.append((key, workers))
 
     def submit(self, key: str, job: Job) -> Future[Result]:

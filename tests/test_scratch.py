@@ -89,8 +89,8 @@ def test_files_of_the_notebooks_folder_may_be_overwritten(make: Maker, project: 
         (".hidden", "link"),
         ("demos/nb/env", "link"),
         ("demos/nb/node_modules", "link"),
-        ("pyproject.toml", "link"),
-        ("data/x.csv", "link"),
+        ("pyproject.toml", "real"),
+        ("data/x.csv", "real"),
         ("data", "real"),
         ("demos/nb/helper.py", "real"),
     ],
@@ -223,3 +223,21 @@ def test_removal_spares_what_links_point_to(make: Maker, project: Path) -> None:
     make(project, "demos/nb/a.ipynb").remove()
     assert (project / ".git/HEAD").exists()
     assert (project / "data/x.csv").exists()
+
+
+def test_a_file_elsewhere_that_a_notebook_writes_again_is_its_own(make: Maker, project: Path) -> None:
+    place = make(project, "demos/nb/a.ipynb")
+    (place.folder / "../../data/x.csv").write_text("changed", encoding="utf-8")
+    assert (project / "data/x.csv").read_text(encoding="utf-8") == "1,2"
+    assert place.left_behind() == ("data/x.csv",)
+    assert place.changed_sources() == ()
+
+
+def test_a_large_file_elsewhere_that_a_notebook_changes_is_told(make: Maker, project: Path) -> None:
+    (project / "data/large.bin").write_bytes(bytes(scratch.SMALL_FILE + 1))
+    place = make(project, "demos/nb/a.ipynb")
+    assert (place.root / "data/large.bin").is_symlink()
+    assert place.changed_sources() == ()
+    with (place.root / "data/large.bin").open("ab") as file:
+        file.write(b"more")
+    assert place.changed_sources() == ("data/large.bin",)

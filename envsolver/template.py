@@ -1,0 +1,493 @@
+# ruff: noqa: SLF001, S110, SIM105  # it reaches into ipykernel and runpy, and imports no more than a kernel does
+"""The template of an environment: holds modules imported, and forks a kernel for each job that asks.
+
+Run as a program by the environment's interpreter, Python 3.8 or later, with the path of its specification (JSON). It
+is a tree of processes. Each node holds its parent's modules and its own, listens on a socket, and comes to life when
+a job first asks for it. A node forks only while it has no other thread; one that cannot be sure answers every request
+with a refusal, and the job starts a cold kernel.
+
+A request is one line of JSON: ``argv`` (what follows ``python -m ipykernel_launcher``), ``cwd``, ``env``, ``log``.
+The answer is ``{"pid": …}``, and one more line ``{"exit": …}`` when the kernel has ended, or ``{"refused": why}``.
+Whoever closes the connection before that has the kernel's session killed.
+
+It imports only what every kernel holds anyway, since all of it can be seen in the kernels' ``sys.modules``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import types
+
+TYPE_CHECKING = False  # without importing `typing` for it
+if TYPE_CHECKING:
+    from typing import Any
+
+_ROUNDS = 8  # attempts to find the modules that cannot be loaded ahead
+_POLL = 20  # milliseconds between looks at the kernels where the system has no descriptors for processes
+_LONGEST_REQUEST = 1_000_000
+_REQUEST_SECONDS = 10.0
+_SHELL_CHECK = {"one": "1"}  # an expression as the worker asks them
+
+
+class Node:
+    """A place in the tree: what it adds to its parent's modules, and where it listens."""
+
+    def __init__(self, entry: dict[str, Any], directory: str) -> None:
+        self.id: str = entry["id"]
+        self.parent: str | None = entry["parent"]
+        self.modules: list[str] = entry["modules"]
+        self.allowed: list[str] | None = entry["allowed"]
+        self.eager: bool = entry.get("eager", False)
+        self.refusal = ""
+        self.rounds = 0
+        self.starting = False
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(os.path.join(directory, self.id + ".sock"))  # noqa: PTH118  # see the module's end
+        self.listener.listen(128)
+
+
+class Kernels:
+    """The kernels that a node has forked and not yet seen the end of."""
+
+    def __init__(self) -> None:
+        self.connections: dict[int, tuple[socket.socket, int]] = {}
+        self.descriptors: dict[int, int] = {}
+
+    def add(self, pid: int, connection: socket.socket) -> None:
+        self.connections[connection.fileno()] = (connection, pid)
+        try:
+            self.descriptors[os.pidfd_open(pid)] = pid  # type: ignore[attr-defined,unused-ignore]
+        except (AttributeError, OSError):  # an old Python or an old kernel
+            pass
+
+    @property
+    def timeout(self) -> int | None:
+        """Milliseconds to wait at most, None for no limit."""
+        return _POLL if len(self.descriptors) < len(self.connections) else None
+
+    def reap(self) -> None:
+        """Tell the exit of each kernel that has ended."""
+        for number, (connection, pid) in list(self.connections.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            _answer(connection, {"exit": code})
+            connection.close()
+            del self.connections[number]
+            for descriptor, which in list(self.descriptors.items()):
+                if which == pid:
+                    os.close(descriptor)
+                    del self.descriptors[descriptor]
+
+    def abandoned(self, number: int) -> None:
+        """End the kernel whose worker has gone."""
+        _, pid = self.connections[number]
+        _kill_session(pid)
+
+    def forget(self) -> None:
+        """Close what a forked child must not hold."""
+        for connection, _ in self.connections.values():
+            connection.close()
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.__init__()  # type: ignore[misc]
+
+
+class Template:
+    """One node of the tree, as the process that it runs in sees it.
+
+    Parameters
+    ----------
+    spec
+        The specification.
+    preload
+        What the process has loaded so far.
+    """
+
+    def __init__(self, spec: dict[str, Any], preload: Any) -> None:
+        self.spec = spec
+        self.preload = preload
+        self.kernels = Kernels()
+        self.nodes = {entry["id"]: Node(entry, spec["directory"]) for entry in spec["nodes"]}
+        self.own: Node | None = None
+        self.excluded: dict[str, str] = dict.fromkeys(spec["excluded"], "it was refused before")
+        self.pipes: dict[int, tuple[Node, int]] = {}
+        self.lifeline = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        self.mark_place = _find_mark(spec["mark_name"])
+
+    def serve(self) -> dict[str, Any]:
+        """Answer requests until the end; a forked child returns here with the request that it must fulfil."""
+        while True:
+            early = next(filter(self._is_due, self.nodes.values()), None)
+            request = None
+            if early is not None:
+                self._start(self._top(early))
+            else:
+                request = self._turn()
+            if request is not None:
+                return request
+
+    def _is_due(self, node: Node) -> bool:
+        top = self._top(node)
+        return node.eager and top is not self.own and not top.starting and not top.refusal
+
+    def _turn(self) -> dict[str, Any] | None:
+        poll = select.poll()
+        poll.register(self.lifeline, select.POLLIN | select.POLLHUP)
+        listeners = {node.listener.fileno(): node for node in self.nodes.values() if not self._top(node).starting}
+        for number in [*listeners, *self.pipes, *self.kernels.connections, *self.kernels.descriptors]:
+            poll.register(number, select.POLLIN)
+        events = [number for number, _ in poll.poll(self.kernels.timeout)]
+        if self.lifeline in events:
+            self._end()
+        self.kernels.reap()
+        for number in events:
+            if number in self.pipes:
+                self._started(number)
+            elif number in self.kernels.connections:
+                self.kernels.abandoned(number)
+            elif number in listeners:
+                return self._asked(listeners[number])
+        return None
+
+    def _asked(self, node: Node) -> dict[str, Any] | None:
+        top = self._top(node)
+        if node is not self.own and not top.refusal:
+            self._start(top)
+            return None
+        connection, _ = node.listener.accept()
+        connection.settimeout(_REQUEST_SECONDS)
+        refusal = top.refusal or self._unfit()
+        request: dict[str, Any] = {}
+        if not refusal:
+            try:
+                request = json.loads(_read_line(connection))
+                refusal = self._mismatch(request)
+            except (OSError, ValueError):
+                refusal = "the request cannot be read"
+        if refusal:
+            _answer(connection, {"refused": refusal})
+            connection.close()
+            return None
+        return self._fork(connection, request)
+
+    def _fork(self, connection: socket.socket, request: dict[str, Any]) -> dict[str, Any] | None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            return request
+        self.kernels.add(pid, connection)
+        _answer(connection, {"pid": pid})
+        return None
+
+    def _unfit(self) -> str:
+        threads = len(os.listdir("/proc/self/task"))
+        return "" if threads == 1 else "the template has {} threads".format(threads)
+
+    def _mismatch(self, request: dict[str, Any]) -> str:
+        """Say why a kernel with these variables cannot come from here, or nothing."""
+        mine, theirs, private = self.spec["variables"], request["env"], set(self.spec["private"])
+        names = {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)} - private
+        if names:
+            return "other values of {}".format(", ".join(sorted(names)))
+        if len(theirs[self.spec["mark_name"]].encode()) > self.mark_place[1]:
+            return "the job's mark is too long"
+        return ""
+
+    # The tree
+
+    def _top(self, node: Node) -> Node:
+        """Return the ancestor of `node` that is a direct child of this process's node; itself for our own."""
+        mine = self.own.id if self.own is not None else None
+        while node is not self.own and node.parent != mine:
+            node = self.nodes[node.parent or ""]
+        return node
+
+    def _start(self, node: Node) -> None:
+        """Fork the process of a direct child."""
+        node.starting, node.rounds = True, node.rounds + 1
+        receive, send = os.pipe()
+        pid = os.fork()
+        if pid != 0:
+            os.close(send)
+            self.pipes[receive] = (node, pid)
+            return
+        try:
+            self._become(node, receive)
+            tainted = self.preload.load(node.modules, node.allowed, self.excluded)
+            report = json.dumps(tainted)
+        except BaseException as error:  # noqa: BLE001  # whatever it was, this process must not go on as another
+            os.write(2, "{}: {!r}\n".format(node.id, error).encode())
+            os._exit(1)
+        _write_all(send, report.encode() + b"\n")
+        os.close(send)
+        if tainted:
+            os._exit(0)
+
+    def _become(self, node: Node, receive: int) -> None:
+        os.close(receive)
+        for number in self.pipes:
+            os.close(number)
+        self.pipes.clear()
+        self.kernels.forget()
+        below = {name: other for name, other in self.nodes.items() if self._top(other) is node}
+        for other in self.nodes.values():
+            if other.id not in below:
+                other.listener.close()
+        self.nodes, self.own = below, node
+        node.starting = False
+
+    def _started(self, number: int) -> None:
+        """Hear how the start of a child ended, and try again without the modules that it refused."""
+        node, pid = self.pipes.pop(number)
+        with os.fdopen(number, "rb") as pipe:
+            text = pipe.read()
+        tainted = json.loads(text) if text.endswith(b"\n") else None
+        if tainted is None or tainted:
+            os.waitpid(pid, 0)
+        if tainted:
+            fresh = set(tainted) - set(self.excluded)
+            self.excluded.update(tainted)
+            _log("{}: not ahead of the kernel: {}".format(node.id, json.dumps(tainted)))
+            if fresh and node.rounds < _ROUNDS:
+                self._start(node)
+                return
+        if tainted is None or tainted:
+            node.starting, node.refusal = False, "the template {} could not be made".format(node.id)
+            return
+        _note_excluded(self.spec["directory"], node.id, self.excluded)
+        for name, other in list(self.nodes.items()):
+            if self._top(other) is node:
+                other.listener.close()
+                del self.nodes[name]
+
+    def _end(self) -> None:
+        for _, pid in self.kernels.connections.values():
+            _kill_session(pid)
+        os._exit(0)
+
+
+def _kill_session(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass
+
+
+def _answer(connection: socket.socket, message: dict[str, Any]) -> None:
+    try:
+        connection.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:  # the worker has gone; its kernel is ended when that is noticed
+        pass
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\n"):
+        piece = connection.recv(65536)
+        if not piece or len(data) > _LONGEST_REQUEST:
+            raise OSError("no request")
+        data += piece
+    return data
+
+
+def _write_all(number: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(number, data) :]
+
+
+def _log(text: str) -> None:
+    os.write(2, (text + "\n").encode())
+
+
+def _note_excluded(directory: str, node: str, excluded: dict[str, str]) -> None:
+    """Write down what was refused, so that the next run need not find out again."""
+    place = os.path.join(directory, node + ".json")  # noqa: PTH118
+    with open(place + ".new", "w") as file:  # noqa: PTH123, PLW1514  # ASCII
+        json.dump(sorted(excluded), file)
+    os.replace(place + ".new", place)  # noqa: PTH105
+
+
+# Becoming a kernel
+
+
+def _find_mark(name: str) -> tuple[int, int]:
+    """Return where in memory the value of a variable of the initial environment stands, and its length.
+
+    What is written there shows in ``/proc/<pid>/environ``, by which the processes of a job are found.
+    """
+    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
+        fields = file.read().rpartition(b")")[2].split()
+    begin, end = int(fields[47]), int(fields[48])
+    with open("/proc/self/mem", "rb", buffering=0) as memory:  # noqa: PTH123
+        memory.seek(begin)
+        data = memory.read(end - begin)
+    key = b"\0" + name.encode() + b"="
+    place = data.index(key) + len(key)
+    return begin + place, data.index(b"\0", place) - place
+
+
+def _write_mark(place: tuple[int, int], mark: str) -> None:
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:  # noqa: PTH123
+        memory.seek(place[0])
+        memory.write(mark.encode().ljust(place[1], b"\0"))
+
+
+def _turn_into_kernel(template: Template, request: dict[str, Any]) -> None:
+    """Make this forked child what ``python -m ipykernel_launcher`` finds when it starts."""
+    spec = template.spec
+    _write_mark(template.mark_place, request["env"][spec["mark_name"]])
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT, 0o666)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:  # noqa: PLR2004  # beyond standard error
+            try:
+                os.close(int(name))
+            except OSError:  # that of the listing
+                pass
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update({**request["env"], "JPY_PARENT_PID": str(os.getppid())})
+    initial = sys.modules["posix"].environ
+    initial.clear()
+    initial.update(os.environb)
+    sys.argv[:] = ["-m", *request["argv"]]
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[:] = [sys.executable, "-m", "ipykernel_launcher", *request["argv"]]
+    sys.path.insert(0, request["cwd"])
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__builtins__=sys.modules["builtins"], __annotations__={})
+    sys.modules["__main__"] = main
+    threading = sys.modules["threading"]
+    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+    template.preload.renew()
+
+
+def _patch_kernel(template: Template, last: Any = None) -> None:
+    """Have the kernel's own start take the prepared streams, and know its parent; then leave no trace."""
+    from ipykernel import iostream
+    from ipykernel.kernelapp import IPKernelApp
+
+    names = ("init_poller", "init_io", "start")
+    saved = {name: IPKernelApp.__dict__[name] for name in names}
+    streams = template.preload.streams
+
+    def init_poller(app: Any) -> None:
+        app.parent_handle = os.getppid()
+        saved["init_poller"](app)
+
+    def init_io(app: Any) -> None:
+        chosen = app.outstream_class
+
+        def make(session: object, thread: object, name: str, *args: Any, **named: Any) -> Any:
+            streams[name].__init__(session, thread, name, *args, **named)
+            return streams[name]
+
+        iostream._envsolver_stream = make
+        app.outstream_class = "ipykernel.iostream._envsolver_stream"
+        saved["init_io"](app)
+        app.outstream_class = chosen
+        del iostream._envsolver_stream
+
+    def start(app: Any) -> None:
+        for name in names:
+            setattr(IPKernelApp, name, saved[name])
+        template.preload.settle()
+        if last is not None:
+            last(app)
+        saved["start"](app)
+
+    for function in (init_poller, init_io, start):
+        setattr(IPKernelApp, function.__name__, function)
+
+
+def _probe(template: Template) -> tuple[list[str], dict[str, Any] | None]:
+    """Find out what every kernel of this environment loads by itself: fork one, and let it tell.
+
+    In the forked child, the second value is the request to fulfil; the kernel tells and ends when it is up.
+    """
+    directory = template.spec["directory"]
+    told = os.path.join(directory, "probe.told")  # noqa: PTH118
+    pid = os.fork()
+    if pid != 0:
+        os.waitpid(pid, 0)
+        try:
+            with open(told, "rb") as file:  # noqa: PTH123
+                return json.loads(file.read()), None
+        except (OSError, ValueError):
+            return [], None
+    os.setsid()
+    connection = os.path.join(directory, "probe.json")  # noqa: PTH118
+    ports = {name + "_port": number for number, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)}
+    info = {"transport": "ipc", "ip": os.path.join(directory, "p"), "key": "", "signature_scheme": "hmac-sha256"}  # noqa: PTH118
+    with open(connection, "w") as file:  # noqa: PTH123, PLW1514
+        json.dump({**info, **ports}, file)
+
+    def tell(app: Any) -> None:
+        app.shell.run_cell("", silent=True)
+        app.shell.user_expressions(_SHELL_CHECK)
+        with open(told, "wb") as file:  # noqa: PTH123
+            file.write(json.dumps(_plain_modules()).encode())
+        os._exit(0)
+
+    _patch_kernel(template, tell)
+    env = {**template.spec["variables"], template.spec["mark_name"]: "probe"}
+    argv = ["-f", connection, *template.spec["arguments"]]
+    return [], {"argv": argv, "cwd": directory, "env": env, "log": os.devnull}
+
+
+def _plain_modules() -> list[str]:
+    """Name the modules that came from a file of their own, in the order in which their imports began."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__dict__", {}).get("__spec__")
+        if getattr(spec, "name", None) == name and isinstance(getattr(spec, "origin", None), str):
+            found.append(name)
+    return found
+
+
+def main(place: str) -> None:
+    """Serve as the specification in the file `place` says; returns in each child that is to be a kernel."""
+    if sys.path[:1] == [""]:
+        del sys.path[0]
+    with open(place, "rb") as file:  # noqa: PTH123
+        spec = json.loads(file.read())
+    sys.argv[:] = [spec["launcher"], "-f", os.path.join(spec["directory"], "kernel.json"), *spec["arguments"]]  # noqa: PTH118
+    from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
+
+    template = Template(spec, _load_preload()())
+    names, request = (spec["baseline"], None) if spec["baseline"] else _probe(template)
+    if request is None:
+        template.nodes["base"].modules = names
+        request = template.serve()
+        _patch_kernel(template)
+    _turn_into_kernel(template, request)
+
+
+def _load_preload() -> Any:
+    """Run the file beside this one, without a trace in ``sys.modules``."""
+    place = os.path.join(os.path.dirname(__file__), "template_preload.py")  # noqa: PTH118, PTH120
+    with open(place, "rb") as file:  # noqa: PTH123
+        code = compile(file.read(), place, "exec")
+    space: dict[str, Any] = {"__name__": "template_preload", "__file__": place}
+    exec(code, space)  # noqa: S102  # our own file
+    return space["Preload"]
+
+
+if __name__ == "__template__":  # as `warm` starts it
+    main(sys.argv[2])
+    # Exactly what `python -m ipykernel_launcher` calls.
+    runpy._run_module_as_main("ipykernel_launcher")  # type: ignore[attr-defined]

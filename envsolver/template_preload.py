@@ -1,0 +1,334 @@
+# ruff: noqa: SLF001  # what imports leave behind stands in private places of the standard library
+"""Imports modules ahead of the kernels that will be forked, and refuses those that a kernel would notice.
+
+A module is refused when its import does what cannot be the same for a kernel that is not there yet: it asks for the
+shell, prints, warns, draws from a random generator that cannot be drawn afresh, opens a file, starts a thread or a
+process, changes a signal handler or the import path. A refused import leaves traces, so the process that met one
+reports the names and ends, and another is forked that never attempts them.
+
+Runs in the environment's interpreter, Python 3.8 or later, with the standard library and ipykernel. It imports only
+what every kernel holds anyway.
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import importlib
+import logging
+import os
+import random
+import signal
+import sys
+import tempfile
+import types
+import uuid
+import warnings
+
+TYPE_CHECKING = False  # without importing `typing` for it
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from typing import Any
+
+_TRAP = "_envsolver_trap_"
+_SHELL_NAMES = ("__IPYTHON__", "display", "get_ipython")
+_PROMPTS = {"ps1": "In : ", "ps2": "...: ", "ps3": "Out: "}  # as the shell sets them
+
+
+class Refused(BaseException):
+    """Unwinds an import. No module is expected to catch it, and one that does is refused all the same."""
+
+
+class Preload:
+    """The modules loaded so far, and what a child must put right before it becomes a kernel.
+
+    Attributes
+    ----------
+    streams
+        The objects that become the kernel's ``sys.stdout`` and ``sys.stderr``, so that a module which keeps one at
+        import keeps the right one.
+    tainted
+        The modules refused so far, and why.
+    """
+
+    def __init__(self) -> None:
+        from ipykernel.iostream import OutStream
+
+        self.tainted: dict[str, str] = {}
+        self.streams: dict[str, Any] = {}
+        for name in ("stdout", "stderr"):
+            self.streams[name] = OutStream.__new__(OutStream)
+            self._lay_tripwire(self.streams[name])
+        self._filters = list(warnings.filters)
+        self._handlers = list(logging._handlerList)  # type: ignore[attr-defined]
+        self._environ: dict[str, str | None] = {}
+        self._generators: list[tuple[random.Random, object, list[str]]] = []
+        self._numpy: Any = None
+        self._excluded: frozenset[str] = frozenset()
+        self._loading = False
+        self._settled = 0  # how many modules there were at the last look
+        self._state: list[object] = []
+        self._swapped: list[tuple[Any, Any, Any, str]] = []
+
+    # Loading
+
+    def load(self, wanted: Iterable[str], allowed: Collection[str] | None, excluded: Collection[str]) -> dict[str, str]:
+        """Import modules, in order.
+
+        Parameters
+        ----------
+        wanted
+            Names, or ``name=origin`` for a module that must come from one file.
+        allowed
+            All that may be in ``sys.modules`` afterwards, beside what was before; None for whatever `wanted` brings.
+        excluded
+            Names that are not attempted.
+
+        Returns
+        -------
+        dict
+            Names of modules that must not be loaded ahead, each with the reason. Unless it is empty, this process is
+            of no more use.
+        """
+        before = set(sys.modules)
+        environ = dict(os.environ)
+        self._excluded = frozenset(excluded)
+        self._arm()
+        try:
+            for entry in wanted:
+                name, _, origin = entry.partition("=")
+                if name not in sys.modules and not self._barred(name):
+                    self._step(name, origin)
+        finally:
+            self._disarm()
+        self._check_generators()
+        if allowed is not None:
+            known = {entry.partition("=")[0] for entry in allowed}
+            for name in set(sys.modules) - before - known:
+                if _is_plain(name, sys.modules[name]):
+                    self.tainted[name] = "it is not loaded by every notebook"
+        for key in environ.keys() | os.environ.keys():
+            if environ.get(key) != os.environ.get(key):
+                self._environ[key] = os.environ.get(key)
+        gc.collect()
+        gc.freeze()
+        return self.tainted
+
+    def _barred(self, name: str) -> bool:
+        parts = name.split(".")
+        return any(".".join(parts[:count]) in self._excluded for count in range(1, len(parts) + 1))
+
+    def _step(self, name: str, origin: str) -> None:
+        try:
+            module = importlib.import_module(name)
+            spec = module.__dict__.get("__spec__")
+            if origin and getattr(spec, "origin", None) != origin:
+                self.tainted[name] = "it comes from another file"
+        except Refused:
+            pass
+        except BaseException as error:  # noqa: BLE001  # an import may raise anything, SystemExit too
+            self.tainted[name] = f"its import raises {type(error).__name__}"
+        self._look()
+        state = self._process_state()
+        if state != self._state:
+            self.tainted[name] = "its import changes a signal handler, a hook, the import path or a random generator"
+            self._state = state
+
+    # Tripwires
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002  # a finder's signature
+        """Stand first among the finders: look at the process between any two imports, and bar what is excluded."""
+        self._look()
+        if self._numpy is None and "numpy.random.mtrand" in sys.modules:
+            self._remember_numpy()
+        if self._loading and self._barred(name):
+            self.tainted[name] = "it is excluded"
+            self._trip(f"it imports {name}")
+
+    def _trip(self, why: str) -> None:
+        for name in _in_progress():
+            self.tainted.setdefault(name, why)
+        raise Refused(why)
+
+    def _look(self) -> None:
+        counts = [len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))]
+        names = list(sys.modules)
+        if counts != self._counts:
+            for name in [*names[self._settled :], *_in_progress()]:
+                self.tainted.setdefault(name, "its import starts a thread or opens a file")
+            self._counts = counts
+        self._settled = len(names)
+
+    def _process_state(self) -> list[object]:
+        handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+        hooks = [sys.excepthook, sys.displayhook, getattr(sys, "unraisablehook", None), sys.getrecursionlimit()]
+        mtrand = sys.modules.get("numpy.random.mtrand")
+        if mtrand is not None and self._numpy is None:
+            self._remember_numpy()
+        numpy_fresh = mtrand is None or _same_state(mtrand._rand.get_state(legacy=False), self._numpy)
+        streams = [sys.stdout is self.streams["stdout"], sys.stderr is self.streams["stderr"]]
+        return [handlers, hooks, list(sys.path), os.getcwd(), random.getstate(), numpy_fresh, streams, _has_children()]
+
+    def _remember_numpy(self) -> None:
+        self._numpy = sys.modules["numpy.random.mtrand"]._rand.get_state(legacy=False)
+
+    def _arm(self) -> None:
+        from IPython.core import getipython
+        from IPython.display import display
+        from traitlets.config import SingletonConfigurable
+
+        self._loading = True
+        self._raw = (sys.stdout, sys.stderr, sys.modules["__main__"])
+        sys.stdout, sys.stderr = self.streams["stdout"], self.streams["stderr"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        for name, value in _PROMPTS.items():
+            setattr(sys, name, value)
+        for name, value in zip(_SHELL_NAMES, (True, display, getipython.get_ipython)):
+            setattr(builtins, name, value)
+        self._swap(getipython.get_ipython, "shell", lambda _: self._trip("it asks for the shell"))
+        for name in ("instance", "initialized"):
+            method = SingletonConfigurable.__dict__[name].__func__
+            self._swap(method, name, lambda _: self._trip("it asks for the shell"))
+        self._swap(random.SystemRandom.getrandbits, "bits", self._entropy)
+        self._swap(uuid.uuid4, "uuid4", lambda _: self._trip("it draws an identifier"))
+        self._seed = random.Random.seed
+        random.Random.seed = self._seed_spy()  # type: ignore[method-assign]
+        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+        self._counts = [len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))]
+        self._settled = len(sys.modules)
+        self._state = self._process_state()
+
+    def _disarm(self) -> None:
+        self._loading = False
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        random.Random.seed = self._seed  # type: ignore[method-assign]
+        for function, code, defaults, name in self._swapped:
+            function.__code__, function.__defaults__ = code, defaults
+            function.__globals__.pop(name, None)
+        self._swapped.clear()
+        for name in _SHELL_NAMES:
+            builtins.__dict__.pop(name, None)
+        for name in _PROMPTS:
+            sys.__dict__.pop(name, None)
+        sys.stdout, sys.stderr, sys.modules["__main__"] = self._raw
+
+    def _swap(self, function: Any, name: str, before: Callable[[object], object]) -> None:
+        """Have `function` call `before` first. Its code is changed, not its name, so whoever holds it is covered."""
+        key = _TRAP + name
+        original = types.FunctionType(
+            function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+        )
+
+        def trap(*args: object, **named: object) -> object:
+            before(args)
+            return original(*args, **named)
+
+        space: dict[str, Any] = {}
+        exec(f"def stub(*args, **named): return {key}(*args, **named)", space)  # noqa: S102  # our own text
+        function.__globals__[key] = trap
+        self._swapped.append((function, function.__code__, function.__defaults__, key))
+        function.__defaults__ = None
+        function.__code__ = space["stub"].__code__
+
+    def _entropy(self, _: object) -> None:
+        names = _in_progress()
+        # The generator that this seeds is numpy's global one, which each child seeds again.
+        if not (names and names[-1].startswith("numpy.random")):
+            self._trip("it draws from the system's random numbers")
+
+    def _seed_spy(self) -> Any:
+        seed, generators = self._seed, self._generators
+
+        def spy(this: random.Random, a: Any = None, version: int = 2) -> None:
+            seed(this, a, version)
+            generators[:] = [entry for entry in generators if entry[0] is not this]
+            if a is None:
+                generators.append((this, this.getstate(), _in_progress()))
+
+        return spy
+
+    def _lay_tripwire(self, stream: Any) -> None:
+        def write(text: str) -> Any:
+            if self._loading:
+                self._trip("it prints or warns")
+            return type(stream).write(stream, text)
+
+        def flush() -> Any:
+            return None if self._loading else type(stream).flush(stream)
+
+        stream.write, stream.flush = write, flush
+        stream.isatty = lambda: False if self._loading else type(stream).isatty(stream)
+
+    def _check_generators(self) -> None:
+        for generator, state, names in self._generators:
+            if generator.getstate() != state:
+                self.tainted.update(dict.fromkeys(names, "it draws random numbers"))
+
+    # In the child
+
+    def renew(self) -> None:
+        """Draw afresh what imports drew, and hide what they put where the kernel's own start puts things."""
+        for generator, _, _ in self._generators:
+            generator.seed()
+        mtrand = sys.modules.get("numpy.random.mtrand")
+        if mtrand is not None:
+            mtrand._rand.seed()
+        process = sys.modules.get("multiprocessing.process")
+        if process is not None:
+            process.current_process().authkey = os.urandom(32)
+        tempfile.tempdir = None
+        for name, value in self._environ.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        self._added_filters = [entry for entry in warnings.filters if not _holds(self._filters, entry)]
+        self._hidden = list(logging._handlerList)  # type: ignore[attr-defined]
+        warnings.filters[:] = self._filters  # type: ignore[index]
+        logging._handlerList[:] = self._handlers  # type: ignore[attr-defined]
+        for stream in self.streams.values():
+            stream.__dict__.clear()
+
+    def settle(self) -> None:
+        """Put back what `renew` hid, as imports would put it after the kernel's start."""
+        rest = [entry for entry in warnings.filters if entry not in self._added_filters]
+        warnings.filters[:] = self._added_filters + rest  # type: ignore[index]
+        warnings._filters_mutated() if hasattr(warnings, "_filters_mutated") else None
+        added = [entry for entry in self._hidden if not _holds(self._handlers, entry)]
+        logging._handlerList.extend(added)  # type: ignore[attr-defined]
+
+
+def _is_plain(name: str, module: object) -> bool:
+    """Tell whether a module came from a file of its own name, as those that history remembers."""
+    spec = getattr(module, "__dict__", {}).get("__spec__")
+    return getattr(spec, "name", None) == name and isinstance(getattr(spec, "origin", None), str)
+
+
+def _in_progress() -> list[str]:
+    """Name the modules whose import is going on, the innermost last."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__dict__", {}).get("__spec__")
+        if getattr(spec, "_initializing", False):
+            found.append(name)
+    return found
+
+
+def _holds(entries: Iterable[object], wanted: object) -> bool:
+    return any(entry is wanted for entry in entries)
+
+
+def _same_state(one: Any, other: Any) -> bool:
+    return bool(
+        one["bit_generator"] == other["bit_generator"]
+        and one["has_gauss"] == other["has_gauss"]
+        and one["state"]["pos"] == other["state"]["pos"]
+        and (one["state"]["key"] == other["state"]["key"]).all()
+    )
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

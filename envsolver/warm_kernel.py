@@ -1,0 +1,159 @@
+"""A kernel that a template forks, through jupyter_client's own hook; without one that will, a cold kernel.
+
+The worker imports this on the far side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+PATIENCE = 120.0
+"""Seconds for a template to get ready and fork; then a cold kernel is started."""
+
+_MODULE_ARGUMENT = 3  # what follows `python -m ipykernel_launcher`
+
+
+class WarmProcess:
+    """A kernel that is a template's child: what `subprocess.Popen` would be, told by the template.
+
+    Parameters
+    ----------
+    pid
+        The kernel's process.
+    connection
+        Where the template will tell its exit code.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, connection: socket.socket, heard: bytes = b"") -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._connection = connection
+        self._heard = heard
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal, or None while it lives."""
+        while self.returncode is None:
+            line, ended, _ = self._heard.partition(b"\n")
+            if ended:
+                self.returncode = int(json.loads(line)["exit"])
+                break
+            try:
+                piece = self._connection.recv(4096)
+            except BlockingIOError:
+                return None
+            except OSError:
+                piece = b""
+            if not piece:  # the template is gone, and nobody will ever know how this kernel ends
+                self.send_signal(signal.SIGKILL)
+                self.returncode = -signal.SIGKILL
+            self._heard += piece
+        self._connection.close()
+        return self.returncode
+
+    def wait(self) -> int | None:
+        """Return the exit code, as far as it is known."""
+        return self.poll()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the kernel, unless it is known to have ended."""
+        if self.returncode is None:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM it."""
+        self.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Let go of it; if it is alive, its template ends it."""
+        self._connection.close()
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Asks a template for the kernel, and starts it cold when the template will not.
+
+    Attributes
+    ----------
+    template
+        Path of the template's socket; empty for a cold kernel.
+    warm
+        Whether the kernel came from the template.
+    refusal
+        Why it did not.
+    """
+
+    template: str = ""
+    warm: bool = False
+    refusal: str = ""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Launch a kernel with a command of the form ``python -m ipykernel_launcher …``.
+
+        Returns
+        -------
+        dict
+            How to connect to it.
+        """
+        if self.template:
+            request = {
+                "argv": cmd[_MODULE_ARGUMENT:],
+                "cwd": str(kwargs["cwd"]),
+                "env": dict(kwargs["env"]),
+                "log": kwargs["stdout"].name,
+            }
+            try:
+                self.process = await asyncio.wait_for(_ask(self.template, request), PATIENCE)
+            except (OSError, ValueError, asyncio.TimeoutError) as error:
+                self.refusal = str(error) or type(error).__name__
+            else:
+                self.warm = True
+                self.pid = self.pgid = self.process.pid
+                self.cwd = kwargs["cwd"]
+                return self.connection_info
+        return await super().launch_kernel(cmd, **kwargs)
+
+
+async def _ask(template: str, request: dict[str, Any]) -> WarmProcess:
+    """Have a template fork a kernel.
+
+    Raises
+    ------
+    OSError, ValueError
+        When it does not.
+    """
+    loop = asyncio.get_running_loop()
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        await loop.sock_connect(connection, template)
+        await loop.sock_sendall(connection, json.dumps(request).encode() + b"\n")
+        heard = b""
+        while b"\n" not in heard:
+            piece = await loop.sock_recv(connection, 65536)
+            if not piece:
+                raise OSError("the template has ended")
+            heard += piece
+        line, _, rest = heard.partition(b"\n")
+        answer = json.loads(line)
+        if "pid" not in answer:
+            raise ValueError(answer.get("refused", "no answer"))
+    except BaseException:
+        connection.close()
+        raise
+    return WarmProcess(int(answer["pid"]), connection, rest)
