@@ -63,6 +63,18 @@ for _python in PYTHONS:
     booktests_on(_python)
 
 
+@nox.session(default=False)
+def generate_booktests(session: nox.Session) -> None:
+    """Write test files for notebooks that have none; arguments go to `envsolver generate`."""
+    envsolver(session, "generate", *session.posargs)
+
+
+@nox.session(default=False)
+def check_booktests(session: nox.Session) -> None:
+    """Check that every notebook has a test file that runs it."""
+    envsolver(session, "check", *session.posargs)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from envsolver import __version__
+from envsolver.commands_booktests import check_command, generate_command, schema_command
 from envsolver.commands_report import history_command, report_command
 from envsolver.commands_solve import init_command, lock_command, solve_command
 from envsolver.errors import ConfigurationError, EnvsolverError
@@ -154,18 +155,26 @@ def run_command(
 ) -> int:
     """Run notebooks as tests.
 
-    NOTEBOOK is a path, a directory or a glob; without any, all that the configuration names are run.
+    NOTEBOOK is a path, a directory, a glob or the name of a test file such as tb_quickstart; without any, all that
+    the configuration names are run.
     """
+    from dataclasses import replace
+
     from envsolver.executors import warm_up
 
     if not choices["sequential"]:
         warm_up()
+    from envsolver.booktests import resolve_names
     from envsolver.project import open_project
     from envsolver.report.live import make_progress
     from envsolver.workflow import Options, run
 
     _stop_like_interrupt()
     project = open_project(directory, resolution=resolution)
+    # A name such as tb_quickstart stands for its test file's notebook, with that file's settings.
+    config = project.config
+    notebooks, config = resolve_names(config, notebooks, cwd=directory.absolute(), directory=config.booktests)
+    project = replace(project, config=config)
     options = Options(patterns=notebooks, groups=groups, pythons=pythons, **choices)
     progress = make_progress(sys.stdout, color=color, quiet=quiet, verbose=verbose)
     finished, status = run(project, options, progress, cwd=directory.absolute())
@@ -319,7 +328,11 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.0f} MB"
 
 
-for _command in (solve_command, lock_command, init_command, report_command, history_command):
+for _command in (
+    *(solve_command, lock_command, init_command),
+    *(report_command, history_command),
+    *(generate_command, check_command, schema_command),
+):
     cli.add_command(_command)
 
 

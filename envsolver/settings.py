@@ -113,6 +113,8 @@ class Config(_Settings):
     """Import names and the distributions that provide them, such as `{ sklearn = "scikit-learn" }`."""
     exclude_newer: str | None = None
     """Leave out packages published after this date (RFC 3339), for repeatable solves."""
+    booktests: str = "tests/booktests"
+    """Directory of the test files that `envsolver generate` writes."""
     groups: Mapping[str, GroupSettings] = Field(default_factory=dict)
     """The dependency sets by name. Every `requirements/*.in` is one too, unless it is named here."""
     services: Mapping[str, ServiceSettings] = Field(default_factory=dict)

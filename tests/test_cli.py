@@ -1,0 +1,83 @@
+"""Promises of the command line: quick help, clear errors, the exit code of each kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+HEAVY = ("parsl", "pydantic", "nbformat", "nbclient", "rich", "jinja2", "asyncio", "zmq")
+
+
+def envsolver(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "envsolver", *arguments],
+        cwd=root,
+        env={**os.environ, "ENVSOLVER_CACHE_DIR": str(root / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "envsolver.toml").write_text("")
+    return tmp_path
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom envsolver.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        f"loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_every_fault_of_the_configuration_is_told_with_its_place_and_exit_code_2(root: Path) -> None:
+    (root / "envsolver.toml").write_text(
+        'timeout = "soon"\n[groups.ml]\ncores = 0\n[notebook."gone.ipynb"]\nskip = "x"\n'
+    )
+    done = envsolver(root, "list")
+    assert done.returncode == 2
+    for place in ("timeout", "groups.ml.cores", "gone.ipynb", "requirements/ml.in"):
+        assert place in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_usage_error_has_exit_code_2(root: Path) -> None:
+    assert envsolver(root, "run", "--no-such-option").returncode == 2
+
+
+def test_nothing_to_run_has_exit_code_3(root: Path) -> None:
+    done = envsolver(root, "run")
+    assert done.returncode == 3
+    assert done.stderr.startswith("envsolver: error:")
+
+
+def test_a_faulty_requirement_is_told_with_file_and_line(root: Path) -> None:
+    (root / "requirements").mkdir()
+    (root / "requirements/base.in").write_text("# fine\nnumpy >< 2\n-r missing.in\n")
+    nbformat.write(new_notebook(cells=[new_code_cell("x = 1")]), root / "a.ipynb")
+    done = envsolver(root, "list")
+    assert done.returncode == 2
+    assert "requirements/base.in:2" in done.stderr
+    assert "missing.in" in done.stderr
+
+
+def test_the_schema_is_a_json_schema(root: Path) -> None:
+    schema = json.loads(envsolver(root, "schema").stdout)
+    assert "cell-timeout" in schema["properties"]
+
+
+def test_without_a_run_there_is_no_report(root: Path) -> None:
+    assert envsolver(root, "report", "--no-open").returncode == 3
