@@ -20,7 +20,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from envsolver.processes import JOB_MARK, kill_all, marked, session_members, tree
-from envsolver.warm_kernel import WarmProcess, WarmProvisioner
+from envsolver.warm_kernel import KERNEL_ARGUMENTS, WarmProcess, WarmProvisioner
 
 QUIET = logging.getLogger("envsolver.kernel")
 """Where the libraries log; nothing of it reaches a person, since verdicts say it better."""
@@ -90,7 +90,7 @@ class Kernel:
         self.manager.context.setsockopt(zmq.RECONNECT_IVL, 10)
         # The notebook's kernelspec is not trusted: this is the only one there is.
         python = str(Path(prefix, "bin", "python"))
-        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.hist_file=:memory:"]
+        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", *KERNEL_ARGUMENTS]
         spec = KernelSpec(argv=argv, display_name="envsolver", language="python", interrupt_mode="signal")
         self.manager._kernel_spec = spec  # noqa: SLF001  # the library offers no way around its search for one
         self._provisioner = WarmProvisioner(kernel_id="envsolver", kernel_spec=spec, parent=self.manager)

@@ -470,6 +470,38 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """One notebook, and the shard that runs it, on all its Pythons."""
+
+    notebook: str
+    shard: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shard:
+    """Which part of a run that was split over several machines this is.
+
+    Attributes
+    ----------
+    index, count
+        Its number, counted from 1, and how many there are.
+    slices
+        The whole split, the other shards' parts included, so that what is lost or run twice can be told.
+    notebooks
+        Those of its part that it sets out to run.
+    """
+
+    index: int
+    count: int
+    slices: tuple[Slice, ...]
+    notebooks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as the command line names it, such as ``2/4``."""
+        return f"{self.index}/{self.count}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One invocation, as its reports see it.
 
@@ -499,3 +531,5 @@ class Run:
     stopped: str = ""
     conflicts: tuple[str, ...] = ()
     """Why derived groups are kept apart, a sentence each."""
+    shard: Shard | None = None
+    """Which part this is, when the run was split over several machines."""

@@ -79,6 +79,7 @@ class Story:
     modules: tuple[str, ...] = ()
     values: dict[str, object] | None = None
     value_faults: dict[str, str] = field(default_factory=dict)
+    warm: bool = False
     allowed: list[str] = field(default_factory=list)
 
     def fail(self, status: Verdict, reason: str) -> None:
@@ -115,6 +116,7 @@ class Story:
             executed=self.executed,
             log=self.log,
             modules=self.modules,
+            warm=self.warm,
             values=self.values,
             value_faults=self.value_faults,
         )

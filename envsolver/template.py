@@ -3,7 +3,7 @@
 
 Run as a program by the environment's interpreter, Python 3.8 or later, with the path of its specification (JSON). It
 is a tree of processes. Each node holds its parent's modules and its own, listens on a socket, and comes to life when
-a job first asks for it. A node forks only while it has no other thread; one that cannot be sure answers every request
+a job first asks for it; whoever started the template made the sockets. A node forks only while it has no other thread; one that cannot be sure answers every request
 with a refusal, and the job starts a cold kernel.
 
 A request is one line of JSON: ``argv`` (what follows ``python -m ipykernel_launcher``), ``cwd``, ``env``, ``log``.
@@ -15,6 +15,7 @@ It imports only what every kernel holds anyway, since all of it can be seen in t
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import runpy
@@ -38,7 +39,7 @@ _SHELL_CHECK = {"one": "1"}  # an expression as the worker asks them
 class Node:
     """A place in the tree: what it adds to its parent's modules, and where it listens."""
 
-    def __init__(self, entry: dict[str, Any], directory: str) -> None:
+    def __init__(self, entry: dict[str, Any]) -> None:
         self.id: str = entry["id"]
         self.parent: str | None = entry["parent"]
         self.modules: list[str] = entry["modules"]
@@ -47,9 +48,7 @@ class Node:
         self.refusal = ""
         self.rounds = 0
         self.starting = False
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(os.path.join(directory, self.id + ".sock"))  # noqa: PTH118  # see the module's end
-        self.listener.listen(128)
+        self.listener = socket.socket(fileno=entry["listener"])
 
 
 class Kernels:
@@ -115,7 +114,7 @@ class Template:
         self.spec = spec
         self.preload = preload
         self.kernels = Kernels()
-        self.nodes = {entry["id"]: Node(entry, spec["directory"]) for entry in spec["nodes"]}
+        self.nodes = {entry["id"]: Node(entry) for entry in spec["nodes"]}
         self.own: Node | None = None
         self.excluded: dict[str, str] = dict.fromkeys(spec["excluded"], "it was refused before")
         self.pipes: dict[int, tuple[Node, int]] = {}
@@ -226,7 +225,8 @@ class Template:
             return
         try:
             self._become(node, receive)
-            tainted = self.preload.load(node.modules, node.allowed, self.excluded)
+            before_cells = node.parent is None
+            tainted = self.preload.load(node.modules, node.allowed, self.excluded, before_cells=before_cells)
             report = json.dumps(tainted)
         except BaseException as error:  # noqa: BLE001  # whatever it was, this process must not go on as another
             os.write(2, "{}: {!r}\n".format(node.id, error).encode())
@@ -268,10 +268,9 @@ class Template:
             node.starting, node.refusal = False, "the template {} could not be made".format(node.id)
             return
         _note_excluded(self.spec["directory"], node.id, self.excluded)
-        for name, other in list(self.nodes.items()):
-            if self._top(other) is node:
-                other.listener.close()
-                del self.nodes[name]
+        for other in [other for other in self.nodes.values() if self._top(other) is node]:
+            other.listener.close()
+            del self.nodes[other.id]
 
     def _end(self) -> None:
         for _, pid in self.kernels.connections.values():
@@ -465,7 +464,8 @@ def main(place: str) -> None:
         del sys.path[0]
     with open(place, "rb") as file:  # noqa: PTH123
         spec = json.loads(file.read())
-    sys.argv[:] = [spec["launcher"], "-f", os.path.join(spec["directory"], "kernel.json"), *spec["arguments"]]  # noqa: PTH118
+    launcher = importlib.util.find_spec("ipykernel_launcher").origin  # type: ignore[union-attr]
+    sys.argv[:] = [launcher, "-f", os.path.join(spec["directory"], "kernel.json"), *spec["arguments"]]  # type: ignore[list-item]  # noqa: PTH118
     from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
 
     template = Template(spec, _load_preload()())

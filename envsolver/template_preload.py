@@ -66,23 +66,33 @@ class Preload:
         self._numpy: Any = None
         self._excluded: frozenset[str] = frozenset()
         self._loading = False
+        self._silent = True
         self._settled = 0  # how many modules there were at the last look
         self._state: list[object] = []
         self._swapped: list[tuple[Any, Any, Any, str]] = []
 
     # Loading
 
-    def load(self, wanted: Iterable[str], allowed: Collection[str] | None, excluded: Collection[str]) -> dict[str, str]:
+    def load(
+        self,
+        wanted: Iterable[str],
+        allowed: Collection[str] | None,
+        excluded: Collection[str],
+        *,
+        before_cells: bool = False,
+    ) -> dict[str, str]:
         """Import modules, in order.
 
         Parameters
         ----------
         wanted
-            Names, or ``name=origin`` for a module that must come from one file.
+            Names, ``name=origin`` for a module that must come from one file, ``a:b`` for ``from a import b``.
         allowed
             All that may be in ``sys.modules`` afterwards, beside what was before; None for whatever `wanted` brings.
         excluded
             Names that are not attempted.
+        before_cells
+            Whether a kernel loads these while it starts, when what they print shows in no cell.
 
         Returns
         -------
@@ -93,12 +103,15 @@ class Preload:
         before = set(sys.modules)
         environ = dict(os.environ)
         self._excluded = frozenset(excluded)
+        self._silent = not before_cells
         self._arm()
         try:
             for entry in wanted:
                 name, _, origin = entry.partition("=")
-                if name not in sys.modules and not self._barred(name):
-                    self._step(name, origin)
+                name, _, taken = name.partition(":")
+                barred = self._barred(name) or (taken and self._barred(name + "." + taken))
+                if (taken or name not in sys.modules) and not barred:
+                    self._step(name, taken, origin)
         finally:
             self._disarm()
         self._check_generators()
@@ -118,14 +131,20 @@ class Preload:
         parts = name.split(".")
         return any(".".join(parts[:count]) in self._excluded for count in range(1, len(parts) + 1))
 
-    def _step(self, name: str, origin: str) -> None:
+    def _step(self, name: str, taken: str, origin: str) -> None:
         try:
             module = importlib.import_module(name)
+            if taken:
+                __import__(name, fromlist=[taken])
             spec = module.__dict__.get("__spec__")
             if origin and getattr(spec, "origin", None) != origin:
                 self.tainted[name] = "it comes from another file"
         except Refused:
             pass
+        except ModuleNotFoundError as error:
+            # One that can only be found with another's help comes with that one, or not at all.
+            if error.name is None or not name.startswith(error.name):
+                self.tainted[name] = "its import raises {}".format(type(error).__name__)
         except BaseException as error:  # noqa: BLE001  # an import may raise anything, SystemExit too
             self.tainted[name] = f"its import raises {type(error).__name__}"
         self._look()
@@ -249,8 +268,10 @@ class Preload:
 
     def _lay_tripwire(self, stream: Any) -> None:
         def write(text: str) -> Any:
-            if self._loading:
+            if self._loading and self._silent:
                 self._trip("it prints or warns")
+            elif self._loading:
+                return len(text)
             return type(stream).write(stream, text)
 
         def flush() -> Any:

@@ -15,6 +15,9 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+KERNEL_ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
+"""What a kernel is started with, beside its connection file."""
+
 PATIENCE = 120.0
 """Seconds for a template to get ready and fork; then a cold kernel is started."""
 
@@ -115,7 +118,7 @@ class WarmProvisioner(LocalProvisioner):
                 "argv": cmd[_MODULE_ARGUMENT:],
                 "cwd": str(kwargs["cwd"]),
                 "env": dict(kwargs["env"]),
-                "log": kwargs["stdout"].name,
+                "log": str(kwargs["stdout"].name),
             }
             try:
                 self.process = await asyncio.wait_for(_ask(self.template, request), PATIENCE)

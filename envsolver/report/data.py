@@ -38,6 +38,7 @@ def run_to_data(run: Run) -> dict[str, Any]:
         "not_run": run.not_run,
         "stopped": run.stopped,
         "conflicts": run.conflicts,
+        "shard": asdict(run.shard) if run.shard else None,
     }
     plain: dict[str, Any] = _plain(data)
     return plain

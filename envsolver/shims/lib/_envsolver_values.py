@@ -61,18 +61,21 @@ def _bounded(value: Any) -> Any:
 
 
 def _plain(value: Any, room: list[int]) -> Any:
-    """Return a value made of Python's own types; `room` holds how many elements may still come."""
+    """Return a value made of Python's own types; `room` holds how many numbers and texts may still come."""
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        return _from_library(value, room)
+    # What is not empty is counted by what it holds.
+    if isinstance(value, (list, tuple)) and value:
+        return [_plain(item, room) for item in value]
+    if isinstance(value, dict) and value:
+        return {_key(key): _plain(item, room) for key, item in value.items()}
     room[0] -= 1
     if room[0] < 0:
         raise UnshownError(f"has more than {ELEMENTS:,} elements")
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if hasattr(value, "tolist") and not isinstance(value, type):
-        return _from_library(value, room)
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, room) for item in value]
-    if isinstance(value, dict):
-        return {_key(key): _plain(item, room) for key, item in value.items()}
+    if isinstance(value, (list, tuple, dict)):
+        return {} if isinstance(value, dict) else []
     for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
@@ -81,12 +84,11 @@ def _plain(value: Any, room: list[int]) -> Any:
 
 def _from_library(value: Any, room: list[int]) -> Any:
     size = math.prod(value.shape) if hasattr(value, "shape") and hasattr(math, "prod") else 1
-    if size > room[0] + 1:
+    if size > ELEMENTS:
         raise UnshownError(f"has {size:,} elements, and at most {ELEMENTS:,} can be given")
     plain = value.tolist()
     if hasattr(plain, "tolist"):
         raise UnshownError(f"is {_type_name(value)}, whose elements have no plain form")
-    room[0] += 1  # it has been counted itself
     return _plain(plain, room)
 
 

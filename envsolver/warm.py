@@ -1,0 +1,199 @@
+"""Starts and ends the templates of a run, and tells each job where its kernel is forked.
+
+A template is a child of the controller that carries the run's mark. It ends when the controller does, and nothing
+but its speed depends on it: a job whose template is gone, or refuses, starts a cold kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from envsolver.models import Environment, Job
+from envsolver.processes import JOB_MARK, kill_tree
+from envsolver.scratch import remove, run_directory
+from envsolver.surroundings import variables
+from envsolver.warm_kernel import KERNEL_ARGUMENTS
+from envsolver.warm_plan import NodeSpec, TemplateSpec, WarmPlan
+
+PROGRAM = Path(__file__).with_name("template.py")
+"""What the template's process runs."""
+
+PRIVATE = (
+    "PATH", "PWD", "TMPDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
+    "ENVSOLVER_INSTALL_RECORD", "ENVSOLVER_REQUIREMENTS_FILE", "JPY_PARENT_PID", "JPY_SESSION_NAME", JOB_MARK,
+)  # fmt: skip
+"""Variables that differ from job to job. All others must be the same in a template and in its kernels."""
+
+_START = (
+    "import sys; exec(compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec'),"
+    " {'__name__': '__template__', '__file__': sys.argv[1]})"
+)
+_LONGEST_MARK = 400  # bytes
+
+
+class Templates:
+    """The templates of a run.
+
+    Parameters
+    ----------
+    plan
+        Which there are, and whom they serve.
+    run_id
+        The run.
+    logs
+        Directory for what they say.
+    learnt
+        What is known of each environment's template, by the environment's key, as `lessons` gave it.
+    """
+
+    def __init__(
+        self,
+        plan: WarmPlan,
+        *,
+        run_id: str,
+        logs: Path,
+        learnt: Mapping[str, str] | None = None,
+        outer: Mapping[str, str] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._run_id = run_id
+        self._logs = logs
+        self._learnt = learnt or {}
+        self._outer = os.environ if outer is None else outer
+        self._running: dict[str, tuple[TemplateSpec, Path, subprocess.Popen[bytes]]] = {}
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def start_for(self, group: str, python: str, environment: Environment, env: Mapping[str, str] | None = None) -> None:
+        """Start all templates of a group and Python version; see `start`."""
+        for spec in self._plan.templates:
+            if (spec.group, spec.python) == (group, python):
+                self.start(spec, environment, env)
+
+    def start(self, spec: TemplateSpec, environment: Environment, env: Mapping[str, str] | None = None) -> None:
+        """Start a template, and return at once. One that cannot be started is done without.
+
+        Parameters
+        ----------
+        env
+            Variables that its jobs get beside their own, such as those of services.
+        """
+        with self._lock:
+            if self._stopped or spec.key in self._running or spec.environment != environment.key:
+                return
+            with contextlib.suppress(OSError):
+                self._running[spec.key] = self._launch(spec, environment, env or {})
+
+    def path_for(self, job: Job) -> str:
+        """Return the socket of the node that forks the job's kernel; empty when it must start cold."""
+        key, node = self._plan.serves.get(job.id, ("", ""))
+        running = self._running.get(key)
+        if job.cold or running is None or running[2].poll() is not None:
+            return ""
+        return str(running[1] / f"{node}.sock")
+
+    def lessons(self) -> dict[str, str]:
+        """Return what the templates found out about their environments, by the environment's key.
+
+        Given to the next run, it saves them the time to find out again. It holds only until `stop`.
+        """
+        found: dict[str, str] = {}
+        for spec, directory, _ in self._running.values():
+            told = json.loads(self._learnt.get(spec.environment) or "{}")
+            excluded = set(told.get("excluded", ()))
+            for node in spec.nodes:
+                with contextlib.suppress(OSError, ValueError):
+                    excluded |= set(json.loads((directory / f"{node.id}.json").read_text(encoding="utf-8")))
+            baseline = told.get("baseline", [])
+            with contextlib.suppress(OSError, ValueError):
+                baseline = json.loads((directory / "probe.told").read_text(encoding="utf-8"))
+            found[spec.environment] = json.dumps({"baseline": baseline, "excluded": sorted(excluded)})
+        return found
+
+    def stop(self) -> None:
+        """End the templates and whatever kernels they still have. Harmless when repeated."""
+        with self._lock:
+            self._stopped = True
+            for _, directory, process in self._running.values():
+                if process.stdin is not None:
+                    process.stdin.close()
+                kill_tree(process.pid)
+                process.wait()
+                remove(directory)
+            self._running.clear()
+
+    def _launch(
+        self, spec: TemplateSpec, environment: Environment, env: Mapping[str, str]
+    ) -> tuple[TemplateSpec, Path, subprocess.Popen[bytes]]:
+        parent = run_directory(self._run_id)
+        parent.mkdir(mode=0o700, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(prefix="t", dir=parent))
+        (directory / "tmp").mkdir()
+        job = replace(
+            spec.job, prefix=str(environment.prefix), environment=environment.key, env={**spec.job.env, **env}
+        )
+        seen = variables(job, directory, "", self._outer)
+        # The mark stands last, where the kernel writes its own over it.
+        padded = {**{name: value for name, value in seen.items() if name != JOB_MARK}, JOB_MARK: "-" * _LONGEST_MARK}
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(_listen(directory / f"{node.id}.sock")) for node in spec.nodes]
+            numbers = [listener.fileno() for listener in sockets]
+            text = self._specification(spec, directory, numbers, seen)
+            (directory / "spec.json").write_text(text, encoding="utf-8")
+            log = stack.enter_context((self._logs / f"template-{spec.key}-{spec.group}.log").open("ab"))
+            process = subprocess.Popen(
+                [str(environment.prefix / "bin" / "python"), "-c", _START, str(PROGRAM), str(directory / "spec.json")],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=directory,
+                env=padded,
+                pass_fds=numbers,
+                start_new_session=True,
+            )
+        return spec, directory, process
+
+    def _specification(
+        self, spec: TemplateSpec, directory: Path, numbers: list[int], seen: Mapping[str, str]
+    ) -> str:
+        told = json.loads(self._learnt.get(spec.environment) or "{}")
+        return json.dumps(
+            {
+                "directory": str(directory),
+                "mark_name": JOB_MARK,
+                "private": PRIVATE,
+                "variables": dict(seen),
+                "arguments": KERNEL_ARGUMENTS,
+                "baseline": told.get("baseline") or None,
+                "excluded": told.get("excluded", []),
+                "nodes": [_entry(node, number) for node, number in zip(spec.nodes, numbers, strict=True)],
+            }
+        )
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(128)
+    return listener
+
+
+def _entry(node: NodeSpec, listener: int) -> dict[str, object]:
+    return {
+        "id": node.id,
+        "parent": node.parent,
+        "modules": node.modules,
+        "allowed": node.allowed,
+        "eager": node.eager,
+        "listener": listener,
+    }
