@@ -21,7 +21,7 @@ from typing import Any
 from envsolver import edits
 from envsolver.booktest_files import SETTINGS, TestFile, read_test_files
 from envsolver.config import settings_for
-from envsolver.config_types import as_python, type_faults
+from envsolver.configuration.config_types import as_python, type_faults
 from envsolver.discovery import find_notebooks, read_notebook, select_notebooks
 from envsolver.errors import ConfigurationError, NothingToRunError
 from envsolver.models import Edits

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from envsolver import __version__
-from envsolver.commands_booktests import check_command, generate_command, schema_command
-from envsolver.commands_report import history_command, report_command
-from envsolver.commands_solve import init_command, lock_command, solve_command
+from envsolver.commands.booktests import check_command, generate_command, schema_command
+from envsolver.commands.report import history_command, report_command
+from envsolver.commands.solve import init_command, lock_command, solve_command
 from envsolver.errors import ConfigurationError, EnvsolverError
 from envsolver.tables import print_table
 
 if TYPE_CHECKING:
+    from envsolver.environments.venv import Entry
     from envsolver.models import Run
     from envsolver.project import Project
-    from envsolver.venv import Entry
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from envsolver.config_checks import semantic_faults
-from envsolver.config_types import Key, KeyFault, as_python, type_faults
+from envsolver.configuration.config_checks import semantic_faults
+from envsolver.configuration.config_types import Key, KeyFault, as_python, type_faults
+from envsolver.configuration.toml_places import dotted, key_lines, line_of
 from envsolver.errors import ConfigurationError
 from envsolver.globs import glob_matches
 from envsolver.settings import Config, GroupSettings, NotebookSettings
-from envsolver.toml_places import dotted, key_lines, line_of
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from envsolver.errors import ConfigurationError, NothingToRunError
 from envsolver.globs import glob_escape, glob_matches, is_glob, matches_any
-from envsolver.reading import read_notebook
+from envsolver.reading.notebooks import read_notebook
+from envsolver.reading.walk import walk_notebooks
 from envsolver.settings import Config
-from envsolver.walk import walk_notebooks
 
 __all__ = ["find_notebooks", "read_notebook", "select_notebooks"]
 

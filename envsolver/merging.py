@@ -14,8 +14,13 @@ from envsolver.report.timeline import parse_time
 from envsolver.report.wording import file_in
 
 
-def find_runs(places: Sequence[Path]) -> tuple[Run, ...]:
+def find_runs(places: Sequence[Path], without: Path | None = None) -> tuple[Run, ...]:
     """Read the runs that are named: a run's folder, its `results.json`, or a directory that holds such folders.
+
+    Parameters
+    ----------
+    without
+        Folder that is left out where it is not named itself: an earlier merge.
 
     Raises
     ------
@@ -26,12 +31,18 @@ def find_runs(places: Sequence[Path]) -> tuple[Run, ...]:
     """
     folders: list[Path] = []
     for place in places:
-        found = _folders(place)
+        found = [
+            folder for folder in _folders(place) if folder == place or without is None or not _same(folder, without)
+        ]
         if not found:
             raise NothingToRunError(f"{place} holds no {FILE_NAME}", tip="Name the folders of the shards' runs.")
         folders += found
     # `latest` points at a run that is there under its own name as well.
     return tuple(read_results(folder) for folder in dict.fromkeys(folder.resolve() for folder in folders))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _folders(place: Path) -> list[Path]:

@@ -16,23 +16,23 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from envsolver.config import find_root, load_config, settings_for
-from envsolver.demands import demand_of, own_project
-from envsolver.derive import Derived, derive
 from envsolver.discovery import read_notebook, select_notebooks
-from envsolver.distributions import distributions_for
+from envsolver.environments.uv import Uv
+from envsolver.environments.venv import Store, cache_directory
 from envsolver.errors import ConfigurationError, EnvsolverError
 from envsolver.history import History
-from envsolver.lockfiles import read_lock
-from envsolver.locks import Terms, solve_group
-from envsolver.matrix import choose_pythons
 from envsolver.models import Assignment, Group, Interpreter, Lock, Notebook
-from envsolver.oracle import UvOracle
-from envsolver.requirements import read_group
-from envsolver.resolver import assign, is_named, supplies
+from envsolver.reading.distributions import distributions_for
 from envsolver.settings import Config
-from envsolver.specifiers import python_allowed
-from envsolver.uv import Uv
-from envsolver.venv import Store, cache_directory
+from envsolver.solver.assignment import assign, is_named, supplies
+from envsolver.solver.demands import demand_of, own_project
+from envsolver.solver.derive import Derived, derive
+from envsolver.solver.lockfiles import read_lock
+from envsolver.solver.locks import Terms, solve_group
+from envsolver.solver.matrix import choose_pythons
+from envsolver.solver.oracle import UvOracle
+from envsolver.solver.requirements import read_group
+from envsolver.solver.specifiers import python_allowed
 
 STATE = ".envsolver"
 """The project's own directory for history and runs, ignored by git."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _TRAP = "_envsolver_trap_"
 _SHELL_NAMES = ("__IPYTHON__", "display", "get_ipython")
+_NUMPY_BITS = 128  # that numpy's `SeedSequence` draws
 _PROMPTS = {"ps1": "In : ", "ps2": "...: ", "ps3": "Out: "}  # as the shell sets them
 
 
@@ -62,7 +63,9 @@ class Preload:
         self._filters = list(warnings.filters)
         self._handlers = list(logging._handlerList)  # type: ignore[attr-defined]
         self._environ: dict[str, str | None] = {}
-        self._generators: list[tuple[random.Random, object, list[str]]] = []
+        self._generators: dict[int, random.Random] = {}
+        self._drawn: set[int] = set()
+        self._numpy_generators: list[Any] = []
         self._numpy: Any = None
         self._excluded: frozenset[str] = frozenset()
         self._loading = False
@@ -114,7 +117,8 @@ class Preload:
                     self._step(name, taken, origin)
         finally:
             self._disarm()
-        self._check_generators()
+        gc.collect()
+        self._find_generators()
         if allowed is not None:
             known = {entry.partition("=")[0] for entry in allowed}
             for name in set(sys.modules) - before - known:
@@ -123,7 +127,6 @@ class Preload:
         for key in environ.keys() | os.environ.keys():
             if environ.get(key) != os.environ.get(key):
                 self._environ[key] = os.environ.get(key)
-        gc.collect()
         gc.freeze()
         return self.tainted
 
@@ -138,19 +141,19 @@ class Preload:
                 __import__(name, fromlist=[taken])
             spec = module.__dict__.get("__spec__")
             if origin and getattr(spec, "origin", None) != origin:
-                self.tainted[name] = "it comes from another file"
+                self.tainted.setdefault(name, "it comes from another file")
         except Refused:
             pass
         except ModuleNotFoundError as error:
             # One that can only be found with another's help comes with that one, or not at all.
             if error.name is None or not name.startswith(error.name):
-                self.tainted[name] = "its import raises {}".format(type(error).__name__)
+                self.tainted.setdefault(name, "its import raises {}".format(type(error).__name__))
         except BaseException as error:  # noqa: BLE001  # an import may raise anything, SystemExit too
             self.tainted[name] = f"its import raises {type(error).__name__}"
         self._look()
         state = self._process_state()
         if state != self._state:
-            self.tainted[name] = "its import changes a signal handler, a hook, the import path or a random generator"
+            self.tainted.setdefault(name, "its import changes a signal handler, a hook, the import path or a random generator")
             self._state = state
 
     # Tripwires
@@ -208,7 +211,7 @@ class Preload:
         for name in ("instance", "initialized"):
             method = SingletonConfigurable.__dict__[name].__func__
             self._swap(method, name, lambda _: self._trip("it asks for the shell"))
-        self._swap(random.SystemRandom.getrandbits, "bits", self._entropy)
+        self._swap(random.SystemRandom.getrandbits, "bits", self._before_bits, self._drawn.add)
         self._swap(uuid.uuid4, "uuid4", lambda _: self._trip("it draws an identifier"))
         self._seed = random.Random.seed
         random.Random.seed = self._seed_spy()  # type: ignore[method-assign]
@@ -231,8 +234,14 @@ class Preload:
             sys.__dict__.pop(name, None)
         sys.stdout, sys.stderr, sys.modules["__main__"] = self._raw
 
-    def _swap(self, function: Any, name: str, before: Callable[[object], object]) -> None:
-        """Have `function` call `before` first. Its code is changed, not its name, so whoever holds it is covered."""
+    def _swap(
+        self,
+        function: Any,
+        name: str,
+        before: Callable[[Any], object],
+        after: Callable[[Any], object] = bool,
+    ) -> None:
+        """Have `function` call `before` and `after`. Its code is changed, so whoever holds it is covered."""
         key = _TRAP + name
         original = types.FunctionType(
             function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
@@ -240,7 +249,9 @@ class Preload:
 
         def trap(*args: object, **named: object) -> object:
             before(args)
-            return original(*args, **named)
+            result = original(*args, **named)
+            after(result)
+            return result
 
         space: dict[str, Any] = {}
         exec(f"def stub(*args, **named): return {key}(*args, **named)", space)  # noqa: S102  # our own text
@@ -249,10 +260,9 @@ class Preload:
         function.__defaults__ = None
         function.__code__ = space["stub"].__code__
 
-    def _entropy(self, _: object) -> None:
-        names = _in_progress()
-        # The generator that this seeds is numpy's global one, which each child seeds again.
-        if not (names and names[-1].startswith("numpy.random")):
+    def _before_bits(self, arguments: tuple[object, ...]) -> None:
+        # So many are drawn to seed numpy's generators, which `renew` finds and seeds again.
+        if arguments[-1] != _NUMPY_BITS:
             self._trip("it draws from the system's random numbers")
 
     def _seed_spy(self) -> Any:
@@ -260,9 +270,9 @@ class Preload:
 
         def spy(this: random.Random, a: Any = None, version: int = 2) -> None:
             seed(this, a, version)
-            generators[:] = [entry for entry in generators if entry[0] is not this]
+            generators.pop(id(this), None)
             if a is None:
-                generators.append((this, this.getstate(), _in_progress()))
+                generators[id(this)] = this
 
         return spy
 
@@ -280,17 +290,32 @@ class Preload:
         stream.write, stream.flush = write, flush
         stream.isatty = lambda: False if self._loading else type(stream).isatty(stream)
 
-    def _check_generators(self) -> None:
-        for generator, state, names in self._generators:
-            if generator.getstate() != state:
-                self.tainted.update(dict.fromkeys(names, "it draws random numbers"))
+    def _find_generators(self) -> None:
+        """Find the generators of numpy that the system's random numbers seeded, to be seeded again in each child."""
+        module = sys.modules.get("numpy.random.bit_generator")
+        if module is None or not self._drawn:
+            return
+        self._numpy_generators = []
+        found = [thing for thing in gc.get_objects() if isinstance(thing, (module.BitGenerator, module.SeedSequence))]
+        owned = set()
+        for thing in found:
+            if isinstance(thing, module.BitGenerator):
+                source = getattr(thing, "seed_seq", getattr(thing, "_seed_seq", None))
+                owned.add(id(source))
+                if getattr(source, "entropy", None) in self._drawn:
+                    self._numpy_generators.append(thing)
+        for thing in found:
+            if isinstance(thing, module.SeedSequence) and id(thing) not in owned and thing.entropy in self._drawn:
+                self.tainted["numpy.random"] = "a module keeps a seed from the system's random numbers"
 
     # In the child
 
     def renew(self) -> None:
         """Draw afresh what imports drew, and hide what they put where the kernel's own start puts things."""
-        for generator, _, _ in self._generators:
+        for generator in self._generators.values():
             generator.seed()
+        for thing in self._numpy_generators:
+            thing.state = type(thing)().state
         mtrand = sys.modules.get("numpy.random.mtrand")
         if mtrand is not None:
             mtrand._rand.seed()

@@ -73,7 +73,9 @@ class Templates:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def start_for(self, group: str, python: str, environment: Environment, env: Mapping[str, str] | None = None) -> None:
+    def start_for(
+        self, group: str, python: str, environment: Environment, env: Mapping[str, str] | None = None
+    ) -> None:
         """Start all templates of a group and Python version; see `start`."""
         for spec in self._plan.templates:
             if (spec.group, spec.python) == (group, python):
@@ -163,9 +165,7 @@ class Templates:
             )
         return spec, directory, process
 
-    def _specification(
-        self, spec: TemplateSpec, directory: Path, numbers: list[int], seen: Mapping[str, str]
-    ) -> str:
+    def _specification(self, spec: TemplateSpec, directory: Path, numbers: list[int], seen: Mapping[str, str]) -> str:
         told = json.loads(self._learnt.get(spec.environment) or "{}")
         return json.dumps(
             {

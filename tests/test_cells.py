@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envsolver.cell_findings import CellFindings, Surroundings
-from envsolver.cell_syntax import parse_cell
-from envsolver.cells import analyse_cell
-from envsolver.installs import InstallReader, Installs
 from envsolver.models import Origin
+from envsolver.reading.cell_findings import CellFindings, Surroundings
+from envsolver.reading.cell_syntax import parse_cell
+from envsolver.reading.cells import analyse_cell
+from envsolver.reading.installs import InstallReader, Installs
 
 
 def analyse(*cells: str, cwd: str = "/p/nb") -> CellFindings:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from envsolver.conflicts import compare, explain, items_of
-from envsolver.explanations import Link, read_links, sentence
-from envsolver.locks import make_lock
+from envsolver.environments.uv import Uv
 from envsolver.models import Group, Interpreter, Lock, Origin, Package, Requirement
-from envsolver.oracle import Finding, UvOracle
-from envsolver.requirements import derive_group
-from envsolver.specifiers import applies, contradiction, is_empty, python_allowed
-from envsolver.uv import Uv
+from envsolver.solver.conflicts import compare, explain, items_of
+from envsolver.solver.explanations import Link, read_links, sentence
+from envsolver.solver.locks import make_lock
+from envsolver.solver.oracle import Finding, UvOracle
+from envsolver.solver.requirements import derive_group
+from envsolver.solver.specifiers import applies, contradiction, is_empty, python_allowed
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
 

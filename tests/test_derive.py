@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from envsolver.demands import OwnProject, demand_of, own_project
-from envsolver.derive import ONLY, Derived, derive, name_parts, serves
-from envsolver.initial import initial_configuration, initial_files
-from envsolver.locks import make_lock, solve_group
+from envsolver.environments.uv import Uv
 from envsolver.models import Assignment, Import, Interpreter, Lock, Notebook, Origin, Requirement, Script
-from envsolver.oracle import Finding, UvOracle
-from envsolver.requirements import canonical, derive_group
-from envsolver.uv import Uv
+from envsolver.solver.demands import OwnProject, demand_of, own_project
+from envsolver.solver.derive import ONLY, Derived, derive, name_parts, serves
+from envsolver.solver.initial import initial_configuration, initial_files
+from envsolver.solver.locks import make_lock, solve_group
+from envsolver.solver.oracle import Finding, UvOracle
+from envsolver.solver.requirements import canonical, derive_group
 
 if sys.version_info >= (3, 11):
     import tomllib

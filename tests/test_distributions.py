@@ -7,7 +7,7 @@ import importlib.metadata
 import pytest
 from packaging.utils import canonicalize_name
 
-from envsolver.distributions import _table, distributions_for, is_namespace
+from envsolver.reading.distributions import _table, distributions_for, is_namespace
 
 
 @pytest.mark.parametrize(

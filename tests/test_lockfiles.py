@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_answers import Answer
 from envsolver.errors import BuildError, ConfigurationError, UnsolvableError
-from envsolver.lockfiles import check, inputs, inspect, lock_path, lowest_python, read_lock, select, write_lock
 from envsolver.models import Group, Interpreter
-from envsolver.requirements import read_group
 from envsolver.settings import Config, GroupSettings
-from envsolver.uv import Uv
-from envsolver.uv_answers import Answer
+from envsolver.solver.lockfiles import check, inputs, inspect, lock_path, lowest_python, read_lock, select, write_lock
+from envsolver.solver.requirements import read_group
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
 UNIVERSAL = """\

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_answers import Answer
 from envsolver.errors import BuildError, UnsolvableError
-from envsolver.locks import places, read_packages, solve_group
 from envsolver.models import Group, Interpreter, Origin, Package, Requirement
-from envsolver.requirements import read_group
 from envsolver.settings import Config
-from envsolver.uv import Uv
-from envsolver.uv_answers import Answer
+from envsolver.solver.locks import places, read_packages, solve_group
+from envsolver.solver.requirements import read_group
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 LOCK = "numpy==1.26.4 \\\n    --hash=sha256:00\nipykernel==7.0.0 \\\n    --hash=sha256:11\n"

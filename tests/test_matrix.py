@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.environments.uv import Uv
 from envsolver.errors import ConfigurationError
-from envsolver.matrix import choose_pythons, why_unsupported
 from envsolver.models import Interpreter
-from envsolver.uv import Uv
+from envsolver.solver.matrix import choose_pythons, why_unsupported
 
 
 class FakeUv(Uv):

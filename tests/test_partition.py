@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envsolver.colouring import fewest_parts
 from envsolver.models import Package
-from envsolver.oracle import Deducing, Finding, minimise
-from envsolver.partition import Partition, partition
+from envsolver.solver.colouring import fewest_parts
+from envsolver.solver.oracle import Deducing, Finding, minimise
+from envsolver.solver.partition import Partition, partition
 
 Items = frozenset[str]
 

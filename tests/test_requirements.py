@@ -10,9 +10,9 @@ import pytest
 
 from envsolver.errors import ConfigurationError
 from envsolver.models import Group
-from envsolver.requirement_text import content_digest, local_path, requirement_name
-from envsolver.requirements import expand, logical_lines, read_group
 from envsolver.settings import Config, GroupSettings
+from envsolver.solver.requirement_text import content_digest, local_path, requirement_name
+from envsolver.solver.requirements import expand, logical_lines, read_group
 
 
 def group(root: Path, files: Mapping[str, str], name: str = "a", **settings: str) -> Group:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.locks import Terms
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_answers import Answer
 from envsolver.models import Group, Interpreter
-from envsolver.requirements import read_group
 from envsolver.settings import Config, GroupSettings
-from envsolver.sizes import package_sizes
-from envsolver.solving import Examiner, SolveReport, group_rows, pair_rows, said_bytes, to_json
-from envsolver.uv import Uv
-from envsolver.uv_answers import Answer
+from envsolver.solver.locks import Terms
+from envsolver.solver.requirements import read_group
+from envsolver.solver.sizes import package_sizes
+from envsolver.solver.solving import Examiner, SolveReport, group_rows, pair_rows, said_bytes, to_json
 
 PYTHONS = tuple(
     Interpreter(request=minor, executable=f"/bin/python{minor}", version=f"{minor}.1", platform="cpython-linux-x86_64")

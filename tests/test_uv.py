@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_answers import Answer, network_error, tidy
+from envsolver.environments.uv_settings import building, read_settings
 from envsolver.errors import BuildError, ConfigurationError, InterruptedRunError
-from envsolver.uv import Uv
-from envsolver.uv_answers import Answer, network_error, tidy
-from envsolver.uv_settings import building, read_settings
 
 BASE = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]  # what virtualenvs are made from
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.environments.file_lock import BusyError, file_lock
+from envsolver.environments.uv import Uv
+from envsolver.environments.venv import Entry, Store, cache_directory
 from envsolver.errors import BuildError, InterruptedRunError
-from envsolver.file_lock import BusyError, file_lock
-from envsolver.locks import make_lock, solve_group
 from envsolver.models import Interpreter, Lock
-from envsolver.requirements import read_group
 from envsolver.settings import Config
-from envsolver.uv import Uv
-from envsolver.venv import Entry, Store, cache_directory
+from envsolver.solver.locks import make_lock, solve_group
+from envsolver.solver.requirements import read_group
 
 SIX = "six==1.17.0 \\\n    --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274\n"
 
@@ -292,12 +292,12 @@ def test_an_environment_that_is_being_built_is_not_removed(store: Store, base: P
 REAL = """
 import json, sys
 from pathlib import Path
-from envsolver.locks import make_lock, solve_group
+from envsolver.solver.locks import make_lock, solve_group
 from envsolver.models import Interpreter
-from envsolver.requirements import read_group
+from envsolver.solver.requirements import read_group
 from envsolver.settings import Config
-from envsolver.uv import Uv
-from envsolver.venv import Store
+from envsolver.environments.uv import Uv
+from envsolver.environments.venv import Store
 root, text = Path(sys.argv[1]), sys.argv[2]
 uv = Uv(root)
 store = Store(root / "cache", uv)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from envsolver.locks import Terms, absolute, places, read_packages, solve
+from envsolver.environments.uv import Uv
 from envsolver.models import Interpreter, Origin, Package, Requirement
-from envsolver.requirements import derive_group
-from envsolver.specifiers import contradiction
-from envsolver.uv import Uv
+from envsolver.solver.locks import Terms, absolute, places, read_packages, solve
+from envsolver.solver.requirements import derive_group
+from envsolver.solver.specifiers import contradiction
 
 BOUND = "-c "
 """What an item starts with that bounds a package without asking for it, such as ``-c numpy<2``."""

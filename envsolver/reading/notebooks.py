@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from envsolver.cell_findings import CellFindings, Mention, Surroundings
-from envsolver.cells import analyse_cell
-from envsolver.distributions import is_namespace
-from envsolver.installs import InstallReader
-from envsolver.local_modules import LocalModules
 from envsolver.models import Import, Notebook, Origin
-from envsolver.notebook_file import Cell, NotebookFile, UnusableNotebookError, read_notebook_file
-from envsolver.scripts import read_script
+from envsolver.reading.cell_findings import CellFindings, Mention, Surroundings
+from envsolver.reading.cells import analyse_cell
+from envsolver.reading.distributions import is_namespace
+from envsolver.reading.installs import InstallReader
+from envsolver.reading.local_modules import LocalModules
+from envsolver.reading.notebook_file import Cell, NotebookFile, UnusableNotebookError, read_notebook_file
+from envsolver.reading.scripts import read_script
 from envsolver.settings import NotebookSettings
 
 # In the standard library of some Python only, so a notebook on another must not get a package of that name.

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from envsolver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
-from envsolver.locks import Outcome, Terms, absolute, make_lock, solve
-from envsolver.matrix import why_unsupported
+from envsolver.environments.uv import Uv
 from envsolver.models import Group, Interpreter, Lock
-from envsolver.oracle import UvOracle
-from envsolver.uv import Uv
+from envsolver.solver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
+from envsolver.solver.locks import Outcome, Terms, absolute, make_lock, solve
+from envsolver.solver.matrix import why_unsupported
+from envsolver.solver.oracle import UvOracle
 
 WORKERS = 8
 """How many questions wait for the registry side by side."""

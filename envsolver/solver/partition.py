@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from envsolver.colouring import fewest_parts
-from envsolver.oracle import Deducing, Finding, Oracle, minimise
+from envsolver.solver.colouring import fewest_parts
+from envsolver.solver.oracle import Deducing, Finding, Oracle, minimise
 
 WORKERS = 8
 """How many questions wait for the registry side by side."""

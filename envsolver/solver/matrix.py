@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 
+from envsolver.environments.uv import Uv
 from envsolver.errors import ConfigurationError
 from envsolver.models import Interpreter
-from envsolver.specifiers import python_allowed
-from envsolver.uv import Uv
+from envsolver.solver.specifiers import python_allowed
 
 ALL = "all"
 """What stands for every Python of the configuration."""

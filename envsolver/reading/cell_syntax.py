@@ -12,7 +12,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
-from envsolver.cell_signs import importing_part
+from envsolver.reading.cell_signs import importing_part
 
 ESCAPE_NAME = "_envsolver_escape_"
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envsolver.conflicts import Conflict
-from envsolver.demands import Demand, merged
-from envsolver.explanations import sentence
 from envsolver.models import Assignment, Group, Interpreter, Lock, Requirement
-from envsolver.oracle import Finding, Oracle
-from envsolver.partition import Partition, partition
-from envsolver.requirement_text import parse, project_name, requirement_name
-from envsolver.requirements import derive_group
-from envsolver.specifiers import applies, python_allowed
+from envsolver.solver.conflicts import Conflict
+from envsolver.solver.demands import Demand, merged
+from envsolver.solver.explanations import sentence
+from envsolver.solver.oracle import Finding, Oracle
+from envsolver.solver.partition import Partition, partition
+from envsolver.solver.requirement_text import parse, project_name, requirement_name
+from envsolver.solver.requirements import derive_group
+from envsolver.solver.specifiers import applies, python_allowed
 
 ONLY = "notebooks"
 """Name of the group when one environment serves all."""

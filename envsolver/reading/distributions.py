@@ -63,7 +63,7 @@ def _prefixes(module: str) -> Iterator[str]:
 @lru_cache(maxsize=1)
 def _table() -> dict[str, tuple[str, ...]]:
     """Read the table that ships with the package, its sections joined."""
-    text = resources.files("envsolver").joinpath("distributions.toml").read_text(encoding="utf-8")
+    text = resources.files("envsolver.reading").joinpath("distributions.toml").read_text(encoding="utf-8")
     sections: dict[str, dict[str, str]] = tomllib.loads(text)
     return {
         module: tuple(canonicalize_name(name) for name in names.split())

@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envsolver.models import Requirement
-from envsolver.requirement_text import requirement_name
+from envsolver.solver.requirement_text import requirement_name
 
 # A package as uv writes it, such as `numpy{python_full_version < '3.12'}>=1.23.2,<2`.
 _BOUND = r"(?:===|[<>=!~]=|[<>])[^\s,]+"

@@ -16,13 +16,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from envsolver.environments.interpreters import memory_of, path_without_shims, probe, recall, remember
+from envsolver.environments.uv_answers import Answer, network_error
+from envsolver.environments.uv_settings import read_settings
 from envsolver.errors import BuildError, ConfigurationError, InterruptedRunError
-from envsolver.interpreters import memory_of, path_without_shims, probe, recall, remember
 from envsolver.models import Interpreter
-from envsolver.uv_answers import Answer, network_error
-from envsolver.uv_settings import read_settings
 
-log = logging.getLogger("envsolver.uv")
+log = logging.getLogger("envsolver.environments.uv")
 
 # These would point uv at another interpreter or environment than the one that each command names.
 _DROPPED = ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_CUSTOM_COMPILE_COMMAND", "VIRTUAL_ENV")

@@ -15,11 +15,11 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
+from envsolver.environments.uv_settings import digest
 from envsolver.errors import ConfigurationError
 from envsolver.models import Group, Origin, Requirement
-from envsolver.requirement_text import local_path, parse, project_digest
 from envsolver.settings import Config, GroupSettings
-from envsolver.uv_settings import digest
+from envsolver.solver.requirement_text import local_path, parse, project_digest
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")

@@ -12,15 +12,15 @@ from typing import Literal
 
 from packaging.specifiers import SpecifierSet
 
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_answers import network_error
+from envsolver.environments.uv_settings import digest, read_settings
 from envsolver.errors import BuildError, ConfigurationError
-from envsolver.locks import KERNEL, absolute, kernel_line, make_lock, unsolvable
 from envsolver.models import Group, Interpreter, Lock
-from envsolver.requirement_text import parse
 from envsolver.settings import Config, GroupSettings
-from envsolver.specifiers import marker_environment
-from envsolver.uv import Uv
-from envsolver.uv_answers import network_error
-from envsolver.uv_settings import digest, read_settings
+from envsolver.solver.locks import KERNEL, absolute, kernel_line, make_lock, unsolvable
+from envsolver.solver.requirement_text import parse
+from envsolver.solver.specifiers import marker_environment
 
 State = Literal["fresh", "stale", "missing"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from envsolver.globs import glob_matches
-from envsolver.locks import KERNEL
 from envsolver.models import Assignment, Group, Import, Lock, Notebook
-from envsolver.requirement_text import requirement_name
 from envsolver.settings import Config, NotebookSettings
+from envsolver.solver.locks import KERNEL
+from envsolver.solver.requirement_text import requirement_name
 
 Distributions = Callable[[str], tuple[str, ...]]
 """Gives the distributions that may provide a module, best first; normalised names."""

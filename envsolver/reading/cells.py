@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from envsolver.cell_findings import CellFindings, Command, Mention, Surroundings
-from envsolver.cell_signs import flags_of, signs_of
-from envsolver.cell_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports
-from envsolver.conditions import Context, branches, catches_import_error, gives_up, suppresses_import_error
-from envsolver.path_expressions import path_value
+from envsolver.reading.cell_findings import CellFindings, Command, Mention, Surroundings
+from envsolver.reading.cell_signs import flags_of, signs_of
+from envsolver.reading.cell_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports
+from envsolver.reading.conditions import Context, branches, catches_import_error, gives_up, suppresses_import_error
+from envsolver.reading.path_expressions import path_value
 
 _AS = r"[\w.]+(?:[ \t]+as[ \t]+\w+)?"
 _IMPORT_LINE = re.compile(rf"([ \t]*)(?:import[ \t]+({_AS}(?:[ \t]*,[ \t]*{_AS})*)|from[ \t]+(\w[\w.]*)[ \t]+import\b)")

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from envsolver.explanations import sentence
-from envsolver.locks import KERNEL
 from envsolver.models import Group, Lock, Origin, Package, Requirement
-from envsolver.oracle import BOUND, Deducing, Finding, Oracle, minimise
-from envsolver.requirement_text import requirement_name
+from envsolver.solver.explanations import sentence
+from envsolver.solver.locks import KERNEL
+from envsolver.solver.oracle import BOUND, Deducing, Finding, Oracle, minimise
+from envsolver.solver.requirement_text import requirement_name
 
 ANYWHERE = Requirement(text=KERNEL, origin=Origin(path="every environment"))
 """The requirement that nobody writes down."""

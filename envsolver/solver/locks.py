@@ -16,12 +16,12 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_answers import Answer, network_error
+from envsolver.environments.uv_settings import digest
 from envsolver.errors import BuildError, UnsolvableError
 from envsolver.models import Group, Interpreter, Lock, Package, Requirement
-from envsolver.requirement_text import content_digest, local_path, project_name, requirement_name
-from envsolver.uv import Uv
-from envsolver.uv_answers import Answer, network_error
-from envsolver.uv_settings import digest
+from envsolver.solver.requirement_text import content_digest, local_path, project_name, requirement_name
 
 KERNEL = "ipykernel"
 """What every environment holds beside what its group asks for: the kernel that runs its notebooks."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from envsolver.cell_findings import Mention, Surroundings
-from envsolver.cells import analyse_cell
+from envsolver.reading.cell_findings import Mention, Surroundings
+from envsolver.reading.cells import analyse_cell
 
 _MOST_FILES = 200
 """Local files read for one notebook; beyond that their imports say little more."""

@@ -40,8 +40,8 @@ def solve_command(
     import json
 
     from envsolver.project import open_project
-    from envsolver.sizes import package_sizes
-    from envsolver.solving import Examiner, group_rows, pair_rows, to_json
+    from envsolver.solver.sizes import package_sizes
+    from envsolver.solver.solving import Examiner, group_rows, pair_rows, to_json
     from envsolver.tables import print_table
 
     project = open_project(directory, upgrade=upgrade, resolution=resolution)
@@ -78,8 +78,8 @@ def lock_command(
     directory: Path, /, *, names: tuple[str, ...], only_check: bool, upgrade: bool, packages: tuple[str, ...]
 ) -> int:
     """Write `requirements/<group>.txt`: each group solved for all platforms and Pythons, with hashes."""
-    from envsolver.lockfiles import check, lock_path, may_lock, write_lock
     from envsolver.project import open_project, read_groups
+    from envsolver.solver.lockfiles import check, lock_path, may_lock, write_lock
 
     project = open_project(directory)
     known = read_groups(project.config)
@@ -106,8 +106,8 @@ def lock_command(
 @click.pass_obj
 def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     """Write the configuration and the requirement files that the notebooks imply, for a person to edit."""
-    from envsolver.initial import initial_configuration, initial_files
     from envsolver.project import open_project, survey
+    from envsolver.solver.initial import initial_configuration, initial_files
 
     project = open_project(directory)
     if project.config.source:

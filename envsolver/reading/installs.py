@@ -15,9 +15,9 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
 
-from envsolver.cell_findings import Command
 from envsolver.models import Origin, Requirement
-from envsolver.shell_words import SimpleCommand, simple_commands
+from envsolver.reading.cell_findings import Command
+from envsolver.reading.shell_words import SimpleCommand, simple_commands
 
 _VALUED_SHORT = "rciftebCp"
 _VALUED_OPTIONS = """

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from envsolver.models import Interpreter
-from envsolver.requirement_text import parse
+from envsolver.solver.requirement_text import parse
 
 
 def python_allowed(requires_python: str | None, interpreter: Interpreter) -> bool:

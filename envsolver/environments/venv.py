@@ -31,11 +31,11 @@ from typing import Any
 import psutil
 from platformdirs import user_cache_dir
 
+from envsolver.environments.file_lock import BusyError, file_lock
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_settings import building, digest
 from envsolver.errors import BuildError
-from envsolver.file_lock import BusyError, file_lock
 from envsolver.models import Environment, Lock
-from envsolver.uv import Uv
-from envsolver.uv_settings import building, digest
 
 _FORMAT = "1"
 _TAG = "envsolver.json"

@@ -9,9 +9,9 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envsolver.models import Import, Notebook, Origin, Requirement
-from envsolver.requirement_text import parse, project_name
-from envsolver.requirements import canonical
-from envsolver.resolver import WITH_KERNEL, Distributions
+from envsolver.solver.assignment import WITH_KERNEL, Distributions
+from envsolver.solver.requirement_text import parse, project_name
+from envsolver.solver.requirements import canonical
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

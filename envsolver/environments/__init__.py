@@ -1,0 +1,1 @@
+"""uv behind one door, and the cache of environments that it builds."""
