@@ -138,6 +138,7 @@ def _output(command: Command) -> Command:
     type=click.Choice(["highest", "lowest", "lowest-direct"]),
     help="Which versions the solver prefers; default: highest.",
 )
+@click.option("--upgrade", is_flag=True, help="Newest versions that fit, whatever locks and earlier solves say.")
 @_output
 @click.pass_obj
 def run_command(
@@ -151,6 +152,7 @@ def run_command(
     verbose: bool,
     color: bool | None,
     resolution: str | None,
+    upgrade: bool,
     **choices: Any,
 ) -> int:
     """Run notebooks as tests.
@@ -170,7 +172,7 @@ def run_command(
     from envsolver.workflow import Options, run
 
     _stop_like_interrupt()
-    project = open_project(directory, resolution=resolution)
+    project = open_project(directory, resolution=resolution, upgrade=upgrade)
     # A name such as tb_quickstart stands for its test file's notebook, with that file's settings.
     config = project.config
     notebooks, config = resolve_names(config, notebooks, cwd=directory.absolute(), directory=config.booktests)

@@ -53,10 +53,8 @@ def _folders(place: Path) -> list[Path]:
     return sorted(path.parent for path in place.rglob(FILE_NAME))
 
 
-def merge(runs: Sequence[Run], directory: Path) -> Run:
-    """Join runs into one, whose folder is `directory`, and copy their executed notebooks and logs there.
-
-    Notebooks of a missing shard, and those that a shard never reached, are in `not_run`; `stopped` says why.
+def verify(runs: Sequence[Run]) -> None:
+    """Make sure that runs can be joined.
 
     Raises
     ------
@@ -66,6 +64,19 @@ def merge(runs: Sequence[Run], directory: Path) -> Run:
     faults = list(_faults(runs))
     if faults:
         raise ConfigurationError(faults, tip="Name each shard of one run once.")
+
+
+def merge(runs: Sequence[Run], directory: Path) -> Run:
+    """Join runs into one, whose folder is `directory`, and copy their executed notebooks and logs there.
+
+    Notebooks of a missing shard, and those that a shard never reached, are in `not_run`; `stopped` says why.
+
+    Raises
+    ------
+    ConfigurationError
+        As `verify` does, before anything is written.
+    """
+    verify(runs)
     ordered = sorted(runs, key=lambda run: run.shard.index if run.shard else 0)
     for run in ordered:
         _copy_files(run, directory)

@@ -413,8 +413,8 @@ def _patch_kernel(template: Template, last: Any = None) -> None:
         setattr(IPKernelApp, function.__name__, function)
 
 
-def _probe(template: Template) -> tuple[list[str], dict[str, Any] | None]:
-    """Find out what every kernel of this environment loads by itself: fork one, and let it tell.
+def _probe(template: Template) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Find out which modules every kernel of this environment loads and which variables it sets: fork one to tell.
 
     In the forked child, the second value is the request to fulfil; the kernel tells and ends when it is up.
     """
@@ -427,8 +427,9 @@ def _probe(template: Template) -> tuple[list[str], dict[str, Any] | None]:
             with open(told, "rb") as file:  # noqa: PTH123
                 return json.loads(file.read()), None
         except (OSError, ValueError):
-            return [], None
+            return {"modules": [], "environ": {}}, None
     os.setsid()
+    env = {**template.spec["variables"], template.spec["mark_name"]: "probe"}
     connection = os.path.join(directory, "probe.json")  # noqa: PTH118
     ports = {name + "_port": number for number, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)}
     info = {"transport": "ipc", "ip": os.path.join(directory, "p"), "key": "", "signature_scheme": "hmac-sha256"}  # noqa: PTH118
@@ -439,13 +440,16 @@ def _probe(template: Template) -> tuple[list[str], dict[str, Any] | None]:
         app.shell.run_cell("", silent=True)
         app.shell.user_expressions(_SHELL_CHECK)
         with open(told, "wb") as file:  # noqa: PTH123
-            file.write(json.dumps(_plain_modules()).encode())
+            file.write(json.dumps({"modules": _plain_modules(), "environ": _environ_since(env)}).encode())
         os._exit(0)
 
     _patch_kernel(template, tell)
-    env = {**template.spec["variables"], template.spec["mark_name"]: "probe"}
     argv = ["-f", connection, *template.spec["arguments"]]
-    return [], {"argv": argv, "cwd": directory, "env": env, "log": os.devnull}
+    return {}, {"argv": argv, "cwd": directory, "env": env, "log": os.devnull}
+
+
+def _environ_since(before: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if before.get(name) != value and name != "JPY_PARENT_PID"}
 
 
 def _plain_modules() -> list[str]:
@@ -469,9 +473,10 @@ def main(place: str) -> None:
     from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
 
     template = Template(spec, _load_preload()())
-    names, request = (spec["baseline"], None) if spec["baseline"] else _probe(template)
+    baseline, request = (spec["baseline"], None) if spec["baseline"] else _probe(template)
     if request is None:
-        template.nodes["base"].modules = names
+        template.nodes["base"].modules = baseline["modules"]
+        os.environ.update(baseline["environ"])
         request = template.serve()
         _patch_kernel(template)
     _turn_into_kernel(template, request)

@@ -24,6 +24,7 @@ import tempfile
 import types
 import uuid
 import warnings
+import weakref
 
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Preload:
         self._environ: dict[str, str | None] = {}
         self._generators: dict[int, random.Random] = {}
         self._drawn: set[int] = set()
+        self._shells: list[tuple[weakref.ref[Any], list[str]]] = []
         self._numpy_generators: list[Any] = []
         self._numpy: Any = None
         self._excluded: frozenset[str] = frozenset()
@@ -118,6 +120,7 @@ class Preload:
         finally:
             self._disarm()
         gc.collect()
+        self._check_shells()
         self._find_generators()
         if allowed is not None:
             known = {entry.partition("=")[0] for entry in allowed}
@@ -207,7 +210,7 @@ class Preload:
             setattr(sys, name, value)
         for name, value in zip(_SHELL_NAMES, (True, display, getipython.get_ipython)):
             setattr(builtins, name, value)
-        self._swap(getipython.get_ipython, "shell", lambda _: self._trip("it asks for the shell"))
+        self._replace(getipython.get_ipython, "shell", self._stand_in)
         for name in ("instance", "initialized"):
             method = SingletonConfigurable.__dict__[name].__func__
             self._swap(method, name, lambda _: self._trip("it asks for the shell"))
@@ -234,6 +237,18 @@ class Preload:
             sys.__dict__.pop(name, None)
         sys.stdout, sys.stderr, sys.modules["__main__"] = self._raw
 
+    def _stand_in(self, *_: object, **__: object) -> object:
+        """Answer whoever asks, at import, whether it runs in a notebook. Whoever wants more of the shell is refused."""
+        shell = _shell_type(self._trip)()
+        self._shells.append((weakref.ref(shell), _in_progress()))
+        return shell
+
+    def _check_shells(self) -> None:
+        for shell, names in self._shells:
+            if shell() is not None:
+                self.tainted.update(dict.fromkeys(names, "it keeps the shell"))
+        self._shells.clear()
+
     def _swap(
         self,
         function: Any,
@@ -242,7 +257,6 @@ class Preload:
         after: Callable[[Any], object] = bool,
     ) -> None:
         """Have `function` call `before` and `after`. Its code is changed, so whoever holds it is covered."""
-        key = _TRAP + name
         original = types.FunctionType(
             function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
         )
@@ -253,8 +267,12 @@ class Preload:
             after(result)
             return result
 
+        self._replace(function, name, trap)
+
+    def _replace(self, function: Any, name: str, trap: Callable[..., object]) -> None:
+        key = _TRAP + name
         space: dict[str, Any] = {}
-        exec(f"def stub(*args, **named): return {key}(*args, **named)", space)  # noqa: S102  # our own text
+        exec("def stub(*args, **named): return {}(*args, **named)".format(key), space)  # noqa: S102  # our own text
         function.__globals__[key] = trap
         self._swapped.append((function, function.__code__, function.__defaults__, key))
         function.__defaults__ = None
@@ -341,6 +359,33 @@ class Preload:
         warnings._filters_mutated() if hasattr(warnings, "_filters_mutated") else None
         added = [entry for entry in self._hidden if not _holds(self._handlers, entry)]
         logging._handlerList.extend(added)  # type: ignore[attr-defined]
+
+
+def _shell_type(trip: Callable[[str], None]) -> Any:
+    """Make a class that looks like the shell's to those who only ask whether there is one."""
+    from ipykernel.zmqshell import ZMQInteractiveShell
+
+    class Part:
+        def __getattr__(self, name: str) -> Any:
+            trip("it asks for the shell's {}".format(name))
+
+        def __contains__(self, name: object) -> bool:
+            return name == "IPKernelApp" or bool(trip("it asks for the shell's configuration"))
+
+    class Shell:
+        kernel = Part()
+        config = Part()
+
+        @property  # type: ignore[misc]
+        def __class__(self) -> Any:
+            return ZMQInteractiveShell
+
+        def __getattr__(self, name: str) -> Any:
+            trip("it asks for the shell's {}".format(name))
+
+    Shell.__name__ = Shell.__qualname__ = ZMQInteractiveShell.__name__
+    Shell.__module__ = ZMQInteractiveShell.__module__
+    return Shell
 
 
 def _is_plain(name: str, module: object) -> bool:

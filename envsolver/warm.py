@@ -115,7 +115,7 @@ class Templates:
             for node in spec.nodes:
                 with contextlib.suppress(OSError, ValueError):
                     excluded |= set(json.loads((directory / f"{node.id}.json").read_text(encoding="utf-8")))
-            baseline = told.get("baseline", [])
+            baseline = told.get("baseline")
             with contextlib.suppress(OSError, ValueError):
                 baseline = json.loads((directory / "probe.told").read_text(encoding="utf-8"))
             found[spec.environment] = json.dumps({"baseline": baseline, "excluded": sorted(excluded)})

@@ -36,7 +36,7 @@ def test_every_notebook_is_on_exactly_one_shard(count: int) -> None:
 
 
 def test_the_split_depends_neither_on_the_order_of_notebooks_nor_of_times() -> None:
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311  # nothing secret is drawn
     times = {path: chance.uniform(1, 60) for path in NOTEBOOKS[:20]}
     expected = split(weights(NOTEBOOKS, times), 4)
     for _ in range(5):
@@ -53,7 +53,7 @@ def loads(times: dict[str, float], count: int) -> list[float]:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("count", [2, 4])
 def test_times_are_shared_out_evenly(seed: int, count: int) -> None:
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311  # as above
     times = {path: chance.uniform(1, 20) for path in NOTEBOOKS}
     assert max(loads(times, count)) < 1.1 * sum(times.values()) / count
 
@@ -96,10 +96,10 @@ def test_all_shards_of_the_same_times_know_the_same_split(tmp_path: Path) -> Non
     shards = [make_shard(load_config(tmp_path), NOTEBOOKS, (index, 3), history) for index in (1, 2, 3)]
     assert len({shard.slices for shard in shards}) == 1
     assert sorted(path for shard in shards for path in shard.notebooks) == sorted(NOTEBOOKS)
-    assert len(shards[0].notebooks) != len(shards[1].notebooks) or shards[0].notebooks != shards[1].notebooks
 
 
 def test_a_notebook_that_the_configuration_skips_counts_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").touch()
     (tmp_path / "envsolver.toml").write_text("[notebook.'a.ipynb']\nskip = 'needs a licence'\n")
     shards = [make_shard(load_config(tmp_path), ["a.ipynb", "b.ipynb", "c.ipynb"], (n, 2), None) for n in (1, 2)]
     assert sorted(len(set(shard.notebooks) - {"a.ipynb"}) for shard in shards) == [1, 1]
