@@ -138,6 +138,7 @@ def _output(command: Command) -> Command:
     type=click.Choice(["highest", "lowest", "lowest-direct"]),
     help="Which versions the solver prefers; default: highest.",
 )
+@click.option("--cold", is_flag=True, help="Start every kernel anew, none from a template with packages imported.")
 @click.option("--upgrade", is_flag=True, help="Newest versions that fit, whatever locks and earlier solves say.")
 @_output
 @click.pass_obj

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from envsolver.models import GOOD, Cost, Job, Result
+from envsolver.models import GOOD, Cost, Job, Known, Result
 
 RECENT = 5
 """How many of the last passes an estimate looks at."""
@@ -21,8 +22,13 @@ RECENT = 5
 KEPT = 50
 """How many results are kept of each notebook in each group and Python version."""
 
+LESSONS = 100
+"""Of how many environments it is kept what their templates found out."""
+
 BUSY_SECONDS = 30.0
 """How long a write waits for another run's."""
+
+_COLD_AFTER_WARM = 2  # in the column `warm`: 0 for a cold kernel, 1 for a warm one, 2 for cold since warm did not pass
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS result (
@@ -39,6 +45,16 @@ CREATE TABLE IF NOT EXISTS result (
     memory INTEGER
 );
 CREATE INDEX IF NOT EXISTS result_by_notebook ON result (notebook, grp, python, id);
+CREATE TABLE IF NOT EXISTS modules (
+    notebook TEXT NOT NULL,
+    grp TEXT NOT NULL,
+    python TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    names BLOB NOT NULL,
+    PRIMARY KEY (notebook, grp, python)
+);
+CREATE TABLE IF NOT EXISTS lesson (environment TEXT PRIMARY KEY, text TEXT NOT NULL);
 PRAGMA user_version = 1;
 """
 
@@ -91,6 +107,8 @@ class History:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
+            with contextlib.suppress(sqlite3.OperationalError):  # it is there already
+                connection.execute("ALTER TABLE result ADD COLUMN warm INTEGER NOT NULL DEFAULT 0")
             with connection:
                 yield connection
         finally:
@@ -119,14 +137,22 @@ class History:
             result.seconds,
             result.start_seconds,
             result.peak_rss_bytes,
+            _COLD_AFTER_WARM if result.warm_verdict else int(result.warm),
         )
         with self._open() as connection:
             connection.execute(
                 "INSERT INTO result (notebook, grp, python, environment, digest, status, started, seconds,"
-                " start_seconds, memory) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " start_seconds, memory, warm) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
             which = (result.notebook, result.group, result.python)
+            if result.modules:
+                names = zlib.compress("\n".join(result.modules).encode(errors="surrogateescape"))
+                connection.execute(
+                    "INSERT OR REPLACE INTO modules (notebook, grp, python, environment, digest, names)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (*which, result.environment, digest, names),
+                )
             connection.execute(
                 "DELETE FROM result WHERE notebook = ? AND grp = ? AND python = ? AND id NOT IN (SELECT id FROM result"
                 " WHERE notebook = ? AND grp = ? AND python = ? ORDER BY id DESC LIMIT ?)",
@@ -168,6 +194,69 @@ class History:
             return {(r.notebook, r.group, r.python): r.seconds for r in self.records() if r.seconds is not None}
         except sqlite3.DatabaseError:
             return {}
+
+    def known(
+        self, jobs: Sequence[Job], *, digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
+    ) -> dict[str, Known]:
+        """Tell what is known of each job's notebook, as long as neither its code nor its environment changed.
+
+        Parameters
+        ----------
+        digests
+            Of each notebook's code cells.
+        environments
+            The environment's key of each group and Python version.
+
+        Returns
+        -------
+        dict
+            By job id; a job of which nothing is known is not in it. Empty when the history cannot be read.
+        """
+        try:
+            return self._known(jobs, digests, environments) if self._path.exists() else {}
+        except (sqlite3.DatabaseError, zlib.error, OSError):
+            return {}
+
+    def _known(
+        self, jobs: Sequence[Job], digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
+    ) -> dict[str, Known]:
+        with self._open() as connection:
+            columns = "notebook, grp, python, environment, digest"
+            names = {tuple(row[:5]): row[5] for row in connection.execute(f"SELECT {columns}, names FROM modules")}
+            ran: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+            for row in connection.execute(f"SELECT {columns}, status, warm FROM result ORDER BY id"):
+                ran.setdefault(tuple(row[:5]), []).append((row[5], row[6]))
+        known = {}
+        for job in jobs:
+            environment = environments.get((job.group, job.python), "")
+            key = (job.notebook, job.group, job.python, environment, digests.get(job.notebook, ""))
+            if key not in ran:
+                continue
+            found = zlib.decompress(names[key]).decode(errors="surrogateescape") if key in names else ""
+            cold = ran[key][-1][0] not in GOOD or any(warm == _COLD_AFTER_WARM for _, warm in ran[key])
+            known[job.id] = Known(modules=tuple(found.split("\n")) if found else (), cold=cold)
+        return known
+
+    def lessons(self) -> dict[str, str]:
+        """Return what templates found out about environments, by key; empty when it cannot be read."""
+        if not self._path.exists():
+            return {}
+        try:
+            with self._open() as connection:
+                return dict(connection.execute("SELECT environment, text FROM lesson").fetchall())
+        except sqlite3.DatabaseError:
+            return {}
+
+    def learn(self, lessons: Mapping[str, str]) -> None:
+        """Remember what templates found out; the newest `LESSONS` are kept."""
+        if not lessons:
+            return
+        with self._open() as connection:
+            connection.executemany("INSERT OR REPLACE INTO lesson (environment, text) VALUES (?, ?)", lessons.items())
+            connection.execute(
+                "DELETE FROM lesson WHERE rowid NOT IN (SELECT rowid FROM lesson ORDER BY rowid DESC LIMIT ?)",
+                (LESSONS,),
+            )
 
     def records(self) -> tuple[Record, ...]:
         """Sum up each notebook, sorted by name; empty when there is no file.

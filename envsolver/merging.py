@@ -37,8 +37,13 @@ def find_runs(places: Sequence[Path], without: Path | None = None) -> tuple[Run,
         if not found:
             raise NothingToRunError(f"{place} holds no {FILE_NAME}", tip="Name the folders of the shards' runs.")
         folders += found
-    # `latest` points at a run that is there under its own name as well.
-    return tuple(read_results(folder) for folder in dict.fromkeys(folder.resolve() for folder in folders))
+    # `latest` points at a run that is there under its own name as well; some archives make a copy of it.
+    found_runs: list[Run] = []
+    for folder in dict.fromkeys(folder.resolve() for folder in folders):
+        run = read_results(folder)
+        if not any(replace(run, directory=other.directory) == other for other in found_runs):
+            found_runs.append(run)
+    return tuple(found_runs)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -358,6 +358,22 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What history knows of a job's notebook, with the same code in the same environment.
+
+    Attributes
+    ----------
+    modules
+        What its kernel had imported at the end of its last cold pass, in order; empty when that is not known.
+    cold
+        Whether it must start cold, because it did not pass the last time, or once not in a warm kernel.
+    """
+
+    modules: tuple[str, ...] = ()
+    cold: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """What went wrong in a notebook.
 

@@ -127,6 +127,8 @@ class Runner:
         How many more times a notebook that does not pass is run.
     on_result
         Called with each final result, for instance to write it down at once.
+    template_for
+        Gives the socket of the template that forks a job's kernel; empty for a kernel that starts anew.
     """
 
     def __init__(
@@ -140,6 +142,7 @@ class Runner:
         failfast: bool = False,
         retries: int = 0,
         on_result: Callable[[Result], None] | None = None,
+        template_for: Callable[[Job], str] | None = None,
     ) -> None:
         self._waiting = {job.id: job for job in jobs}
         self._jobs_of: Counter[Site] = Counter((job.group, job.python) for job in jobs)
@@ -150,6 +153,7 @@ class Runner:
         self._failfast = failfast
         self._retries = retries
         self._on_result = on_result
+        self._template_for = template_for
         self._events: SimpleQueue[Located | Ready | Unavailable | Note | _Done] = SimpleQueue()
         self._ready: dict[Site, Ready] = {}
         self._keys: set[str] = set()
@@ -249,6 +253,8 @@ class Runner:
             env={**job.env, **ready.env},
             attempt=self._attempts[job.id],
         )
+        if self._template_for is not None:
+            sent = replace(sent, template=self._template_for(sent))
         if oversized(job, self._budget):
             self._progress.note(f"{job.notebook} asks for more than this machine has; it runs alone")
         self._tickets += 1
@@ -311,7 +317,7 @@ class Runner:
 
     def _wait_again(self, job: Job) -> None:
         """Put a job before all others that wait, as it was before it was bound to an environment."""
-        self._waiting = {job.id: replace(job, environment="", prefix=""), **self._waiting}
+        self._waiting = {job.id: replace(job, environment="", prefix="", template=""), **self._waiting}
 
     def _look_after_workers(self) -> None:
         for key in self._dispatcher.broken():

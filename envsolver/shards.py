@@ -10,8 +10,8 @@ finds out what is missing, and also when the machines did not agree.
 
 from __future__ import annotations
 
+import json
 import re
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from statistics import mean, median
@@ -19,10 +19,11 @@ from statistics import mean, median
 from envsolver.config import settings_for
 from envsolver.errors import ConfigurationError
 from envsolver.history import History
-from envsolver.models import Shard, Slice
-from envsolver.report.data import FILE_NAME, read_results
+from envsolver.models import Run, Shard, Slice
+from envsolver.report.data import read_results, run_from_data
 from envsolver.settings import Config
 
+_SQLITE = b"SQLite format 3\x00"  # how every such file begins
 _SHARD = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
 
 
@@ -97,7 +98,7 @@ def split(expected: Mapping[str, float], count: int) -> tuple[Slice, ...]:
 
 
 def read_times(path: Path) -> dict[str, float]:
-    """Read what notebooks take, seconds, from a history file, a `results.json`, or the folder of a run.
+    """Read what notebooks take, seconds, from a history file, the results of a run, or its folder.
 
     Raises
     ------
@@ -118,11 +119,22 @@ def read_times(path: Path) -> dict[str, float]:
 
 
 def _measured(path: Path) -> list[tuple[str, float]]:
-    if path.is_file() and path.name != FILE_NAME:
-        try:
-            records = History(path).records()
-        except sqlite3.DatabaseError as error:
-            raise ConfigurationError([f"--times {path}: is no history file: {error}"]) from error
+    if path.is_file() and _is_database(path):
+        records = History(path).records()
         return [(record.notebook, record.seconds) for record in records if record.seconds is not None]
-    run = read_results(path if path.is_dir() else path.parent)
+    run = read_results(path) if path.is_dir() else _read_run(path)
     return [(result.notebook, result.seconds) for result in run.results if result.status == "passed"]
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+def _read_run(path: Path) -> Run:
+    """Read results that have been copied out of their run's folder, under any name."""
+    try:
+        data = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ConfigurationError([f"--times {path}: is neither a history nor the results of a run: {error}"]) from None
+    return run_from_data(data, path.parent)

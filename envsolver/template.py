@@ -360,9 +360,6 @@ def _turn_into_kernel(template: Template, request: dict[str, Any]) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update({**request["env"], "JPY_PARENT_PID": str(os.getppid())})
-    initial = sys.modules["posix"].environ
-    initial.clear()
-    initial.update(os.environb)
     sys.argv[:] = ["-m", *request["argv"]]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = [sys.executable, "-m", "ipykernel_launcher", *request["argv"]]

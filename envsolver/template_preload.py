@@ -26,6 +26,9 @@ import uuid
 import warnings
 import weakref
 
+# Not every kernel holds it, and it can be told.
+sys.modules.pop("gc", None)
+
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -351,6 +354,7 @@ class Preload:
         logging._handlerList[:] = self._handlers  # type: ignore[attr-defined]
         for stream in self.streams.values():
             stream.__dict__.clear()
+        self._named_threads = _next_thread(0) - 1
 
     def settle(self) -> None:
         """Put back what `renew` hid, as imports would put it after the kernel's start."""
@@ -359,6 +363,7 @@ class Preload:
         warnings._filters_mutated() if hasattr(warnings, "_filters_mutated") else None
         added = [entry for entry in self._hidden if not _holds(self._handlers, entry)]
         logging._handlerList.extend(added)  # type: ignore[attr-defined]
+        _next_thread(self._named_threads)
 
 
 def _shell_type(trip: Callable[[str], None]) -> Any:
@@ -386,6 +391,14 @@ def _shell_type(trip: Callable[[str], None]) -> Any:
     Shell.__name__ = Shell.__qualname__ = ZMQInteractiveShell.__name__
     Shell.__module__ = ZMQInteractiveShell.__module__
     return Shell
+
+
+def _next_thread(skipped: int) -> int:
+    """Return the number that the next unnamed thread would get; let it be 1, or that one plus `skipped`."""
+    threading: Any = sys.modules["threading"]
+    number = int(threading._counter())
+    threading._counter = threading._count(number + skipped if skipped else 1).__next__
+    return number
 
 
 def _is_plain(name: str, module: object) -> bool:

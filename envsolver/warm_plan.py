@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envsolver.models import Job, Notebook
+from envsolver.models import Job, Known, Notebook
 from envsolver.warm_imports import sure_imports
 
 BASE = "base"
@@ -23,22 +23,6 @@ MOST_NODES = 24
 _LEAST_SAVING = 30  # modules not imported again, below which another process does not pay
 _UNKNOWN_WEIGHT = 100  # modules that an import brings, on average, when nothing is known of it
 _CANDIDATES = 64
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
-    """What history knows of a notebook, with the same code in the same environment.
-
-    Attributes
-    ----------
-    modules
-        What its kernel had imported at the end of its last cold pass, in order; empty when that is not known.
-    cold
-        Whether it must start cold, because it did not pass the last time, or not in a warm kernel.
-    """
-
-    modules: tuple[str, ...] = ()
-    cold: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

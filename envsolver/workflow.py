@@ -23,8 +23,9 @@ import psutil
 from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
 from envsolver.gpus import gpu_sets
+from envsolver.history import History
 from envsolver.jobs import Frame, plan_jobs
-from envsolver.models import Assignment, Cost, Environment, Job, Lock, Notebook, Progress, Result, Run
+from envsolver.models import Assignment, Cost, Environment, Job, Known, Lock, Notebook, Progress, Result, Run
 from envsolver.plan import Budget, Order, expected_wall, order
 from envsolver.processes import RUN_MARK, kill_marked, start_guardian
 from envsolver.project import Project, Survey, new_run_directory, prepare_state, read_groups, solve_all, survey
@@ -35,6 +36,8 @@ from envsolver.runner import Located, Note, Outcome, Ready, Runner, Site, Unavai
 from envsolver.scratch import remove, run_directory
 from envsolver.services import Services
 from envsolver.settings import GroupSettings
+from envsolver.warm import Templates
+from envsolver.warm_plan import WarmPlan, plan_templates
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
@@ -61,6 +64,8 @@ class Options:
         Seconds for a whole notebook, over every other setting.
     order
         None for longest first, or with `failfast` for what failed last time first.
+    cold
+        Start every kernel anew, none from a template.
     """
 
     patterns: tuple[str, ...] = ()
@@ -72,6 +77,7 @@ class Options:
     retries: int = 0
     timeout: float | None = None
     order: Order | None = None
+    cold: bool = False
 
 
 @dataclass(kw_only=True)
@@ -255,9 +261,11 @@ def _run_jobs(
         project.config.services, root=project.root, logs=context.directory / "logs", run_id=context.run_id
     )
     dispatcher = _dispatcher(context)
+    jobs, templates = _templates(context, seen, jobs)
     done: list[Result] = list(settled)
     runner = Runner(
         jobs=jobs,
+        template_for=templates.path_for,
         dispatcher=dispatcher,
         progress=context.progress,
         budget=Budget(
@@ -270,11 +278,15 @@ def _run_jobs(
         retries=options.retries,
         on_result=lambda result: _keep(context, seen.notebooks[result.notebook], done, result),
     )
+    crew = _Crew(services=services, templates=templates, runner=runner)
     outcome = None
     try:
         for site in dict.fromkeys((job.group, job.python) for job in jobs):
             prepare = threading.Thread(
-                target=_prepare, args=(context, seen, site, services, runner), name=f"prepare-{site}", daemon=True
+                target=_prepare,
+                args=(context, seen, site, crew),
+                name=f"prepare-{site}",
+                daemon=True,
             )
             prepare.start()
         outcome = runner.run()
@@ -284,9 +296,34 @@ def _run_jobs(
         hurried = outcome is None or outcome.interrupted
         if hurried:
             kill_marked(RUN_MARK, context.run_id)
+        _learn(project.history, templates)
+        templates.stop()
         services.stop()
         dispatcher.close(gently=not hurried)
     return outcome
+
+
+def _templates(context: _Context, seen: Survey, jobs: Sequence[Job]) -> tuple[tuple[Job, ...], Templates]:
+    """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt."""
+    project, cold = context.project, context.options.cold
+    keys = {site: project.store.key_for(lock) for site, lock in seen.locks.items()}
+    digests = {path: notebook.code_digest for path, notebook in seen.notebooks.items()}
+    known = project.history.known(jobs, digests=digests, environments=keys)
+    jobs = tuple(
+        replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, Known()).modules) for job in jobs
+    )
+    plan = (
+        WarmPlan()
+        if cold
+        else plan_templates(jobs, seen.notebooks, keys=keys, known=known, workers=worker_count(context.options))
+    )
+    lessons = project.history.lessons()
+    return jobs, Templates(plan, run_id=context.run_id, logs=context.directory / "logs", learnt=lessons)
+
+
+def _learn(history: History, templates: Templates) -> None:
+    with contextlib.suppress(sqlite3.Error, OSError):
+        history.learn(templates.lessons())
 
 
 def _dispatcher(context: _Context) -> Dispatcher:
@@ -295,10 +332,19 @@ def _dispatcher(context: _Context) -> Dispatcher:
     return ParslDispatcher(run_id=context.run_id, directory=context.scratch / "parsl")
 
 
-def _prepare(context: _Context, seen: Survey, site: Site, services: Services, runner: Runner) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Crew:
+    """What serves the jobs of one run."""
+
+    services: Services
+    templates: Templates
+    runner: Runner
+
+
+def _prepare(context: _Context, seen: Survey, site: Site, crew: _Crew) -> None:
     """Bring a site's environment and services up, and tell the runner; on a thread of its own."""
     group, version = site
-    project = context.project
+    project, runner = context.project, crew.runner
     try:
         settings = project.config.groups.get(group, GroupSettings())
         gpus = gpu_sets(settings.gpus, os.environ)
@@ -317,7 +363,8 @@ def _prepare(context: _Context, seen: Survey, site: Site, services: Services, ru
         context.environments[site] = environment
         if environment.built:
             runner.post(Note(text=f"{group}: environment built in {environment.seconds:.1f} s"))
-        variables = services.start(settings.services, environment)
+        variables = crew.services.start(settings.services, environment)
+        crew.templates.start_for(group, version, environment, variables)
         runner.post(Ready(site=site, environment=environment, env=variables))
     except EnvsolverError as error:
         context.errors.append(error)

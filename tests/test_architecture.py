@@ -34,6 +34,12 @@ ALLOWED: dict[str, set[str]] = {
     "services": {"processes"},
     # The far side.
     "kernel": {"processes", "warm_kernel"},
+    "warm_kernel": set(),
+    "warm": {"kernel", "processes", "scratch", "surroundings", "warm_kernel", "warm_plan"},
+    "warm_plan": {"warm_imports"},
+    "warm_imports": set(),
+    "template": set(),
+    "template_preload": set(),
     "monitor": {"processes"},
     "surroundings": {"processes"},
     "edits": set(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,6 +114,7 @@ def test_times_are_read_from_a_history_a_folder_of_a_run_and_its_results(tmp_pat
     path = write_results(run(tmp_path / "run", results=(*results, failed)))
     assert read_times(path) == {"a.ipynb": 4.0}
     assert read_times(path.parent) == {"a.ipynb": 4.0}
+    assert read_times(path.rename(tmp_path / "times.json")) == {"a.ipynb": 4.0}
 
 
 def test_times_that_are_not_there_stop_the_run_since_others_may_have_them(tmp_path: Path) -> None:
@@ -122,10 +124,16 @@ def test_times_that_are_not_there_stop_the_run_since_others_may_have_them(tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough to look like one" * 9, b""])
-def test_times_without_times_are_refused(tmp_path: Path, content: bytes) -> None:
+def test_what_holds_no_times_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "times").write_bytes(content)
-    with pytest.raises(ConfigurationError, match=r"--times .*times"):
+    with pytest.raises(ConfigurationError, match=r"--times .*times: is neither a history nor the results of a run"):
         read_times(tmp_path / "times")
+
+
+def test_results_in_which_nothing_passed_hold_no_times(tmp_path: Path) -> None:
+    write_results(run(tmp_path / "run", results=(result("a.ipynb", status="failed"),)))
+    with pytest.raises(ConfigurationError, match="holds no time of a notebook that passed"):
+        read_times(tmp_path / "run")
 
 
 def run(directory: Path, **changes: Any) -> Run:
@@ -247,6 +255,12 @@ def test_runs_are_found_by_folder_by_file_and_below_a_directory(shards: Shards, 
     first, second, _ = shards()
     (tmp_path / "shard-1" / "latest").symlink_to(tmp_path / "shard-1")
     assert find_runs([first.directory, second.directory / "results.json"]) == (first, second)
+    assert len(find_runs([tmp_path])) == 3
+
+
+def test_the_same_run_found_twice_counts_once(shards: Shards, tmp_path: Path) -> None:
+    first = shards()[0]
+    shutil.copytree(first.directory, tmp_path / "shard-1-latest")
     assert len(find_runs([tmp_path])) == 3
 
 

@@ -1,0 +1,221 @@
+"""Promise: a warm kernel gives the verdict, and the outputs, that a cold one gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from uv import find_uv_bin
+from warm_tables import ENDS, MODULES, PLAIN, SCIENCE, TELLTALE
+
+from envsolver import scratch
+from envsolver.models import Environment, Job, Known, Notebook, Result
+from envsolver.processes import RUN_MARK, marked, tree
+from envsolver.warm import Templates
+from envsolver.warm_plan import plan_templates
+from envsolver.worker import run_job
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere kernels start cold"),
+]
+
+ALL = {**PLAIN, **SCIENCE, **TELLTALE}
+
+
+def build(prefix: Path, *options: str) -> None:
+    uv = [find_uv_bin(), *options]
+    subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, str(prefix)], check=True, capture_output=True)
+    install = [*uv, "pip", "install", "--compile-bytecode", "--python", str(prefix / "bin" / "python")]
+    subprocess.run([*install, "ipykernel", "numpy", "matplotlib"], check=True, capture_output=True, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def science_env(request: pytest.FixtureRequest) -> Path:
+    """Give an environment with ipykernel, numpy and matplotlib; built once, and kept in pytest's cache."""
+    directory = Path(request.config.cache.mkdir("science_env"))
+    prefix = directory / f"{sys.implementation.cache_tag}-{sys.version_info.micro}"
+    with FileLock(directory / f"{prefix.name}.lock"):
+        if not (prefix / "complete").exists():
+            try:
+                build(prefix, "--offline")
+            except subprocess.CalledProcessError:
+                try:
+                    build(prefix)
+                except subprocess.CalledProcessError as error:
+                    pytest.skip(f"numpy and matplotlib cannot be installed: {error.stderr[-500:]!r}")
+            (prefix / "complete").touch()
+    return prefix
+
+
+@dataclass
+class Bench:
+    """A project of notebooks, each run cold and warm."""
+
+    root: Path
+    run_dir: Path
+    prefix: Path
+    run_id: str
+    known: dict[str, Known] = field(default_factory=dict)
+    templates: Templates | None = None
+
+    def job(self, name: str, cells: list[str], **options: Any) -> Job:
+        path = re.sub(r"\W+", "_", name) + ".ipynb"
+        made = [
+            {"cell_type": "code", "source": cell, "metadata": {}, "outputs": [], "execution_count": None}
+            for cell in cells
+        ]
+        document = {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        self.root.mkdir(exist_ok=True)
+        (self.root / path).write_text(json.dumps(document), encoding="utf-8")
+        values: dict[str, Any] = {
+            "id": path.removesuffix(".ipynb"),
+            "notebook": path,
+            "group": "core",
+            "python": "3.11",
+            "root": str(self.root),
+            "run_dir": str(self.run_dir),
+            "run_id": self.run_id,
+            "environment": "key",
+            "prefix": str(self.prefix),
+            "timeout": 200.0,
+            "cell_timeout": 150.0,
+            "want_modules": True,
+            "env": {"PYTHONPATH": str(self.root.parent / "lib")},
+        }
+        return Job(**{**values, **options})
+
+    def start(self, jobs: list[Job], notebooks: dict[str, Notebook] | None = None) -> Templates:
+        twice = [*jobs, *(replace(job, id=job.id + "-again") for job in jobs)]
+        known = {**self.known, **{f"{name}-again": known for name, known in self.known.items()}}
+        plan = plan_templates(
+            twice,
+            notebooks or {job.notebook: Notebook(path=job.notebook) for job in jobs},
+            keys={("core", "3.11"): "key"},
+            known=known,
+            workers=1,
+        )
+        self.templates = Templates(plan, run_id=self.run_id, logs=self.run_dir / "logs")
+        environment = Environment(key="key", group="core", python="3.11", prefix=self.prefix)
+        self.templates.start_for("core", "3.11", environment)
+        return self.templates
+
+    def warm(self, job: Job) -> Result:
+        assert self.templates is not None
+        path = self.templates.path_for(job)
+        assert path
+        return run_job(replace(job, template=path))
+
+    def outputs(self, result: Result) -> str:
+        """Return a notebook's outputs as text, without what differs from one cold kernel to the next."""
+        cells = json.loads((self.run_dir / result.executed).read_text(encoding="utf-8"))["cells"]
+        text = json.dumps([cell["outputs"] for cell in cells], indent=1)
+        for pattern, word in (
+            (r"/tmp/envsolver-[\w-]+/j\w+", "<private>"),
+            (r"0x[0-9a-f]+", "<address>"),
+            (r"(JPY_PARENT_PID'?,? ?=?'?)\d+", r"\1<pid>"),
+            (r"(CPU times|Wall time)[^\"]*", "<times>"),
+            (r"ipykernel_\d+", "ipykernel_<pid>"),
+            (r"(ENVSOLVER_JOB[=', ]+)[^' ]*", r"\1<mark>"),
+            (r"<string>:\d+", "<line>"),
+        ):
+            text = re.sub(pattern, word, text)
+        return text
+
+
+@pytest.fixture(scope="module")
+def lib(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("warm")
+    (home / "lib").mkdir()
+    for name, source in MODULES.items():
+        (home / "lib" / f"{name}.py").write_text(source + "\n", encoding="utf-8")
+    return home
+
+
+def bench_at(home: Path, prefix: Path, name: str) -> Iterator[Bench]:
+    bench = Bench(root=home / "project", run_dir=home / name, prefix=prefix, run_id=f"{name}-{os.getpid()}")
+    try:
+        yield bench
+    finally:
+        if bench.templates is not None:
+            bench.templates.stop()
+        scratch.remove(scratch.run_directory(bench.run_id))
+    assert marked(RUN_MARK, bench.run_id) == []
+
+
+@pytest.fixture(scope="module")
+def cold(lib: Path, science_env: Path) -> Iterator[tuple[Bench, dict[str, tuple[Result, str]]]]:
+    """Run every notebook cold, and remember what each loaded."""
+    for bench in bench_at(lib, science_env, "cold"):
+        found = {}
+        for name, cells in ALL.items():
+            result = run_job(bench.job(name, cells))
+            found[name] = (result, bench.outputs(result))
+        yield bench, found
+
+
+@pytest.fixture(scope="module")
+def warm(lib: Path, science_env: Path, cold: tuple[Bench, dict[str, tuple[Result, str]]]) -> Iterator[Bench]:
+    """Give the templates that serve every notebook, with all that history can know."""
+    for bench in bench_at(lib, science_env, "warm"):
+        jobs = [bench.job(name, cells) for name, cells in ALL.items()]
+        bench.known = {
+            job.id: Known(modules=result.modules)
+            for job, (result, _) in zip(jobs, cold[1].values(), strict=True)
+            if result.modules
+        }
+        bench.start(jobs)
+        yield bench
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_warm_kernel_cannot_be_told_from_a_cold_one(
+    name: str, cold: tuple[Bench, dict[str, tuple[Result, str]]], warm: Bench
+) -> None:
+    expected, outputs = cold[1][name]
+    result = warm.warm(warm.job(name, ALL[name]))
+    if expected.good:
+        assert (result.status, result.reason, result.warm) == ("passed", "", True)
+        assert warm.outputs(result).splitlines() == outputs.splitlines()
+    else:
+        assert result.warm_verdict == f"{expected.status}: {expected.reason}"
+    assert result.left_behind == expected.left_behind
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.startswith("sys.modules")])
+def test_a_notebook_never_seen_finds_only_what_it_imports(
+    name: str, lib: Path, science_env: Path, cold: tuple[Bench, dict[str, tuple[Result, str]]]
+) -> None:
+    for bench in bench_at(lib, science_env, "unseen"):
+        job = bench.job(name, ALL[name])
+        bench.start([job])
+        result = bench.warm(job)
+        assert (result.status, result.warm) == ("passed", True)
+        assert bench.outputs(result) == cold[1][name][1]
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_warm_kernel_ends_as_a_cold_one(name: str, lib: Path, science_env: Path) -> None:
+    cells, options = ENDS[name]
+    for bench in bench_at(lib, science_env, "ends"):
+        job = bench.job(name, cells, **options)
+        expected = run_job(job)
+        bench.start([job])
+        result = bench.warm(job)
+        if name == "too much memory":  # how much was in use when it was noticed is chance
+            assert result.warm_verdict.startswith("memory: the memory limit of 400 MiB was exceeded in cell 1")
+        else:
+            assert result.warm_verdict == f"{expected.status}: {expected.reason}"
+        assert (result.status, result.warm) == (expected.status, False)
+        assert not expected.good
