@@ -83,6 +83,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def readme(session: nox.Session) -> None:
+    """Write the README's table of the configuration anew."""
+    install(session)
+    session.run("python", "tests/readme_table.py")
+
+
+@nox.session(default=False)
 def benchmark(session: nox.Session) -> None:
     """Time envsolver against other ways to run notebooks; arguments go to the benchmark (try `--help`)."""
     install(session)

@@ -16,7 +16,7 @@ import click
 
 from envsolver import __version__
 from envsolver.commands.booktests import check_command, generate_command, schema_command
-from envsolver.commands.report import history_command, report_command
+from envsolver.commands.report import history_command, merge_command, report_command
 from envsolver.commands.solve import init_command, lock_command, solve_command
 from envsolver.errors import ConfigurationError, EnvsolverError
 from envsolver.tables import print_table
@@ -139,6 +139,14 @@ def _output(command: Command) -> Command:
     help="Which versions the solver prefers; default: highest.",
 )
 @click.option("--cold", is_flag=True, help="Start every kernel anew, none from a template with packages imported.")
+@click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
+@click.option("--shard", metavar="I/N", help="Run the I-th of N parts, for several machines; join them with `merge`.")
+@click.option(
+    "--times",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --shard: a history, results.json or run folder with the notebooks' times, the same for all shards.",
+)
 @click.option("--upgrade", is_flag=True, help="Newest versions that fit, whatever locks and earlier solves say.")
 @_output
 @click.pass_obj
@@ -154,6 +162,8 @@ def run_command(
     color: bool | None,
     resolution: str | None,
     upgrade: bool,
+    shard: str | None,
+    times: Path | None,
     **choices: Any,
 ) -> int:
     """Run notebooks as tests.
@@ -167,22 +177,36 @@ def run_command(
 
     if not choices["sequential"]:
         warm_up()
-    from envsolver.booktests import resolve_names
     from envsolver.project import open_project
     from envsolver.report.live import make_progress
     from envsolver.workflow import Options, run
 
     _stop_like_interrupt()
     project = open_project(directory, resolution=resolution, upgrade=upgrade)
-    # A name such as tb_quickstart stands for its test file's notebook, with that file's settings.
-    config = project.config
-    notebooks, config = resolve_names(config, notebooks, cwd=directory.absolute(), directory=config.booktests)
-    project = replace(project, config=config)
-    options = Options(patterns=notebooks, groups=groups, pythons=pythons, **choices)
+    if notebooks:
+        from envsolver.booktests import resolve_names
+
+        # A name such as tb_quickstart stands for its test file's notebook, with that file's settings.
+        config = project.config
+        notebooks, config = resolve_names(config, notebooks, cwd=directory.absolute(), directory=config.booktests)
+        project = replace(project, config=config)
+    part = _shard(shard, times, directory)
+    options = Options(patterns=notebooks, groups=groups, pythons=pythons, **part, **choices)
     progress = make_progress(sys.stdout, color=color, quiet=quiet, verbose=verbose)
     finished, status = run(project, options, progress, cwd=directory.absolute())
     _print_report(finished, color=color, quiet=quiet)
     return status
+
+
+def _shard(shard: str | None, times: Path | None, directory: Path) -> dict[str, Any]:
+    """Read which part of the notebooks is wanted."""
+    if shard is None:
+        if times is not None:
+            raise ConfigurationError(["--times needs --shard"])
+        return {}
+    from envsolver.shards import parse_shard
+
+    return {"shard": parse_shard(shard), "times": times and directory.absolute() / times}
 
 
 def _stop_like_interrupt() -> None:
@@ -333,7 +357,7 @@ def _megabytes(count: int) -> str:
 
 for _command in (
     *(solve_command, lock_command, init_command),
-    *(report_command, history_command),
+    *(report_command, history_command, merge_command),
     *(generate_command, check_command, schema_command),
 ):
     cli.add_command(_command)

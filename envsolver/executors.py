@@ -8,7 +8,7 @@ below a directory whose path needs no quoting, since its scripts do not quote it
 from __future__ import annotations
 
 import atexit
-import os
+import contextlib
 import shlex
 import sys
 import threading
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from envsolver.models import Job, Result
+from envsolver.parsl_monitoring import interrupts_held, make_hub
 from envsolver.processes import RUN_MARK
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class ParslDispatcher:
         Marks every process that is started.
     directory
         Where Parsl writes; its path must be free of characters that a shell treats specially.
+    monitor
+        Have Parsl measure the run, into a database in `directory`.
     variables
         Environment variables exported by `worker_init`, per environment key.
     """
@@ -114,8 +117,10 @@ class ParslDispatcher:
         run_id: str,
         directory: Path,
         variables: dict[str, dict[str, str]] | None = None,
+        monitor: bool = False,
     ) -> None:
         self._run_id = run_id
+        self._monitor = monitor
         self._directory = directory
         self._variables = variables or {}
         self._kernel: DataFlowKernel | None = None
@@ -166,17 +171,23 @@ class ParslDispatcher:
         from parsl.config import Config
         from parsl.dataflow.dflow import DataFlowKernel
 
-        self._kernel = DataFlowKernel(
-            Config(
-                executors=[],
-                strategy="none",
-                strategy_period=1,
-                run_dir=str(self._directory),
-                initialize_logging=False,
-                usage_tracking=0,
+        with self._quiet():
+            self._kernel = DataFlowKernel(
+                Config(
+                    executors=[],
+                    strategy="none",
+                    strategy_period=1,
+                    run_dir=str(self._directory),
+                    initialize_logging=False,
+                    usage_tracking=0,
+                    monitoring=make_hub() if self._monitor else None,
+                )
             )
-        )
         return self._kernel
+
+    def _quiet(self) -> contextlib.AbstractContextManager[None]:
+        """Keep Ctrl-C from the processes that monitoring starts; the run ends them itself."""
+        return interrupts_held() if self._monitor else contextlib.nullcontext()
 
     def _start(self, key: str, label: str) -> HighThroughputExecutor:
         prefix, workers, gpus = self._specification[key]
@@ -187,7 +198,9 @@ class ParslDispatcher:
             accelerators=gpus,
             output=self._directory / f"{label}.interchange.out",
         )
-        self._load().add_executors([executor])
+        kernel = self._load()
+        with self._quiet():
+            kernel.add_executors([executor])
         # The strategy would start the first block at its next look; asking for it now saves that wait.
         executor.scale_out_facade(1)
         return executor
@@ -306,15 +319,23 @@ def make_executor(
     )
 
 
+_warming: list[threading.Thread] = []
+
+
 def warm_up() -> None:
     """Import Parsl on a thread of its own, while the command reads its configuration."""
-    if os.cpu_count() != 1:
-        threading.Thread(target=_import_parsl, name="parsl-import", daemon=True).start()
+    thread = threading.Thread(target=_import_parsl, name="parsl-import", daemon=True)
+    thread.start()
+    _warming.append(thread)
+
+
+def warmed_up() -> None:
+    """Wait until what `warm_up` imports is there."""
+    for thread in _warming:
+        thread.join()
 
 
 def _import_parsl() -> None:
     import parsl.dataflow.dflow
     import parsl.executors
-    import parsl.providers  # noqa: F401  all four are imported only so that they are loaded
-
-    import envsolver.worker  # noqa: F401  as above
+    import parsl.providers  # noqa: F401  all three are imported only so that they are loaded

@@ -117,6 +117,7 @@ class Template:
         self.nodes = {entry["id"]: Node(entry) for entry in spec["nodes"]}
         self.own: Node | None = None
         self.excluded: dict[str, str] = dict.fromkeys(spec["excluded"], "it was refused before")
+        self.environ: dict[str, str] = {}  # what a kernel's start sets
         self.pipes: dict[int, tuple[Node, int]] = {}
         self.lifeline = os.dup(0)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -227,6 +228,8 @@ class Template:
             self._become(node, receive)
             before_cells = node.parent is None
             tainted = self.preload.load(node.modules, node.allowed, self.excluded, before_cells=before_cells)
+            if before_cells:
+                os.environ.update(self.environ)
             report = json.dumps(tainted)
         except BaseException as error:  # noqa: BLE001  # whatever it was, this process must not go on as another
             os.write(2, "{}: {!r}\n".format(node.id, error).encode())
@@ -473,7 +476,7 @@ def main(place: str) -> None:
     baseline, request = (spec["baseline"], None) if spec["baseline"] else _probe(template)
     if request is None:
         template.nodes["base"].modules = baseline["modules"]
-        os.environ.update(baseline["environ"])
+        template.environ = baseline["environ"]
         request = template.serve()
         _patch_kernel(template)
     _turn_into_kernel(template, request)

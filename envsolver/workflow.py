@@ -17,15 +17,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
+from envsolver import parsl_monitoring
 from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
-from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
+from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher, warmed_up
 from envsolver.gpus import gpu_sets
 from envsolver.history import History
 from envsolver.jobs import Frame, plan_jobs
-from envsolver.models import Assignment, Cost, Environment, Job, Known, Lock, Notebook, Progress, Result, Run
+from envsolver.models import Assignment, Cost, Environment, Job, Known, Lock, Notebook, Progress, Result, Run, Shard
 from envsolver.plan import Budget, Order, expected_wall, order
 from envsolver.processes import RUN_MARK, kill_marked, start_guardian
 from envsolver.project import Project, Survey, new_run_directory, prepare_state, read_groups, solve_all, survey
@@ -36,8 +38,10 @@ from envsolver.runner import Located, Note, Outcome, Ready, Runner, Site, Unavai
 from envsolver.scratch import remove, run_directory
 from envsolver.services import Services
 from envsolver.settings import GroupSettings
-from envsolver.warm import Templates
-from envsolver.warm_plan import WarmPlan, plan_templates
+from envsolver.shards import make_shard
+
+if TYPE_CHECKING:
+    from envsolver.warm import Templates
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
@@ -66,6 +70,10 @@ class Options:
         None for longest first, or with `failfast` for what failed last time first.
     cold
         Start every kernel anew, none from a template.
+    monitor
+        Have Parsl measure the run.
+    shard, times
+        Which part of how many, and the file whose times make the parts equal.
     """
 
     patterns: tuple[str, ...] = ()
@@ -78,6 +86,9 @@ class Options:
     timeout: float | None = None
     order: Order | None = None
     cold: bool = False
+    monitor: bool = False
+    shard: tuple[int, int] | None = None
+    times: Path | None = None
 
 
 @dataclass(kw_only=True)
@@ -95,6 +106,7 @@ class _Context:
     environments: dict[Site, Environment] = field(default_factory=dict)
     errors: list[EnvsolverError] = field(default_factory=list)
     saved: float = 0.0
+    shard: Shard | None = None
 
     def record(self, results: Sequence[Result], outcome: Outcome | None = None) -> Run:
         """Put together what the reports see."""
@@ -107,6 +119,7 @@ class _Context:
             environments=tuple(self.environments.values()),
             not_run=outcome.not_run if outcome else (),
             stopped=outcome.stopped if outcome else "",
+            shard=self.shard,
         )
 
 
@@ -132,7 +145,17 @@ def run(project: Project, options: Options, progress: Progress, *, cwd: Path) ->
     expected = project.history.expected()
     seen = survey(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen = _of_groups(seen, options.groups)
+    shard = None
+    if options.shard is not None:
+        shard = make_shard(project.config, seen.notebooks, options.shard, options.times)
+        chosen = tuple(a for a in chosen if a.notebook in shard.notebooks)
+        shard = replace(shard, notebooks=tuple(a.notebook for a in chosen))
+    if options.monitor:
+        if options.sequential:
+            raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
+        parsl_monitoring.prepare()
     with _context(project, options, progress, clock) as context:
+        context.shard = shard
         frame = Frame(config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout)
         jobs, settled = plan_jobs(frame, seen, chosen)
         outcome = _execute(context, seen, jobs, settled)
@@ -260,8 +283,8 @@ def _run_jobs(
     services = Services(
         project.config.services, root=project.root, logs=context.directory / "logs", run_id=context.run_id
     )
-    dispatcher = _dispatcher(context)
     jobs, templates = _templates(context, seen, jobs)
+    dispatcher = _dispatcher(context)
     done: list[Result] = list(settled)
     runner = Runner(
         jobs=jobs,
@@ -305,6 +328,11 @@ def _run_jobs(
 
 def _templates(context: _Context, seen: Survey, jobs: Sequence[Job]) -> tuple[tuple[Job, ...], Templates]:
     """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt."""
+    # Jupyter's packages import each other in circles, so no other thread may be importing what they share.
+    warmed_up()
+    from envsolver.warm import Templates
+    from envsolver.warm_plan import WarmPlan, plan_templates
+
     project, cold = context.project, context.options.cold
     keys = {site: project.store.key_for(lock) for site, lock in seen.locks.items()}
     digests = {path: notebook.code_digest for path, notebook in seen.notebooks.items()}
@@ -329,7 +357,7 @@ def _learn(history: History, templates: Templates) -> None:
 def _dispatcher(context: _Context) -> Dispatcher:
     if context.options.sequential:
         return InlineDispatcher()
-    return ParslDispatcher(run_id=context.run_id, directory=context.scratch / "parsl")
+    return ParslDispatcher(run_id=context.run_id, directory=context.scratch / "parsl", monitor=context.options.monitor)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from envsolver.models import Assignment, Group, Import, Interpreter, Lock, Notebook, Origin, Requirement
-from envsolver.solver.assignment import assign, supplies
 from envsolver.settings import Config, GroupSettings, NotebookSettings
+from envsolver.solver.assignment import assign, supplies
 from envsolver.solver.locks import make_lock
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")

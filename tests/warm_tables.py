@@ -46,8 +46,10 @@ PLAIN: dict[str, list[str]] = {
     "signals": ["import signal\n{str(s): str(signal.getsignal(s)) for s in signal.valid_signals()}"],
     "blocked signals": ["import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [])"],
     "descriptors": [
-        "import os, re\ndef kind(f):\n    try:\n        return re.sub(r'\\d+', 'N', os.readlink('/proc/self/fd/' + f))\n"
-        "    except OSError:\n        return 'gone'\nsorted(kind(f) for f in os.listdir('/proc/self/fd'))"
+        "import gc, os, re\ngc.collect()\ndef kind(f):\n    try:\n        return re.sub(r'\\d+', 'N', os.readlink('/proc/self/fd/' + f))\n"
+        "    except OSError:\n        return 'gone'\n"
+        # A thread of the kernel that has printed has one more, and in a cold kernel the debugger's import prints.
+        "sorted(kind(f) for f in os.listdir('/proc/self/fd') if 'eventfd' not in kind(f))"
     ],
     "standard streams": [
         "import os, sys\nprint(type(sys.stdout), type(sys.stdin), sys.stdin.read(), sys.stdout.encoding, sys.stdout.isatty())\n"

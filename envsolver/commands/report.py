@@ -1,7 +1,8 @@
-"""The commands about runs that have ended: `report`, `history`."""
+"""The commands about runs that have ended: `report`, `history`, `merge`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> in
     path = write_html(
         finished,
         expected=project.history.expected(),
-        conflicts=tuple((f"Kept apart ({n})", text) for n, text in enumerate(finished.conflicts, 1)),
+        conflicts=_numbered(finished.conflicts),
     )
     click.echo(str(path))
     if not no_open:
@@ -75,3 +76,43 @@ def history_command(directory: Path, /, *, by: str) -> int:
     ]
     print_table(("notebook", "group", "python", "runs", "median", "peak", "last", ""), rows)
     return 0
+
+
+@click.command("merge")
+@click.argument("places", nargs=-1, required=True, metavar="RUN...", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder for the merged run; default: a new one among the project's runs.",
+)
+@click.option("--color/--no-color", default=None, help="Colours; default: on a terminal, unless NO_COLOR is set.")
+@click.pass_obj
+def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path | None, color: bool | None) -> int:
+    """Join the results of a run's shards into one results.json, junit.xml and report.html.
+
+    RUN is a run's folder, its results.json, or a directory that holds such folders, such as a downloaded artifact.
+    """
+    from envsolver.merging import find_runs, merge, verify
+    from envsolver.project import new_run_directory, open_project, prepare_state
+    from envsolver.report.data import write_results
+    from envsolver.report.html import write_html
+    from envsolver.report.junit import write_junit
+    from envsolver.report.live import use_color
+    from envsolver.report.text import report_lines
+
+    runs = find_runs([directory / place for place in places], without=output and directory / output)
+    verify(runs)  # before a folder is made
+    target = directory / output if output else new_run_directory(prepare_state(open_project(directory).state) / "runs")
+    merged = merge(runs, target.absolute())
+    write_results(merged)
+    write_junit(merged)
+    write_html(merged, conflicts=_numbered(merged.conflicts))
+    click.echo("\n".join(report_lines(merged, color=use_color(sys.stdout, color))), color=True)
+    return 0 if all(result.good for result in merged.results) and not merged.not_run else 1
+
+
+def _numbered(conflicts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Give the conflicts titles for the HTML report."""
+    return tuple((f"Kept apart ({number})", text) for number, text in enumerate(conflicts, 1))
