@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,11 +21,11 @@ from envsolver.environments.uv import Uv
 from envsolver.environments.venv import Store, cache_directory
 from envsolver.errors import ConfigurationError, EnvsolverError
 from envsolver.history import History
-from envsolver.models import Assignment, Group, Interpreter, Lock, Notebook
+from envsolver.models import Assignment, Group, Interpreter, Lock, Notebook, Origin, Requirement
 from envsolver.reading.distributions import distributions_for
 from envsolver.settings import Config
 from envsolver.solver.assignment import assign, is_named, supplies
-from envsolver.solver.demands import demand_of, own_project
+from envsolver.solver.demands import Demand, demand_of, own_project
 from envsolver.solver.derive import Derived, derive
 from envsolver.solver.lockfiles import read_lock
 from envsolver.solver.locks import Terms, solve_group
@@ -36,6 +36,9 @@ from envsolver.solver.specifiers import python_allowed
 
 STATE = ".envsolver"
 """The project's own directory for history and runs, ignored by git."""
+
+WITH_JUPYTER = ("ipywidgets",)
+"""What `pip install jupyter` brings beside the kernel, and notebooks use without saying, as in progress bars."""
 
 SOLVERS = 4
 """How many solves wait for the registry side by side."""
@@ -284,14 +287,24 @@ def _derive(
     """Put notebooks into the groups that serve them, and the others into the fewest new ones that solve."""
     own = own_project(project.root)
     distributions = partial(_distributions, project.config)
+    demands = [demand_of(notebook, distributions=distributions, own=own) for notebook in notebooks]
     return derive(
-        [demand_of(notebook, distributions=distributions, own=own) for notebook in notebooks],
+        [_as_in_jupyter(demand, notebook) for demand, notebook in zip(demands, notebooks, strict=True)],
         interpreter=interpreter,
         oracle=UvOracle(project.uv, interpreter, cache=project.solutions, terms=project.terms),
         root=project.root,
         locks=solved,
         taken=groups,
     )
+
+
+def _as_in_jupyter(demand: Demand, notebook: Notebook) -> Demand:
+    """Add what every Jupyter installation brings, unless the notebook states all that it needs."""
+    if demand.fault or notebook.script is not None:
+        return demand
+    brought = [Requirement(text=name, origin=Origin(path="Jupyter itself")) for name in WITH_JUPYTER]
+    wanted = {requirement.text: requirement for requirement in (*brought, *demand.requirements)}
+    return replace(demand, requirements=tuple(wanted[text] for text in sorted(wanted)))
 
 
 def solve_all(

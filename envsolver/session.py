@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -260,10 +261,22 @@ class Session:
         if ename == "StdinNotImplementedError":
             self.story.fail("failed", f"cell {number} asks for input, and nobody is there to answer: remove input()")
         else:
-            self.story.fail("failed", f"cell {number} raised {ename}: {_first_line(evalue)}".rstrip(": "))
+            told = f"cell {number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
+            self.story.fail("failed", told + self._remedy(ename, evalue))
         self.story.failure = Failure(
             cell=number, ename=ename, evalue=_bounded(evalue), traceback=_bounded(trace), source=source
         )
+
+    def _remedy(self, ename: str, evalue: str) -> str:
+        """Say what to add, and where, when a module was missing; empty for any other error."""
+        missing = re.fullmatch(r"No module named '([\w.]+)'.*", _first_line(evalue))
+        if ename != "ModuleNotFoundError" or missing is None:
+            return ""
+        module = missing[1].split(".")[0]
+        where = self.job.requirements_file
+        if not where:
+            return f"; its environment follows from its imports: a line `%pip install {module}` in it would add that"
+        return f"; if it should be there, add what provides {module} to {where} (group {self.job.group})"
 
     def _blame(self, status: Verdict, ename: str, text: str, *, show: bool = True, detail: str = "") -> None:
         """Make the current cell the culprit of something that is no exception, and show it in the executed copy."""

@@ -161,6 +161,7 @@ cell-timeout = 2
     sandbox.notebook("slow.ipynb", SLEEPER, FOREVER)
     sandbox.notebook("skipped.ipynb", "x = 1")
     sandbox.notebook("needs.ipynb", "import numpy, not_to_be_found")
+    sandbox.notebook("hidden.ipynb", "__import__('num' + 'py')")
     sandbox.notebook("asks.ipynb", "name = input('who? ')")
     stale = {"name": "conda-env-py37", "display_name": "gone", "language": "python"}
     sandbox.notebook("stale.ipynb", "x = 1", kernelspec=stale)
@@ -176,6 +177,7 @@ cell-timeout = 2
         "slow.ipynb": "timeout",
         "skipped.ipynb": "skipped",
         "needs.ipynb": "environment",
+        "hidden.ipynb": "failed",
         "asks.ipynb": "failed",
         "stale.ipynb": "passed",
         "empty.ipynb": "passed",
@@ -189,7 +191,8 @@ cell-timeout = 2
     assert "numpy" in results["needs.ipynb"]["reason"]
     assert "base" in results["needs.ipynb"]["reason"]
     assert results["skipped.ipynb"]["reason"] == "needs a licence"
-    assert "3 passed, 7 failed, 1 skipped" in done.stdout
+    assert "add what provides numpy to requirements/base.in" in results["hidden.ipynb"]["reason"]
+    assert "3 passed, 8 failed, 1 skipped" in done.stdout
     assert not marked_processes(sandbox.root)
 
 
