@@ -221,10 +221,12 @@ class History:
         self, jobs: Sequence[Job], digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
     ) -> dict[str, Known]:
         with self._open() as connection:
-            columns = "notebook, grp, python, environment, digest"
-            names = {tuple(row[:5]): row[5] for row in connection.execute(f"SELECT {columns}, names FROM modules")}
+            rows = connection.execute("SELECT notebook, grp, python, environment, digest, names FROM modules")
+            names = {tuple(row[:5]): row[5] for row in rows}
             ran: dict[tuple[str, ...], list[tuple[str, int]]] = {}
-            for row in connection.execute(f"SELECT {columns}, status, warm FROM result ORDER BY id"):
+            for row in connection.execute(
+                "SELECT notebook, grp, python, environment, digest, status, warm FROM result ORDER BY id"
+            ):
                 ran.setdefault(tuple(row[:5]), []).append((row[5], row[6]))
         known = {}
         for job in jobs:

@@ -106,7 +106,7 @@ class Kernel:
     @property
     def warm(self) -> bool:
         """Whether it was forked from a template."""
-        return self._provisioner.warm
+        return self._provisioner.forked is not None
 
     @property
     def exit_code(self) -> int | None:
@@ -221,8 +221,8 @@ class Kernel:
         await self.wait_dead(_FAREWELL)
         if self._exited is not None:
             self._exited.cancel()
-        if isinstance(self._provisioner.process, WarmProcess):
-            self._provisioner.process.close()
+        if self._provisioner.forked is not None:
+            self._provisioner.forked.close()
         if self.client is not None:
             self.client.stop_channels()
         self.manager._close_control_socket()  # noqa: SLF001  # closing it is part of the library's own shutdown

@@ -61,6 +61,8 @@ class Story:
         Reading of the monotonic clock.
     allowed
         Phrases for the errors that `allow_errors` let pass.
+    waited
+        Seconds that passed until a template answered; they are not the notebook's.
     changed
         Files of the project itself that changed meanwhile.
     """
@@ -81,6 +83,7 @@ class Story:
     values: dict[str, object] | None = None
     value_faults: dict[str, str] = field(default_factory=dict)
     warm: bool = False
+    waited: float = 0.0
     allowed: list[str] = field(default_factory=list)
 
     def fail(self, status: Verdict, reason: str) -> None:
@@ -89,7 +92,7 @@ class Story:
 
     def remaining(self) -> float:
         """Return what is left of the notebook's time, seconds."""
-        return self.job.timeout - (time.monotonic() - self.began)
+        return self.job.timeout - (time.monotonic() - self.began - self.waited)
 
     def result(self, started: str) -> Result:
         """Return all of it as a result; `started` is ISO 8601."""
@@ -193,12 +196,15 @@ class Session:
 
     async def _start(self) -> bool:
         """Start the kernel; False when it is not in the environment that the job was planned for."""
+        began = time.monotonic()
         try:
             await self.kernel.start()
         except OSError as error:
             self.story.fail("environment", f"the environment's interpreter cannot be run: {error}")
             return False
         self.story.warm = self.kernel.warm
+        if self.kernel.warm or self.job.template:
+            self.story.waited = time.monotonic() - began
         self.monitor = Monitor(self.kernel.pid, self.mark, self.job.memory)
         self.monitor.start()
         self.client.kc = self.kernel.client

@@ -1,10 +1,10 @@
-# ruff: noqa: SLF001, S110, SIM105  # it reaches into ipykernel and runpy, and imports no more than a kernel does
+# ruff: noqa: SLF001, SIM105, PTH105, PTH118, PTH120, PTH123, PTH208  # it imports no more than a kernel does
 """The template of an environment: holds modules imported, and forks a kernel for each job that asks.
 
 Run as a program by the environment's interpreter, Python 3.8 or later, with the path of its specification (JSON). It
 is a tree of processes. Each node holds its parent's modules and its own, listens on a socket, and comes to life when
-a job first asks for it; whoever started the template made the sockets. A node forks only while it has no other thread; one that cannot be sure answers every request
-with a refusal, and the job starts a cold kernel.
+a job first asks for it; whoever started the template made the sockets. A node forks only while it has no other thread;
+one that cannot answers every request with a refusal, and the job starts a cold kernel.
 
 A request is one line of JSON: ``argv`` (what follows ``python -m ipykernel_launcher``), ``cwd``, ``env``, ``log``.
 The answer is ``{"pid": …}``, and one more line ``{"exit": …}`` when the kernel has ended, or ``{"refused": why}``.
@@ -59,6 +59,7 @@ class Kernels:
         self.descriptors: dict[int, int] = {}
 
     def add(self, pid: int, connection: socket.socket) -> None:
+        """Take in a kernel that has just been forked."""
         self.connections[connection.fileno()] = (connection, pid)
         try:
             self.descriptors[os.pidfd_open(pid)] = pid  # type: ignore[attr-defined,unused-ignore]
@@ -194,7 +195,7 @@ class Template:
 
     def _unfit(self) -> str:
         threads = len(os.listdir("/proc/self/task"))
-        return "" if threads == 1 else "the template has {} threads".format(threads)
+        return "" if threads == 1 else f"the template has {threads} threads"
 
     def _mismatch(self, request: dict[str, Any]) -> str:
         """Say why a kernel with these variables cannot come from here, or nothing."""
@@ -232,7 +233,7 @@ class Template:
                 os.environ.update(self.environ)
             report = json.dumps(tainted)
         except BaseException as error:  # noqa: BLE001  # whatever it was, this process must not go on as another
-            os.write(2, "{}: {!r}\n".format(node.id, error).encode())
+            os.write(2, f"{node.id}: {error!r}\n".encode())
             os._exit(1)
         _write_all(send, report.encode() + b"\n")
         os.close(send)
@@ -263,12 +264,12 @@ class Template:
         if tainted:
             fresh = set(tainted) - set(self.excluded)
             self.excluded.update(tainted)
-            _log("{}: not ahead of the kernel: {}".format(node.id, json.dumps(tainted)))
+            _log(f"{node.id}: not ahead of the kernel: {json.dumps(tainted)}")
             if fresh and node.rounds < _ROUNDS:
                 self._start(node)
                 return
         if tainted is None or tainted:
-            node.starting, node.refusal = False, "the template {} could not be made".format(node.id)
+            node.starting, node.refusal = False, f"the template {node.id} could not be made"
             return
         _note_excluded(self.spec["directory"], node.id, self.excluded)
         for other in [other for other in self.nodes.values() if self._top(other) is node]:
@@ -316,10 +317,10 @@ def _log(text: str) -> None:
 
 def _note_excluded(directory: str, node: str, excluded: dict[str, str]) -> None:
     """Write down what was refused, so that the next run need not find out again."""
-    place = os.path.join(directory, node + ".json")  # noqa: PTH118
-    with open(place + ".new", "w") as file:  # noqa: PTH123, PLW1514  # ASCII
+    place = os.path.join(directory, node + ".json")
+    with open(place + ".new", "w") as file:
         json.dump(sorted(excluded), file)
-    os.replace(place + ".new", place)  # noqa: PTH105
+    os.replace(place + ".new", place)
 
 
 # Becoming a kernel
@@ -330,10 +331,10 @@ def _find_mark(name: str) -> tuple[int, int]:
 
     What is written there shows in ``/proc/<pid>/environ``, by which the processes of a job are found.
     """
-    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
+    with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     begin, end = int(fields[47]), int(fields[48])
-    with open("/proc/self/mem", "rb", buffering=0) as memory:  # noqa: PTH123
+    with open("/proc/self/mem", "rb", buffering=0) as memory:
         memory.seek(begin)
         data = memory.read(end - begin)
     key = b"\0" + name.encode() + b"="
@@ -342,7 +343,7 @@ def _find_mark(name: str) -> tuple[int, int]:
 
 
 def _write_mark(place: tuple[int, int], mark: str) -> None:
-    with open("/proc/self/mem", "r+b", buffering=0) as memory:  # noqa: PTH123
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:
         memory.seek(place[0])
         memory.write(mark.encode().ljust(place[1], b"\0"))
 
@@ -371,7 +372,7 @@ def _turn_into_kernel(template: Template, request: dict[str, Any]) -> None:
     main.__dict__.update(__builtins__=sys.modules["builtins"], __annotations__={})
     sys.modules["__main__"] = main
     threading = sys.modules["threading"]
-    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+    threading.main_thread()._set_native_id()
     template.preload.renew()
 
 
@@ -395,11 +396,11 @@ def _patch_kernel(template: Template, last: Any = None) -> None:
             streams[name].__init__(session, thread, name, *args, **named)
             return streams[name]
 
-        iostream._envsolver_stream = make
+        iostream.__dict__["_envsolver_stream"] = make
         app.outstream_class = "ipykernel.iostream._envsolver_stream"
         saved["init_io"](app)
         app.outstream_class = chosen
-        del iostream._envsolver_stream
+        del iostream.__dict__["_envsolver_stream"]
 
     def start(app: Any) -> None:
         for name in names:
@@ -419,28 +420,29 @@ def _probe(template: Template) -> tuple[dict[str, Any], dict[str, Any] | None]:
     In the forked child, the second value is the request to fulfil; the kernel tells and ends when it is up.
     """
     directory = template.spec["directory"]
-    told = os.path.join(directory, "probe.told")  # noqa: PTH118
+    told = os.path.join(directory, "probe.told")
     pid = os.fork()
     if pid != 0:
         os.waitpid(pid, 0)
         try:
-            with open(told, "rb") as file:  # noqa: PTH123
-                return json.loads(file.read()), None
+            with open(told, "rb") as answer:
+                return json.loads(answer.read()), None
         except (OSError, ValueError):
             return {"modules": [], "environ": {}}, None
     os.setsid()
     env = {**template.spec["variables"], template.spec["mark_name"]: "probe"}
-    connection = os.path.join(directory, "probe.json")  # noqa: PTH118
+    connection = os.path.join(directory, "probe.json")
     ports = {name + "_port": number for number, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)}
-    info = {"transport": "ipc", "ip": os.path.join(directory, "p"), "key": "", "signature_scheme": "hmac-sha256"}  # noqa: PTH118
-    with open(connection, "w") as file:  # noqa: PTH123, PLW1514
-        json.dump({**info, **ports}, file)
+    info = {"transport": "ipc", "ip": os.path.join(directory, "p"), "key": "", "signature_scheme": "hmac-sha256"}
+    with open(connection, "wb") as file:
+        file.write(json.dumps({**info, **ports}).encode())
 
     def tell(app: Any) -> None:
         app.shell.run_cell("", silent=True)
         app.shell.user_expressions(_SHELL_CHECK)
-        with open(told, "wb") as file:  # noqa: PTH123
-            file.write(json.dumps({"modules": _plain_modules(), "environ": _environ_since(env)}).encode())
+        with open(told, "wb") as file:
+            told_all = {"modules": _plain_modules(), "environ": _environ_since(env)}
+            file.write(json.dumps(told_all).encode())
         os._exit(0)
 
     _patch_kernel(template, tell)
@@ -466,10 +468,10 @@ def main(place: str) -> None:
     """Serve as the specification in the file `place` says; returns in each child that is to be a kernel."""
     if sys.path[:1] == [""]:
         del sys.path[0]
-    with open(place, "rb") as file:  # noqa: PTH123
+    with open(place, "rb") as file:
         spec = json.loads(file.read())
     launcher = importlib.util.find_spec("ipykernel_launcher").origin  # type: ignore[union-attr]
-    sys.argv[:] = [launcher, "-f", os.path.join(spec["directory"], "kernel.json"), *spec["arguments"]]  # type: ignore[list-item]  # noqa: PTH118
+    sys.argv[:] = [launcher, "-f", os.path.join(spec["directory"], "kernel.json"), *spec["arguments"]]  # type: ignore[list-item]
     from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
 
     template = Template(spec, _load_preload()())
@@ -484,8 +486,8 @@ def main(place: str) -> None:
 
 def _load_preload() -> Any:
     """Run the file beside this one, without a trace in ``sys.modules``."""
-    place = os.path.join(os.path.dirname(__file__), "template_preload.py")  # noqa: PTH118, PTH120
-    with open(place, "rb") as file:  # noqa: PTH123
+    place = os.path.join(os.path.dirname(__file__), "template_preload.py")
+    with open(place, "rb") as file:
         code = compile(file.read(), place, "exec")
     space: dict[str, Any] = {"__name__": "template_preload", "__file__": place}
     exec(code, space)  # noqa: S102  # our own file

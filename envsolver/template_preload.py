@@ -1,4 +1,4 @@
-# ruff: noqa: SLF001  # what imports leave behind stands in private places of the standard library
+# ruff: noqa: SLF001, PTH109, PTH208  # what imports leave behind stands in private places; pathlib is slower
 """Imports modules ahead of the kernels that will be forked, and refuses those that a kernel would notice.
 
 A module is refused when its import does what cannot be the same for a kernel that is not there yet: it asks for the
@@ -75,6 +75,7 @@ class Preload:
         self._excluded: frozenset[str] = frozenset()
         self._loading = False
         self._silent = True
+        self._counts = [0, 0]  # of threads and of open files
         self._settled = 0  # how many modules there were at the last look
         self._state: list[object] = []
         self._swapped: list[tuple[Any, Any, Any, str]] = []
@@ -153,13 +154,15 @@ class Preload:
         except ModuleNotFoundError as error:
             # One that can only be found with another's help comes with that one, or not at all.
             if error.name is None or not name.startswith(error.name):
-                self.tainted.setdefault(name, "its import raises {}".format(type(error).__name__))
+                self.tainted.setdefault(name, f"its import raises {type(error).__name__}")
         except BaseException as error:  # noqa: BLE001  # an import may raise anything, SystemExit too
             self.tainted[name] = f"its import raises {type(error).__name__}"
         self._look()
         state = self._process_state()
         if state != self._state:
-            self.tainted.setdefault(name, "its import changes a signal handler, a hook, the import path or a random generator")
+            self.tainted.setdefault(
+                name, "its import changes what all share, such as a signal handler or the import path"
+            )
             self._state = state
 
     # Tripwires
@@ -211,8 +214,8 @@ class Preload:
         sys.modules["__main__"] = types.ModuleType("__main__")
         for name, value in _PROMPTS.items():
             setattr(sys, name, value)
-        for name, value in zip(_SHELL_NAMES, (True, display, getipython.get_ipython)):
-            setattr(builtins, name, value)
+        for name, thing in {"__IPYTHON__": True, "display": display, "get_ipython": getipython.get_ipython}.items():
+            setattr(builtins, name, thing)
         self._replace(getipython.get_ipython, "shell", self._stand_in)
         for name in ("instance", "initialized"):
             method = SingletonConfigurable.__dict__[name].__func__
@@ -221,14 +224,14 @@ class Preload:
         self._swap(uuid.uuid4, "uuid4", lambda _: self._trip("it draws an identifier"))
         self._seed = random.Random.seed
         random.Random.seed = self._seed_spy()  # type: ignore[method-assign]
-        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, self)
         self._counts = [len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))]
         self._settled = len(sys.modules)
         self._state = self._process_state()
 
     def _disarm(self) -> None:
         self._loading = False
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         random.Random.seed = self._seed  # type: ignore[method-assign]
         for function, code, defaults, name in self._swapped:
             function.__code__, function.__defaults__ = code, defaults
@@ -275,7 +278,7 @@ class Preload:
     def _replace(self, function: Any, name: str, trap: Callable[..., object]) -> None:
         key = _TRAP + name
         space: dict[str, Any] = {}
-        exec("def stub(*args, **named): return {}(*args, **named)".format(key), space)  # noqa: S102  # our own text
+        exec(f"def stub(*args, **named): return {key}(*args, **named)", space)  # noqa: S102  # our own text
         function.__globals__[key] = trap
         self._swapped.append((function, function.__code__, function.__defaults__, key))
         function.__defaults__ = None
@@ -372,10 +375,12 @@ def _shell_type(trip: Callable[[str], None]) -> Any:
 
     class Part:
         def __getattr__(self, name: str) -> Any:
-            trip("it asks for the shell's {}".format(name))
+            trip(f"it asks for the shell's {name}")
 
         def __contains__(self, name: object) -> bool:
-            return name == "IPKernelApp" or bool(trip("it asks for the shell's configuration"))
+            if name != "IPKernelApp":
+                trip("it asks for the shell's configuration")
+            return True
 
     class Shell:
         kernel = Part()
@@ -386,7 +391,7 @@ def _shell_type(trip: Callable[[str], None]) -> Any:
             return ZMQInteractiveShell
 
         def __getattr__(self, name: str) -> Any:
-            trip("it asks for the shell's {}".format(name))
+            trip(f"it asks for the shell's {name}")
 
     Shell.__name__ = Shell.__qualname__ = ZMQInteractiveShell.__name__
     Shell.__module__ = ZMQInteractiveShell.__module__

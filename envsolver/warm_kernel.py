@@ -6,6 +6,7 @@ The worker imports this on the far side.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -70,10 +71,8 @@ class WarmProcess:
     def send_signal(self, number: int) -> None:
         """Send a signal to the kernel, unless it is known to have ended."""
         if self.returncode is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-            except ProcessLookupError:
-                pass
 
     def kill(self) -> None:
         """SIGKILL it."""
@@ -95,14 +94,14 @@ class WarmProvisioner(LocalProvisioner):
     ----------
     template
         Path of the template's socket; empty for a cold kernel.
-    warm
-        Whether the kernel came from the template.
+    forked
+        The kernel's process when it came from the template, else None.
     refusal
         Why it did not.
     """
 
     template: str = ""
-    warm: bool = False
+    forked: WarmProcess | None = None
     refusal: str = ""
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
@@ -121,12 +120,13 @@ class WarmProvisioner(LocalProvisioner):
                 "log": str(kwargs["stdout"].name),
             }
             try:
-                self.process = await asyncio.wait_for(_ask(self.template, request), PATIENCE)
+                forked = await asyncio.wait_for(_ask(self.template, request), PATIENCE)
             except (OSError, ValueError, asyncio.TimeoutError) as error:
                 self.refusal = str(error) or type(error).__name__
             else:
-                self.warm = True
-                self.pid = self.pgid = self.process.pid
+                self.forked = forked
+                self.process: Any = forked
+                self.pid = self.pgid = forked.pid
                 self.cwd = kwargs["cwd"]
                 return self.connection_info
         return await super().launch_kernel(cmd, **kwargs)
@@ -149,14 +149,15 @@ async def _ask(template: str, request: dict[str, Any]) -> WarmProcess:
         heard = b""
         while b"\n" not in heard:
             piece = await loop.sock_recv(connection, 65536)
-            if not piece:
-                raise OSError("the template has ended")
-            heard += piece
+            heard += piece or b"{}\n"
         line, _, rest = heard.partition(b"\n")
-        answer = json.loads(line)
-        if "pid" not in answer:
-            raise ValueError(answer.get("refused", "no answer"))
+        return WarmProcess(_pid_in(json.loads(line)), connection, rest)
     except BaseException:
         connection.close()
         raise
-    return WarmProcess(int(answer["pid"]), connection, rest)
+
+
+def _pid_in(answer: dict[str, Any]) -> int:
+    if "pid" not in answer:
+        raise ValueError(answer.get("refused", "the template has ended"))
+    return int(answer["pid"])

@@ -149,12 +149,11 @@ class _Tree:
         self.serving: dict[int, str] = dict.fromkeys(range(len(wishes)), BASE)
         self.nodes: list[tuple[str, str, frozenset[str], int]] = []
         self.holders: dict[str, int] = {}
-        recorded: set[str] = set()
+        # What a notebook never seen asks for brings more along than is known.
+        self.heavy = {name for names, whole in wishes if not whole for name in names if ":" not in name}
         for index, (names, whole) in enumerate(wishes):
             for name in self._elements(names, whole=whole):
                 self.holders[name] = self.holders.get(name, 0) | 1 << index
-            recorded.update(names if whole else ())
-        self.recorded = frozenset(recorded)
         self._grow(BASE, frozenset(), (1 << len(wishes)) - 1)
 
     def _elements(self, names: Sequence[str], *, whole: bool) -> list[str]:
@@ -181,14 +180,14 @@ class _Tree:
         weights: dict[int, int] = {}
         for name, mask in self.holders.items():
             if name not in held and (mask & left).bit_count() > 1:
-                weight = 1 if name in self.recorded or ":" in name else _UNKNOWN_WEIGHT
+                weight = _UNKNOWN_WEIGHT if name in self.heavy else 1
                 weights[mask & left] = weights.get(mask & left, 0) + weight
         likely = sorted(weights, key=lambda mask: (mask.bit_count() - 1) * weights[mask], reverse=True)[:_CANDIDATES]
-        best, saving = 0, _LEAST_SAVING - 1
-        for jobs in likely:
-            total = sum(weight for mask, weight in weights.items() if mask & jobs == jobs)
-            if (jobs.bit_count() - 1) * total > saving:
-                best, saving = jobs, (jobs.bit_count() - 1) * total
+        savings = {jobs: (jobs.bit_count() - 1) * _total(weights, jobs) for jobs in likely}
+        paying = [jobs for jobs in likely if savings[jobs] >= _LEAST_SAVING]
+        best = max(paying, key=savings.__getitem__, default=0)
+        # A larger group around it takes nothing from it, since it can have a node of its own below.
+        best = max((jobs for jobs in paying if jobs & best == best), key=int.bit_count, default=0)
         if not best:
             return frozenset(), 0
         return frozenset(n for n, mask in self.holders.items() if n not in held and mask & best == best), best
@@ -209,6 +208,11 @@ class _Tree:
                 )
             )
         return specs
+
+
+def _total(weights: Mapping[int, int], jobs: int) -> int:
+    """Return the weight of all that each of some jobs loads."""
+    return sum(weight for mask, weight in weights.items() if mask & jobs == jobs)
 
 
 def _bits(mask: int) -> Iterator[int]:

@@ -337,6 +337,25 @@ def test_directories_put_on_the_search_path_are_found(source: str, expected: lis
     assert surroundings.search_path == expected
 
 
+TAILS = [
+    ("sys.path.insert(0, repo_root + '/utils')", ["utils"]),
+    ("sys.path.append(os.path.join(root, 'src', 'lib'))", ["src/lib"]),
+    ("sys.path.append(str(repo / 'utils'))", ["utils"]),
+    ("sys.path.append((here.joinpath('a') / 'b').as_posix())", ["a/b"]),
+    ("sys.path.append(f'{root}/utils')", ["utils"]),
+    ("sys.path.append('src/' + name)", []),
+    ("sys.path.append(root)", []),
+    ("sys.path.append('../utils')", []),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), TAILS, ids=[source for source, _ in TAILS])
+def test_what_a_directory_with_an_unknown_beginning_ends_in_is_found(source: str, expected: list[str]) -> None:
+    surroundings = Surroundings(cwd="/p/nb")
+    analyse_cell(source, surroundings)
+    assert surroundings.search_tails == expected
+
+
 @pytest.mark.parametrize(
     ("source", "line"),
     [

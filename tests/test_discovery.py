@@ -406,6 +406,31 @@ def test_modules_on_the_search_path_further_up_and_written_by_the_notebook_are_l
     assert imports(notebook) == ["space.other"]
 
 
+def test_modules_in_a_directory_with_an_unknown_beginning_are_local_where_the_project_has_one(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
+    (tmp_path / "utils").mkdir()
+    (tmp_path / "utils" / "header.py").write_text("import numpy\n")
+    cell = "repo = git('rev-parse')\nsys.path.insert(0, repo + '/utils')\nimport header, elsewhere"
+    assert imports(read(tmp_path, cell, path="docs/deep/a.ipynb")) == ["numpy", "elsewhere"]
+
+
+WIDGETS = [
+    ("from tqdm.notebook import tqdm", ["tqdm.notebook", "ipywidgets"]),
+    ("import tqdm.notebook", ["tqdm.notebook", "ipywidgets"]),
+    ("from tqdm import tqdm_notebook as tqdm", ["tqdm", "ipywidgets"]),
+    ("try:\n    from tqdm.notebook import tqdm\nexcept ImportError:\n    pass", ["tqdm.notebook?", "ipywidgets?"]),
+    ("from tqdm import tqdm", ["tqdm"]),
+    ("from tqdm.auto import tqdm", ["tqdm.auto"]),
+    ("%matplotlib widget", ["ipympl", "matplotlib"]),
+    ("%matplotlib inline", ["matplotlib"]),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), WIDGETS, ids=[source for source, _ in WIDGETS])
+def test_what_draws_with_widgets_wants_them_too(tmp_path: Path, source: str, expected: list[str]) -> None:
+    assert imports(read(tmp_path, source)) == expected
+
+
 def test_the_projects_own_package_is_wanted_unless_it_is_found_without_being_installed(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
     (tmp_path / "src" / "mine").mkdir(parents=True)

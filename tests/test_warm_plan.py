@@ -19,7 +19,8 @@ KEYS = {("core", "3.11"): "k"}
 
 def job(name: str, **options: object) -> Job:
     values: dict[str, object] = {
-        "id": name, "notebook": f"{name}.ipynb", "group": "core", "python": "3.11", "root": "/none", "run_dir": "/r", "run_id": "r"
+        "id": name, "notebook": f"{name}.ipynb", "group": "core", "python": "3.11", "root": "/none", "run_dir": "/r",
+        "run_id": "r",
     }  # fmt: skip
     return Job(**{**values, **options})  # type: ignore[arg-type]
 
@@ -131,7 +132,9 @@ def test_jobs_that_see_other_variables_have_other_templates() -> None:
 # Leading imports
 
 
-def leading(tmp_path: Path, *cells: str | tuple[str, list[str]], edits: Edits | None = None, **options: object) -> list[str]:
+def leading(
+    tmp_path: Path, *cells: str | tuple[str, list[str]], edits: Edits | None = None, **options: object
+) -> list[str]:
     made = [
         {"cell_type": "code", "source": cell if isinstance(cell, str) else cell[0],
          "metadata": {"tags": [] if isinstance(cell, str) else cell[1]}}
@@ -211,7 +214,8 @@ def history(tmp_path: Path) -> History:
 
 def ran(status: str = "passed", modules: tuple[str, ...] = (), **options: object) -> Result:
     values: dict[str, object] = {
-        "notebook": "a.ipynb", "group": "core", "python": "3.11", "environment": "k", "status": status, "modules": modules
+        "notebook": "a.ipynb", "group": "core", "python": "3.11", "environment": "k", "status": status,
+        "modules": modules,
     }  # fmt: skip
     return Result(**{**values, **options})  # type: ignore[arg-type]
 

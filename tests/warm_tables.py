@@ -1,3 +1,4 @@
+# ruff: noqa: E501, ISC004  # a line of a notebook is as long as it is
 """Notebooks made to notice whether their kernel was forked, and modules made to tell."""
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ MODULES = {
 
 PLAIN: dict[str, list[str]] = {
     "sys.modules": ["import sys\nprint(*sorted(sys.modules), sep='\\n')"],
-    "sys.modules later": ["import json, colorsys, xml.dom.minidom", "import sys\nprint(*sorted(sys.modules), sep='\\n')"],
+    "sys.modules later": [
+        "import json, colorsys, xml.dom.minidom",
+        "import sys\nprint(*sorted(sys.modules), sep='\\n')",
+    ],
     "__main__": [
         "import __main__, sys\nprint(__name__, vars(__main__) is globals(), hasattr(__main__, '__file__'),"
         " __main__.__spec__, sys.modules['__main__'] is __main__, type(__main__), __main__.__doc__)",
@@ -108,8 +112,12 @@ PLAIN: dict[str, list[str]] = {
         "print([resource.getrlimit(getattr(resource, n)) for n in sorted(dir(resource)) if n.startswith('RLIMIT')])",
         "print(time.process_time() < 20, sorted(os.sched_getaffinity(0)), os.getuid())",
     ],
-    "temporary files": ["import tempfile\nprint(tempfile.tempdir, tempfile.gettempdir())\nprint(tempfile.mkdtemp()[:-8])"],
-    "collector": ["import gc\nprint(gc.isenabled(), gc.get_threshold(), len(gc.callbacks), gc.get_debug(), gc.garbage)"],
+    "temporary files": [
+        "import tempfile\nprint(tempfile.tempdir, tempfile.gettempdir())\nprint(tempfile.mkdtemp()[:-8])"
+    ],
+    "collector": [
+        "import gc\nprint(gc.isenabled(), gc.get_threshold(), len(gc.callbacks), gc.get_debug(), gc.garbage)"
+    ],
     "input": ["input('name? ')"],
     "getpass": ["import getpass\ngetpass.getpass()"],
     "goodbye": ["import atexit\natexit.register(lambda: open('goodbye.txt', 'w').close())\nprint('registered')"],
@@ -123,7 +131,14 @@ PLAIN: dict[str, list[str]] = {
         "from IPython.display import HTML, display\ndisplay(HTML('<b>x</b>'))\nHTML('<i>y</i>')",
         "import comm, ipykernel.comm\nprint(comm.create_comm, comm.get_comm_manager())",
     ],
-    "magics": ["%time x = sum(range(10))\nx", "%%capture c\nprint('caught')", "c.stdout", "%env HOME", "%pwd", "%lsmagic"],
+    "magics": [
+        "%time x = sum(range(10))\nx",
+        "%%capture c\nprint('caught')",
+        "c.stdout",
+        "%env HOME",
+        "%pwd",
+        "%lsmagic",
+    ],
     "modules shadowed": ["import json\nprint(json.__file__, json.__spec__.origin, json.__loader__)"],
     "faulthandler": ["import faulthandler\nfaulthandler.is_enabled()"],
     "database": ["import sqlite3\nsqlite3.connect(':memory:').execute('select 1 + 1').fetchall()"],
@@ -133,7 +148,9 @@ PLAIN: dict[str, list[str]] = {
 
 SCIENCE: dict[str, list[str]] = {
     "sys.modules with numpy": ["import numpy\nimport sys\nprint(*sorted(sys.modules), sep='\\n')"],
-    "seeded numpy": ["import numpy as np\nnp.random.seed(3)\nprint(np.random.rand(3), np.random.default_rng(3).random(2))"],
+    "seeded numpy": [
+        "import numpy as np\nnp.random.seed(3)\nprint(np.random.rand(3), np.random.default_rng(3).random(2))"
+    ],
     "numpy state": ["import numpy as np\nprint(np.geterr(), np.get_printoptions(), np.random.get_state()[0])"],
     "numpy speaks": ["import numpy as np\nnp.array([1.0]) / 0", "np.log(-1.0)\nnp.linalg.inv(np.zeros((2, 2)))"],
     "matplotlib": [
@@ -172,13 +189,18 @@ TELLTALE: dict[str, list[str]] = {
         "import os, sets_the_environment\nprint(os.environ.get('SET_AT_IMPORT'), os.environ.get('LANG'))",
         "!echo $SET_AT_IMPORT",
     ],
-    "filters_warnings": ["import warnings, filters_warnings\nprint(*warnings.filters, sep='\\n')", "warnings.warn('x', DeprecationWarning)"],
+    "filters_warnings": [
+        "import warnings, filters_warnings\nprint(*warnings.filters, sep='\\n')",
+        "warnings.warn('x', DeprecationWarning)",
+    ],
     "handles_a_signal": ["import signal, handles_a_signal\nsignal.getsignal(signal.SIGUSR1)"],
     "seeds_the_generator": ["import random, seeds_the_generator\nrandom.random()"],
     "has_a_generator": ["import has_a_generator\nhas_a_generator.fixed.random()"],
     "changes_the_path": ["import sys, changes_the_path\nsys.path"],
     "says_goodbye": ["import says_goodbye\nprint('hello')"],
-    "logs_to_root": ["import logging, logs_to_root\nlogging.warning('to root')\nprint(len(logging.getLogger().handlers))"],
+    "logs_to_root": [
+        "import logging, logs_to_root\nlogging.warning('to root')\nprint(len(logging.getLogger().handlers))"
+    ],
     "looks_for_main": ["import looks_for_main\nlooks_for_main.seen"],
     "knows_the_program": ["import knows_the_program\nknows_the_program.program"],
 }

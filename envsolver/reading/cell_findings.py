@@ -58,12 +58,15 @@ class Surroundings:
         Variables that were last set to plain True or False.
     search_path
         Directories that the notebook makes importable, absolute.
+    search_tails
+        What such directories end in, of which the beginning cannot be known.
     """
 
     cwd: str
     names: dict[str, str] = field(default_factory=dict)
     flags: dict[str, bool] = field(default_factory=dict)
     search_path: list[str] = field(default_factory=list)
+    search_tails: list[str] = field(default_factory=list)
 
     def absolute(self, path: str) -> str:
         """Return a path as the notebook's code would find it."""

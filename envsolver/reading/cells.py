@@ -12,7 +12,7 @@ from envsolver.reading.cell_findings import CellFindings, Command, Mention, Surr
 from envsolver.reading.cell_signs import flags_of, signs_of
 from envsolver.reading.cell_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports
 from envsolver.reading.conditions import Context, branches, catches_import_error, gives_up, suppresses_import_error
-from envsolver.reading.path_expressions import path_value
+from envsolver.reading.path_expressions import path_tail, path_value
 
 _AS = r"[\w.]+(?:[ \t]+as[ \t]+\w+)?"
 _IMPORT_LINE = re.compile(rf"([ \t]*)(?:import[ \t]+({_AS}(?:[ \t]*,[ \t]*{_AS})*)|from[ \t]+(\w[\w.]*)[ \t]+import\b)")
@@ -213,6 +213,8 @@ class _Analysis:
             path = path_value(entry, self.surroundings.names, self.surroundings.cwd)
             if path is not None:
                 self.surroundings.search_path.append(self.surroundings.absolute(path))
+            elif tail := path_tail(entry, self.surroundings.names, self.surroundings.cwd):
+                self.surroundings.search_tails.append(tail)
 
     def _chdir(self, target: ast.expr) -> None:
         path = path_value(target, self.surroundings.names, self.surroundings.cwd)
@@ -247,6 +249,8 @@ class _Analysis:
             self._mention(arguments[0], escape.line, context)
         elif name == "run":
             self.findings.ran.extend(word.strip("'\"") for word in arguments if word.strip("'\"").endswith(".py"))
+        if name == "matplotlib" and not {"widget", "ipympl"}.isdisjoint(arguments):
+            self._mention("ipympl", escape.line, context)
         for module in _MAGIC_IMPORTS.get(name, ()):
             self._mention(module, escape.line, context)
 

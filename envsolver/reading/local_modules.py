@@ -87,6 +87,13 @@ class LocalModules:
                     waiting.extend(below)
 
 
+def ending_in(tails: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
+    """Give the project's directories that a path with an unknown beginning may mean, from a notebook's folder up."""
+    places = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
+    for tail in dict.fromkeys(tails):
+        yield from (os.path.normpath(place / tail) for place in places if (place / tail).is_dir())
+
+
 def is_packaged(root: Path) -> bool:
     """Tell whether a project distributes a package of its own."""
     if (root / "setup.py").is_file():

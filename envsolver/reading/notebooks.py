@@ -16,7 +16,7 @@ from envsolver.reading.cell_findings import CellFindings, Mention, Surroundings
 from envsolver.reading.cells import analyse_cell
 from envsolver.reading.distributions import is_namespace
 from envsolver.reading.installs import InstallReader
-from envsolver.reading.local_modules import LocalModules
+from envsolver.reading.local_modules import LocalModules, ending_in
 from envsolver.reading.notebook_file import Cell, NotebookFile, UnusableNotebookError, read_notebook_file
 from envsolver.reading.scripts import read_script
 from envsolver.settings import NotebookSettings
@@ -28,6 +28,8 @@ _REMOVED = """
     symbol telnetlib tomllib uu xdrlib
 """
 _STANDARD = frozenset(sys.stdlib_module_names) | frozenset(_REMOVED.split()) | {"__main__"}
+_BARS = frozenset({"notebook", "tqdm_notebook", "tnrange"})
+"""What draws with ipywidgets of what tqdm has."""
 
 
 def read_notebook(root: Path, path: str, settings: NotebookSettings | None = None) -> Notebook:
@@ -117,7 +119,8 @@ class _Reading:
     def _imports(self, findings: list[tuple[Cell, CellFindings]]) -> tuple[Import, ...]:
         """Return the imports that an environment must answer."""
         written = [name for _, found in findings for name in found.written]
-        local = LocalModules(self.root, self.folder, self.surroundings.search_path, written)
+        meant = ending_in(self.surroundings.search_tails, self.root, self.folder)
+        local = LocalModules(self.root, self.folder, [*self.surroundings.search_path, *meant], written)
         kept: dict[str, Import] = {}
         for cell, found in findings:
             for mention in found.mentions:
@@ -173,6 +176,9 @@ def _modules(mention: Mention) -> Iterator[str]:
         yield from (f"{mention.module}.{name}" for name in mention.names if name != "*")
     else:
         yield mention.module
+    if mention.module == "tqdm.notebook" or (mention.module == "tqdm" and not _BARS.isdisjoint(mention.names)):
+        # It imports without them, and then draws nothing but an error.
+        yield "ipywidgets"
 
 
 def _sets_environ_early(findings: list[tuple[Cell, CellFindings]], imports: tuple[Import, ...]) -> bool:

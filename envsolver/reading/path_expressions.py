@@ -44,6 +44,32 @@ def path_value(node: ast.expr, names: Mapping[str, str], cwd: str) -> str | None
     return value
 
 
+def path_tail(node: ast.expr, names: Mapping[str, str], cwd: str) -> str:
+    """Return the relative path that an expression ends in whose beginning cannot be known; empty when there is none."""
+    match node:
+        case ast.BinOp(left=left, op=ast.Div() | ast.Add(), right=right):
+            return _tail([left, right], names, cwd)
+        case ast.Call(func=function, args=arguments):
+            owner = function.value if isinstance(function, ast.Attribute) else None
+            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            if name in _METHODS and not arguments and owner is not None:
+                return path_tail(owner, names, cwd)
+            if name in _JOINING or name in _SAME:
+                return _tail([*([owner] if name == "joinpath" and owner is not None else []), *arguments], names, cwd)
+        case ast.JoinedStr(values=parts):
+            return _tail(parts, names, cwd)
+    return ""
+
+
+def _tail(parts: list[ast.expr], names: Mapping[str, str], cwd: str) -> str:
+    """Join the known parts behind the last one that is not known."""
+    tail = ""
+    for part in parts:
+        value = path_value(part, names, cwd)
+        tail = path_tail(part, names, cwd) if value is None else _join(tail, value.lstrip("/"))
+    return tail
+
+
 def _call_value(function: ast.expr, arguments: list[ast.expr], names: Mapping[str, str], cwd: str) -> str | None:
     """Return the path that a call gives."""
     owner = function.value if isinstance(function, ast.Attribute) else None

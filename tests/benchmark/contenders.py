@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,7 +50,7 @@ from parsl.providers import LocalProvider
 
 @parsl.bash_app
 def run(file):
-    return f"{sys.executable} {file}"
+    return f"python {file}"
 
 
 workers, *files = sys.argv[1:]
@@ -71,6 +72,11 @@ class Setting:
     workers: int
 
     @property
+    def activated(self) -> dict[str, str]:
+        """Environment variables as in a shell in which the environment is activated."""
+        return {**os.environ, "PATH": f"{self.prefix / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+    @property
     def python(self) -> str:
         """The environment's interpreter, which every contender's kernels run on."""
         return str(self.prefix / "bin" / "python")
@@ -89,7 +95,9 @@ def loops(setting: Setting, count: int | None = None) -> None:
     files = [str(path) for path in notebooks(setting.project)]
     count = count or setting.workers
     started = [
-        subprocess.Popen([setting.python, str(script), *files[start::count]], cwd=setting.project)
+        subprocess.Popen(
+            [setting.python, str(script), *files[start::count]], cwd=setting.project, stderr=subprocess.DEVNULL
+        )
         for start in range(count)
     ]
     codes = [process.wait() for process in started]
@@ -117,7 +125,9 @@ def origin(setting: Setting) -> None:
 
 def check(setting: Setting, command: list[str]) -> None:
     """Run a command in the project; any notebook that does not pass ends the benchmark."""
-    done = subprocess.run(command, cwd=setting.project, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=setting.project, env=setting.activated, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(
             f"{' '.join(command[:6])} … ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
