@@ -16,7 +16,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from envsolver.config import find_root, load_config, settings_for
-from envsolver.discovery import read_notebook, select_notebooks
+from envsolver.discovery import find_notebooks, read_notebook, select_notebooks
 from envsolver.environments.uv import Uv
 from envsolver.environments.venv import Store, cache_directory
 from envsolver.errors import ConfigurationError, EnvsolverError
@@ -237,7 +237,9 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
     loose = [notebooks[path] for path in paths if _is_loose(config, notebooks[path], assignments[path])]
     conflicts: tuple[str, ...] = ()
     if loose:
-        derived = _derive(project, loose, interpreters[first], solved, groups)
+        derived = _derive_as_before(project, paths, interpreters[first], solved, groups)
+        if derived is None:
+            derived = _derive(project, loose, interpreters[first], solved, groups)
         conflicts = tuple(conflict.sentence for conflict in derived.conflicts)
         assignments.update((a.notebook, a) for a in derived.assignments)
         made = {group.name: group for group in derived.groups}
@@ -296,6 +298,37 @@ def _derive(
         locks=solved,
         taken=groups,
     )
+
+
+def _derive_as_before(
+    project: Project,
+    chosen: Sequence[str],
+    interpreter: Interpreter,
+    solved: Mapping[str, Lock],
+    groups: Mapping[str, Group],
+) -> Derived | None:
+    """Derive the groups of all notebooks, if an earlier run built what the chosen ones need; else give None.
+
+    One notebook asks for less than all of them together, but an environment that is there is worth more than a
+    smaller one that must be built.
+    """
+    if not project.state.is_dir():
+        return None
+    config = project.config
+    everything = {path: read_notebook(config.root, path, settings_for(config, path)) for path in find_notebooks(config)}
+    if set(everything) <= set(chosen) or not set(chosen) <= set(everything):
+        return None
+    assignments = {a.notebook: a for a in _assignments(project, everything.values(), groups, solved)}
+    loose = [notebook for path, notebook in everything.items() if _is_loose(config, notebook, assignments[path])]
+    derived = _derive(project, loose, interpreter, solved, groups)
+    placed = [a for a in derived.assignments if a.notebook in chosen]
+    needed = {a.group for a in placed if a.group}
+    made = {group.name: group for group in derived.groups if group.name in needed}
+    try:
+        built = all(project.store.has(project.lock(group, interpreter)) for group in made.values())
+    except EnvsolverError:
+        return None
+    return replace(derived, groups=tuple(made.values()), assignments=tuple(placed)) if built else None
 
 
 def _as_in_jupyter(demand: Demand, notebook: Notebook) -> Demand:
