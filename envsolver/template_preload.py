@@ -170,7 +170,7 @@ class Preload:
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002  # a finder's signature
         """Stand first among the finders: look at the process between any two imports, and bar what is excluded."""
         self._look()
-        if self._numpy is None and "numpy.random.mtrand" in sys.modules:
+        if self._numpy is None and _numpy_generator() is not None:
             self._remember_numpy()
         if self._loading and self._barred(name):
             self.tainted[name] = "it is excluded"
@@ -193,15 +193,15 @@ class Preload:
     def _process_state(self) -> list[object]:
         handlers = [signal.getsignal(number) for number in signal.valid_signals()]
         hooks = [sys.excepthook, sys.displayhook, getattr(sys, "unraisablehook", None), sys.getrecursionlimit()]
-        mtrand = sys.modules.get("numpy.random.mtrand")
-        if mtrand is not None and self._numpy is None:
+        generator = _numpy_generator()
+        if generator is not None and self._numpy is None:
             self._remember_numpy()
-        numpy_fresh = mtrand is None or _same_state(mtrand._rand.get_state(legacy=False), self._numpy)
+        numpy_fresh = generator is None or _same_state(generator.get_state(legacy=False), self._numpy)
         streams = [sys.stdout is self.streams["stdout"], sys.stderr is self.streams["stderr"]]
         return [handlers, hooks, list(sys.path), os.getcwd(), random.getstate(), numpy_fresh, streams, _has_children()]
 
     def _remember_numpy(self) -> None:
-        self._numpy = sys.modules["numpy.random.mtrand"]._rand.get_state(legacy=False)
+        self._numpy = _numpy_generator().get_state(legacy=False)
 
     def _arm(self) -> None:
         from IPython.core import getipython
@@ -336,13 +336,13 @@ class Preload:
 
     def renew(self) -> None:
         """Draw afresh what imports drew, and hide what they put where the kernel's own start puts things."""
-        for generator in self._generators.values():
-            generator.seed()
+        for own in self._generators.values():
+            own.seed()
         for thing in self._numpy_generators:
             thing.state = type(thing)().state
-        mtrand = sys.modules.get("numpy.random.mtrand")
-        if mtrand is not None:
-            mtrand._rand.seed()
+        generator = _numpy_generator()
+        if generator is not None:
+            generator.seed()
         process = sys.modules.get("multiprocessing.process")
         if process is not None:
             process.current_process().authkey = os.urandom(32)
@@ -404,6 +404,11 @@ def _next_thread(skipped: int) -> int:
     number = int(threading._counter())
     threading._counter = threading._count(number + skipped if skipped else 1).__next__
     return number
+
+
+def _numpy_generator() -> Any:
+    """Return numpy's global generator, or None as long as it is not there."""
+    return getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
 
 
 def _is_plain(name: str, module: object) -> bool:

@@ -201,6 +201,12 @@ def test_a_place_in_a_notebook_is_named_like_one_in_a_file() -> None:
     )
 
 
+def test_where_nothing_is_asked_for_the_kernel_is_what_cannot_be_installed() -> None:
+    assert sentence([], "File not found: bounds.txt", Path()) == (
+        "ipykernel cannot be installed: File not found: bounds.txt"
+    )
+
+
 def test_two_groups_that_can_share_say_what_that_saves() -> None:
     def sizes(lock: Lock) -> Mapping[str, int]:
         return {"six": 10, lock.group: 5}

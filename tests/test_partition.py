@@ -117,6 +117,16 @@ def test_a_narrowed_conflict_has_no_solution_and_every_smaller_part_has(
     assert all(oracle.solve(least - {item}).solved for item in least)
 
 
+def test_a_notebook_that_asks_for_nothing_is_rejected_where_not_even_nothing_has_a_solution() -> None:
+    class Refusing:
+        def solve(self, _: Items) -> Finding:
+            return Finding(solved=False, explanation="File not found")
+
+    found = partition(sets("", "a"), Refusing())
+    assert found.parts == ()
+    assert set(found.rejected) == set(sets("", "a"))
+
+
 @given(wanted=SETS, salt=st.integers(0, 1000))
 @settings(max_examples=100, deadline=None)
 def test_an_oracle_that_contradicts_itself_still_gets_parts_that_it_has_solved(wanted: list[Items], salt: int) -> None:

@@ -65,6 +65,7 @@ def neutral(text: str) -> str:
         (r"/\w+/envsolver-[\w-]+/j\w+", "<private>"),
         (r"0x[0-9a-f]+", "<address>"),
         (r"(JPY_PARENT_PID[=', ]+)\d+", r"\1<pid>"),
+        (r"pid=\d+", "pid=<pid>"),
         (r"(CPU times|Wall time)[^\"]*", "<times>"),
         (r"ipykernel_\d+", "ipykernel_<pid>"),
         (r"(ENVSOLVER_JOB[=', ]+)[^' ]*", r"\1<mark>"),

@@ -52,8 +52,8 @@ PLAIN: dict[str, list[str]] = {
     "descriptors": [
         "import gc, os, re\ngc.collect()\ndef kind(f):\n    try:\n        return re.sub(r'\\d+', 'N', os.readlink('/proc/self/fd/' + f))\n"
         "    except OSError:\n        return 'gone'\n"
-        # A thread of the kernel that has printed has one more, and in a cold kernel the debugger's import prints.
-        "sorted(kind(f) for f in os.listdir('/proc/self/fd') if 'eventfd' not in kind(f))"
+        # Not how many: a thread of the kernel has one more when it has printed, and connections come when they come.
+        "sorted({kind(f) for f in os.listdir('/proc/self/fd')})"
     ],
     "standard streams": [
         "import os, sys\nprint(type(sys.stdout), type(sys.stdin), sys.stdin.read(), sys.stdout.encoding, sys.stdout.isatty())\n"
@@ -99,7 +99,7 @@ PLAIN: dict[str, list[str]] = {
         "from multiprocessing import shared_memory\ns = shared_memory.SharedMemory(create=True, size=10)\n"
         "s.buf[0] = 7\nprint(s.buf[0]); s.close(); s.unlink()",
     ],
-    "fork": ["import os\npid = os.fork()\nif pid == 0: os._exit(7)\nos.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])"],
+    "fork": ["import os\npid = os.fork()\nif pid == 0: os._exit(7)\nos.WEXITSTATUS(os.waitpid(pid, 0)[1])"],
     "subprocess": [
         "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import os, sys; print(sys.path, os.getcwd(), sys.argv)'],"
         " capture_output=True, text=True)",
@@ -160,7 +160,7 @@ SCIENCE: dict[str, list[str]] = {
         "plt.plot([1, 2, 3])",
         "plt.figure(); plt.title('x'); plt.show()\nprint('after')",
         "fig, ax = plt.subplots()\nax.imshow([[1, 2], [3, 4]])\nfig.savefig('figure.png')",
-        "print(sorted(e for e in get_ipython().events.callbacks['post_execute']),"
+        "print(sorted(e.__qualname__ for e in get_ipython().events.callbacks['post_execute']),"
         " len(get_ipython().display_formatter.formatters['image/png'].type_printers))",
     ],
     "matplotlib magic": ["%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1])", "plt.gcf()"],

@@ -65,7 +65,7 @@ def sentence(requirements: Sequence[Requirement], explanation: str, root: Path) 
         said = read(named, links, explanation)
         if said:
             return said
-    listed = " and ".join(f"{r.text} ({r.origin})" for r in requirements)
+    listed = " and ".join(f"{r.text} ({r.origin})" for r in requirements) or "ipykernel"
     last = explanation.splitlines()[0] if explanation else ""
     together = "cannot be installed together" if len(requirements) > 1 else "cannot be installed"
     return f"{listed} {together}" + (f": {last}" if last else "")

@@ -186,6 +186,9 @@ def minimise(
     The rest is QuickXplain (Junker, AAAI 2004), about 2 k log2(n / k) questions for k of n items; with
     `chunks`, sets that make up the items, first over these.
     """
+    if not items:
+        # Not even the kernel can be had.
+        return items, finding
     if finding.suspects and not finding.explanation:
         # The texts alone show it, and what they show is the least already.
         return finding.suspects, finding
