@@ -177,9 +177,10 @@ def run_command(
 
     if not choices["sequential"]:
         warm_up()
+    from envsolver.context import Options
     from envsolver.project import open_project
     from envsolver.report.live import make_progress
-    from envsolver.workflow import Options, run
+    from envsolver.workflow import run
 
     _stop_like_interrupt()
     project = open_project(directory, resolution=resolution, upgrade=upgrade)
@@ -262,8 +263,8 @@ def list_command(
 @click.pass_obj
 def sync_command(directory: Path, /, *, groups: tuple[str, ...], pythons: tuple[str, ...], upgrade: bool) -> int:
     """Solve the groups and build their environments, without running anything."""
+    from envsolver.preparation import sync
     from envsolver.project import open_project
-    from envsolver.workflow import sync
 
     project = open_project(directory, upgrade=upgrade)
     rows = [

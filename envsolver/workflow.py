@@ -4,123 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 import sys
-import tempfile
 import threading
 import time
-import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 from envsolver import parsl_monitoring
+from envsolver.context import Options, RunContext, available_cores, open_context, worker_count
 from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
-from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher, warmed_up
-from envsolver.gpus import gpu_sets
-from envsolver.history import History
+from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
 from envsolver.jobs import Frame, plan_jobs
-from envsolver.models import Assignment, Cost, Environment, Job, Known, Lock, Notebook, Progress, Result, Run, Shard
+from envsolver.models import Assignment, Cost, Job, Notebook, Progress, Result, Run
 from envsolver.plan import Budget, Order, expected_wall, order
-from envsolver.processes import RUN_MARK, kill_marked, start_guardian
-from envsolver.project import Project, Survey, new_run_directory, prepare_state, read_groups, solve_all, survey
+from envsolver.preparation import Crew, choose_templates, learn, prepare_site
+from envsolver.processes import RUN_MARK, kill_marked
+from envsolver.project import Project, Survey, survey
 from envsolver.report.data import write_results
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
-from envsolver.runner import Located, Note, Outcome, Ready, Runner, Site, Unavailable
-from envsolver.scratch import remove, run_directory
+from envsolver.runner import Outcome, Runner
 from envsolver.services import Services
-from envsolver.settings import GroupSettings
 from envsolver.shards import make_shard
 
 if TYPE_CHECKING:
-    from envsolver.warm import Templates
+    pass
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
 
 SAVE_SECONDS = 2.0
 """How often the results so far are written down, so that even a killed run leaves them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
-    """What the command line asks of a run.
-
-    Attributes
-    ----------
-    patterns
-        Notebook paths, directories and globs; empty for all.
-    groups
-        Run only notebooks of these groups; empty for all.
-    pythons
-        Python versions, or ``all``; empty for the default.
-    workers
-        How many notebooks may run at once; None for the number of cores.
-    timeout
-        Seconds for a whole notebook, over every other setting.
-    order
-        None for longest first, or with `failfast` for what failed last time first.
-    cold
-        Start every kernel anew, none from a template.
-    monitor
-        Have Parsl measure the run.
-    shard, times
-        Which part of how many, and the file whose times make the parts equal.
-    """
-
-    patterns: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    pythons: tuple[str, ...] = ()
-    workers: int | None = None
-    failfast: bool = False
-    sequential: bool = False
-    retries: int = 0
-    timeout: float | None = None
-    order: Order | None = None
-    cold: bool = False
-    monitor: bool = False
-    shard: tuple[int, int] | None = None
-    times: Path | None = None
-
-
-@dataclass(kw_only=True)
-class _Context:
-    """What one run holds on to while it goes on, and must give back."""
-
-    project: Project
-    options: Options
-    progress: Progress
-    directory: Path
-    run_id: str
-    scratch: Path
-    started: str
-    clock: float
-    environments: dict[Site, Environment] = field(default_factory=dict)
-    errors: list[EnvsolverError] = field(default_factory=list)
-    saved: float = 0.0
-    shard: Shard | None = None
-
-    def record(self, results: Sequence[Result], outcome: Outcome | None = None) -> Run:
-        """Put together what the reports see."""
-        return Run(
-            directory=self.directory,
-            started=self.started,
-            wall_seconds=time.monotonic() - self.clock,
-            workers=worker_count(self.options),
-            results=tuple(results),
-            environments=tuple(self.environments.values()),
-            not_run=outcome.not_run if outcome else (),
-            stopped=outcome.stopped if outcome else "",
-            shard=self.shard,
-        )
 
 
 def run(project: Project, options: Options, progress: Progress, *, cwd: Path) -> tuple[Run, int]:
@@ -154,7 +74,7 @@ def run(project: Project, options: Options, progress: Progress, *, cwd: Path) ->
         if options.sequential:
             raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
         parsl_monitoring.prepare()
-    with _context(project, options, progress, clock) as context:
+    with open_context(project, options, progress, clock) as context:
         context.shard = shard
         frame = Frame(config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout)
         jobs, settled = plan_jobs(frame, seen, chosen)
@@ -185,16 +105,6 @@ def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError])
     return 0 if all(result.good for result in finished.results) and not finished.not_run else 1
 
 
-def worker_count(options: Options) -> int:
-    """Give how many notebooks may run at once."""
-    return 1 if options.sequential else options.workers or available_cores()
-
-
-def available_cores() -> int:
-    """Give the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _of_groups(seen: Survey, groups: Sequence[str]) -> tuple[Assignment, ...]:
     unknown = [name for name in groups if name not in seen.groups]
     if unknown:
@@ -210,42 +120,7 @@ def _of_groups(seen: Survey, groups: Sequence[str]) -> tuple[Assignment, ...]:
     return chosen
 
 
-@contextlib.contextmanager
-def _context(project: Project, options: Options, progress: Progress, clock: float) -> Iterator[_Context]:
-    """Open a run's folder and mark; afterwards end every process that carries the mark."""
-    run_id = uuid.uuid4().hex
-    # Parsl writes scripts that do not quote their paths, so it gets a directory that needs no quoting.
-    scratch = Path(tempfile.mkdtemp(prefix="envsolver-"))
-    before = os.environ.get(RUN_MARK)
-    os.environ[RUN_MARK] = run_id
-    guardian = start_guardian(run_id, [scratch, run_directory(run_id)])
-    context = _Context(
-        project=project,
-        options=options,
-        progress=progress,
-        directory=new_run_directory(prepare_state(project.state) / "runs"),
-        run_id=run_id,
-        scratch=scratch,
-        started=datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds"),
-        clock=clock,
-    )
-    try:
-        yield context
-    finally:
-        kill_marked(RUN_MARK, run_id)
-        with contextlib.suppress(OSError):
-            shutil.move(scratch / "parsl", context.directory / "parsl")
-        shutil.rmtree(scratch, ignore_errors=True)
-        remove(run_directory(run_id))
-        guardian.dismiss()
-        project.store.release()
-        if before is None:
-            os.environ.pop(RUN_MARK, None)
-        else:
-            os.environ[RUN_MARK] = before
-
-
-def _execute(context: _Context, seen: Survey, jobs: Sequence[Job], settled: Sequence[Result]) -> Outcome:
+def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Sequence[Result]) -> Outcome:
     """Run the jobs, whatever happens give back what they took, and tell the progress."""
     options, progress = context.options, context.progress
     costs = context.project.history.costs(jobs)
@@ -277,13 +152,13 @@ def _expected(ordered: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
 
 
 def _run_jobs(
-    context: _Context, seen: Survey, jobs: Sequence[Job], costs: Mapping[str, Cost], settled: Sequence[Result]
+    context: RunContext, seen: Survey, jobs: Sequence[Job], costs: Mapping[str, Cost], settled: Sequence[Result]
 ) -> Outcome:
     options, project = context.options, context.project
     services = Services(
         project.config.services, root=project.root, logs=context.directory / "logs", run_id=context.run_id
     )
-    jobs, templates = _templates(context, seen, jobs)
+    jobs, templates = choose_templates(context, seen, jobs)
     dispatcher = _dispatcher(context)
     done: list[Result] = list(settled)
     runner = Runner(
@@ -301,12 +176,12 @@ def _run_jobs(
         retries=options.retries,
         on_result=lambda result: _keep(context, seen.notebooks[result.notebook], done, result),
     )
-    crew = _Crew(services=services, templates=templates, runner=runner)
+    crew = Crew(services=services, templates=templates, runner=runner)
     outcome = None
     try:
         for site in dict.fromkeys((job.group, job.python) for job in jobs):
             prepare = threading.Thread(
-                target=_prepare,
+                target=prepare_site,
                 args=(context, seen, site, crew),
                 name=f"prepare-{site}",
                 daemon=True,
@@ -319,96 +194,20 @@ def _run_jobs(
         hurried = outcome is None or outcome.interrupted
         if hurried:
             kill_marked(RUN_MARK, context.run_id)
-        _learn(project.history, templates)
+        learn(project.history, templates)
         templates.stop()
         services.stop()
         dispatcher.close(gently=not hurried)
     return outcome
 
 
-def _templates(context: _Context, seen: Survey, jobs: Sequence[Job]) -> tuple[tuple[Job, ...], Templates]:
-    """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt."""
-    # Jupyter's packages import each other in circles, so no other thread may be importing what they share.
-    warmed_up()
-    from envsolver.warm import Templates
-    from envsolver.warm_plan import WarmPlan, plan_templates
-
-    project, cold = context.project, context.options.cold
-    keys = {site: project.store.key_for(lock) for site, lock in seen.locks.items()}
-    digests = {path: notebook.code_digest for path, notebook in seen.notebooks.items()}
-    known = project.history.known(jobs, digests=digests, environments=keys)
-    jobs = tuple(
-        replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, Known()).modules) for job in jobs
-    )
-    plan = (
-        WarmPlan()
-        if cold
-        else plan_templates(jobs, seen.notebooks, keys=keys, known=known, workers=worker_count(context.options))
-    )
-    lessons = project.history.lessons()
-    return jobs, Templates(plan, run_id=context.run_id, logs=context.directory / "logs", learnt=lessons)
-
-
-def _learn(history: History, templates: Templates) -> None:
-    with contextlib.suppress(sqlite3.Error, OSError):
-        history.learn(templates.lessons())
-
-
-def _dispatcher(context: _Context) -> Dispatcher:
+def _dispatcher(context: RunContext) -> Dispatcher:
     if context.options.sequential:
         return InlineDispatcher()
     return ParslDispatcher(run_id=context.run_id, directory=context.scratch / "parsl", monitor=context.options.monitor)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Crew:
-    """What serves the jobs of one run."""
-
-    services: Services
-    templates: Templates
-    runner: Runner
-
-
-def _prepare(context: _Context, seen: Survey, site: Site, crew: _Crew) -> None:
-    """Bring a site's environment and services up, and tell the runner; on a thread of its own."""
-    group, version = site
-    project, runner = context.project, crew.runner
-    try:
-        settings = project.config.groups.get(group, GroupSettings())
-        gpus = gpu_sets(settings.gpus, os.environ)
-        if settings.gpus and not gpus:
-            reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
-            runner.post(Unavailable(site=site, reason=reason, verdict="skipped"))
-            return
-        lock = _lock_of(seen, site)
-        key, prefix = project.store.key_for(lock), project.store.prefix_for(lock)
-        runner.post(Located(site=site, key=key, prefix=prefix, gpus=gpus))
-        if not project.store.has(lock):
-            runner.post(
-                Note(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
-            )
-        environment = replace(project.store.ensure(lock), group=group)
-        context.environments[site] = environment
-        if environment.built:
-            runner.post(Note(text=f"{group}: environment built in {environment.seconds:.1f} s"))
-        variables = crew.services.start(settings.services, environment)
-        crew.templates.start_for(group, version, environment, variables)
-        runner.post(Ready(site=site, environment=environment, env=variables))
-    except EnvsolverError as error:
-        context.errors.append(error)
-        runner.post(Unavailable(site=site, reason=error.message))
-    except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
-        context.errors.append(BuildError(str(error)))
-        runner.post(Unavailable(site=site, reason=f"{type(error).__name__}: {error}"))
-
-
-def _lock_of(seen: Survey, site: Site) -> Lock:
-    if site in seen.faults:
-        raise seen.faults[site]
-    return seen.locks[site]
-
-
-def _keep(context: _Context, notebook: Notebook, done: list[Result], result: Result) -> None:
+def _keep(context: RunContext, notebook: Notebook, done: list[Result], result: Result) -> None:
     """Write down a verdict as soon as it is known."""
     done.append(result)
     # A history that cannot be written makes later runs slower, not wrong.
@@ -418,47 +217,3 @@ def _keep(context: _Context, notebook: Notebook, done: list[Result], result: Res
     if now - context.saved > SAVE_SECONDS:
         context.saved = now
         write_results(context.record(done))
-
-
-def sync(project: Project, *, groups: Sequence[str] = (), pythons: Sequence[str] = ()) -> tuple[Environment, ...]:
-    """Solve groups and build their environments, side by side.
-
-    Parameters
-    ----------
-    groups
-        Names; empty for all.
-    pythons
-        Versions; empty for the default.
-
-    Raises
-    ------
-    ConfigurationError
-        A group or an interpreter is not there.
-    UnsolvableError, BuildError
-        With the faults of all groups together.
-    """
-    known = read_groups(project.config)
-    unknown = [name for name in groups if name not in known]
-    if unknown:
-        have = ", ".join(sorted(known)) or "none"
-        raise ConfigurationError(
-            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
-        )
-    wanted = {name: known[name] for name in groups or known}
-    interpreters, _ = project.pythons(pythons)
-    locks, faults = solve_all(project, wanted, interpreters)
-    built: list[Environment] = []
-    errors = list(faults.values())
-    with ThreadPoolExecutor(max_workers=max(2, available_cores())) as pool:
-        for (group, _), building in {
-            site: pool.submit(project.store.ensure, lock) for site, lock in locks.items()
-        }.items():
-            try:
-                built.append(replace(building.result(), group=group))
-            except BuildError as error:
-                errors.append(error)
-    project.store.release()
-    if errors:
-        worst = next((e for e in errors if isinstance(e, UnsolvableError)), errors[0])
-        raise type(worst)("\n\n".join(error.message for error in errors), tip=worst.tip)
-    return tuple(built)

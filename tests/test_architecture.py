@@ -57,6 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     # The wiring.
     "project": ALL,
     "jobs": ALL,
+    "context": ALL,
+    "preparation": ALL,
     "workflow": ALL,
     "commands": ALL,
     "testing": ALL,

@@ -1,0 +1,146 @@
+"""Bring up what a run's jobs need: environments, services, and the templates of warm kernels."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from envsolver.context import RunContext, available_cores, worker_count
+from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, UnsolvableError
+from envsolver.executors import warmed_up
+from envsolver.gpus import gpu_sets
+from envsolver.history import History
+from envsolver.models import Environment, Job, Known, Lock
+from envsolver.project import Project, Survey, read_groups, solve_all
+from envsolver.runner import Located, Note, Ready, Runner, Site, Unavailable
+from envsolver.services import Services
+from envsolver.settings import GroupSettings
+
+if TYPE_CHECKING:
+    from envsolver.warm import Templates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """What serves the jobs of one run."""
+
+    services: Services
+    templates: Templates
+    runner: Runner
+
+
+def prepare_site(context: RunContext, seen: Survey, site: Site, crew: Crew) -> None:
+    """Bring a site's environment and services up, and tell the runner; on a thread of its own."""
+    group, version = site
+    project, runner = context.project, crew.runner
+    try:
+        settings = project.config.groups.get(group, GroupSettings())
+        gpus = gpu_sets(settings.gpus, os.environ)
+        if settings.gpus and not gpus:
+            reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
+            runner.post(Unavailable(site=site, reason=reason, verdict="skipped"))
+            return
+        lock = _lock_of(seen, site)
+        key, prefix = project.store.key_for(lock), project.store.prefix_for(lock)
+        runner.post(Located(site=site, key=key, prefix=prefix, gpus=gpus))
+        if not project.store.has(lock):
+            runner.post(
+                Note(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
+            )
+        environment = replace(project.store.ensure(lock), group=group)
+        context.environments[site] = environment
+        if environment.built:
+            runner.post(Note(text=f"{group}: environment built in {environment.seconds:.1f} s"))
+        variables = crew.services.start(settings.services, environment)
+        crew.templates.start_for(group, version, environment, variables)
+        runner.post(Ready(site=site, environment=environment, env=variables))
+    except EnvsolverError as error:
+        context.errors.append(error)
+        runner.post(Unavailable(site=site, reason=error.message))
+    except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
+        context.errors.append(BuildError(str(error)))
+        runner.post(Unavailable(site=site, reason=f"{type(error).__name__}: {error}"))
+
+
+def _lock_of(seen: Survey, site: Site) -> Lock:
+    if site in seen.faults:
+        raise seen.faults[site]
+    return seen.locks[site]
+
+
+def choose_templates(context: RunContext, seen: Survey, jobs: Sequence[Job]) -> tuple[tuple[Job, ...], Templates]:
+    """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt."""
+    # Jupyter's packages import each other in circles, so no other thread may be importing what they share.
+    warmed_up()
+    from envsolver.warm import Templates
+    from envsolver.warm_plan import WarmPlan, plan_templates
+
+    project, cold = context.project, context.options.cold
+    keys = {site: project.store.key_for(lock) for site, lock in seen.locks.items()}
+    digests = {path: notebook.code_digest for path, notebook in seen.notebooks.items()}
+    known = project.history.known(jobs, digests=digests, environments=keys)
+    jobs = tuple(
+        replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, Known()).modules) for job in jobs
+    )
+    plan = (
+        WarmPlan()
+        if cold
+        else plan_templates(jobs, seen.notebooks, keys=keys, known=known, workers=worker_count(context.options))
+    )
+    lessons = project.history.lessons()
+    return jobs, Templates(plan, run_id=context.run_id, logs=context.directory / "logs", learnt=lessons)
+
+
+def learn(history: History, templates: Templates) -> None:
+    """Write down what the templates found out; a history that cannot be written only makes later runs slower."""
+    with contextlib.suppress(sqlite3.Error, OSError):
+        history.learn(templates.lessons())
+
+
+def sync(project: Project, *, groups: Sequence[str] = (), pythons: Sequence[str] = ()) -> tuple[Environment, ...]:
+    """Solve groups and build their environments, side by side.
+
+    Parameters
+    ----------
+    groups
+        Names; empty for all.
+    pythons
+        Versions; empty for the default.
+
+    Raises
+    ------
+    ConfigurationError
+        A group or an interpreter is not there.
+    UnsolvableError, BuildError
+        With the faults of all groups together.
+    """
+    known = read_groups(project.config)
+    unknown = [name for name in groups if name not in known]
+    if unknown:
+        have = ", ".join(sorted(known)) or "none"
+        raise ConfigurationError(
+            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
+        )
+    wanted = {name: known[name] for name in groups or known}
+    interpreters, _ = project.pythons(pythons)
+    locks, faults = solve_all(project, wanted, interpreters)
+    built: list[Environment] = []
+    errors = list(faults.values())
+    with ThreadPoolExecutor(max_workers=max(2, available_cores())) as pool:
+        for (group, _), building in {
+            site: pool.submit(project.store.ensure, lock) for site, lock in locks.items()
+        }.items():
+            try:
+                built.append(replace(building.result(), group=group))
+            except BuildError as error:
+                errors.append(error)
+    project.store.release()
+    if errors:
+        worst = next((e for e in errors if isinstance(e, UnsolvableError)), errors[0])
+        raise type(worst)("\n\n".join(error.message for error in errors), tip=worst.tip)
+    return tuple(built)
