@@ -272,19 +272,25 @@ class History:
             return ()
         with self._open() as connection:
             rows = connection.execute(
-                "SELECT notebook, grp, python, environment, digest, status, seconds, memory FROM result ORDER BY id"
+                "SELECT notebook, grp, python, environment, digest, status, seconds, memory, warm FROM result"
+                " ORDER BY id"
             ).fetchall()
-        grouped: dict[tuple[str, str, str], list[tuple[str, str, str, float, int | None]]] = {}
+        grouped: dict[tuple[str, str, str], list[_Row]] = {}
         for notebook, group, python, *rest in rows:
             grouped.setdefault((notebook, group, python), []).append(tuple(rest))
         return tuple(_record(key, grouped[key]) for key in sorted(grouped))
 
 
-def _record(key: tuple[str, str, str], rows: list[tuple[str, str, str, float, int | None]]) -> Record:
-    passed = [row for row in rows if row[2] == "passed"][-RECENT:]
+_Row = tuple[str, str, str, float, "int | None", int]
+
+
+def _record(key: tuple[str, str, str], rows: list[_Row]) -> Record:
+    every = [row for row in rows if row[2] == "passed"]
+    # A warm kernel saves the imports, so a warm run says nothing of a cold one; the next will be as the last was.
+    passed = [row for row in every if (row[5] == 1) == (every[-1][5] == 1)][-RECENT:]
     peaks = [row[4] for row in passed if row[4] is not None]
     verdicts: dict[tuple[str, str], set[str]] = {}
-    for environment, digest, status, _, _ in rows:
+    for environment, digest, status, *_ in rows:
         verdicts.setdefault((environment, digest), set()).add(status)
     return Record(
         notebook=key[0],

@@ -448,8 +448,8 @@ class Result:
     log: str = ""
     attempts: int = 1
     modules: tuple[str, ...] = ()
-    """What a cold kernel had imported at the end of a pass, in order, when that was asked for: names of modules, and
-    ``name=path`` for those from outside the environment."""
+    """What a cold kernel had imported at the end of a pass, in order, when that was asked for and the notebook ran
+    without edits: names of modules, and ``name=path`` for those from outside the environment."""
     warm: bool = False
     """Whether its kernel was forked from a template."""
     warm_verdict: str = ""

@@ -24,7 +24,7 @@ from typing import Any
 from envsolver import edits, scratch, surroundings
 from envsolver.client import BoundedClient
 from envsolver.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
-from envsolver.models import CellTime, Failure, Job, Result, Verdict
+from envsolver.models import CellTime, Edits, Failure, Job, Result, Verdict
 from envsolver.monitor import Monitor, oom_kills
 from envsolver.processes import JOB_MARK
 
@@ -335,7 +335,8 @@ class Session:
         late = self._refused_installs()
         if late and not self.job.allow_errors and self.story.status == "passed":
             self._blame("failed", "PackageNotInEnvironment", late)
-        if self.story.status == "passed" and self.job.want_modules and not self.kernel.warm:
+        telling = self.job.want_modules and not self.kernel.warm and self.job.edits == Edits()
+        if self.story.status == "passed" and telling:
             answer = await self.kernel.unless_dead(self.kernel.ask(_MODULES), _QUESTION_TIME)
             local = f"={self.private}/"  # what stands in the scratch directory is the project's
             names = (answer["modules"] or "").split("\n")

@@ -29,6 +29,7 @@ TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
     from typing import Any
 
+_NEEDS_SHELL = ("matplotlib_inline",)  # known to, so that nobody has to find out
 _ROUNDS = 8  # attempts to find the modules that cannot be loaded ahead
 _POLL = 20  # milliseconds between looks at the kernels where the system has no descriptors for processes
 _LONGEST_REQUEST = 1_000_000
@@ -228,7 +229,8 @@ class Template:
         try:
             self._become(node, receive)
             before_cells = node.parent is None
-            tainted = self.preload.load(node.modules, node.allowed, self.excluded, before_cells=before_cells)
+            excluded = {*self.excluded, *(() if before_cells else _NEEDS_SHELL)}
+            tainted = self.preload.load(node.modules, node.allowed, excluded, before_cells=before_cells)
             if before_cells:
                 os.environ.update(self.environ)
             report = json.dumps(tainted)

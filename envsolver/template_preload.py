@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _TRAP = "_envsolver_trap_"
 _SHELL_NAMES = ("__IPYTHON__", "display", "get_ipython")
+_TORCH_SEED = 67280421310721  # of a generator that nobody seeded, where it is the same in each process
 _NUMPY_BITS = 128  # that numpy's `SeedSequence` draws
 _PROMPTS = {"ps1": "In : ", "ps2": "...: ", "ps3": "Out: "}  # as the shell sets them
 
@@ -72,6 +73,7 @@ class Preload:
         self._shells: list[tuple[weakref.ref[Any], list[str]]] = []
         self._numpy_generators: list[Any] = []
         self._numpy: Any = None
+        self._torch: int | None = None  # the seed of torch's global generator
         self._excluded: frozenset[str] = frozenset()
         self._loading = False
         self._silent = True
@@ -172,6 +174,8 @@ class Preload:
         self._look()
         if self._numpy is None and _numpy_generator() is not None:
             self._remember_numpy()
+        if self._torch is None and _torch_generator() is not None:
+            self._torch = _torch_generator().initial_seed()
         if self._loading and self._barred(name):
             self.tainted[name] = "it is excluded"
             self._trip(f"it imports {name}")
@@ -196,9 +200,23 @@ class Preload:
         generator = _numpy_generator()
         if generator is not None and self._numpy is None:
             self._remember_numpy()
+        torch = _torch_generator()
+        if torch is not None and self._torch is None:
+            self._torch = torch.initial_seed()
+        torch_fresh = torch is None or torch.initial_seed() == self._torch
         numpy_fresh = generator is None or _same_state(generator.get_state(legacy=False), self._numpy)
         streams = [sys.stdout is self.streams["stdout"], sys.stderr is self.streams["stderr"]]
-        return [handlers, hooks, list(sys.path), os.getcwd(), random.getstate(), numpy_fresh, streams, _has_children()]
+        return [
+            handlers,
+            hooks,
+            list(sys.path),
+            os.getcwd(),
+            random.getstate(),
+            numpy_fresh,
+            torch_fresh,
+            streams,
+            _has_children(),
+        ]
 
     def _remember_numpy(self) -> None:
         self._numpy = _numpy_generator().get_state(legacy=False)
@@ -221,7 +239,7 @@ class Preload:
             method = SingletonConfigurable.__dict__[name].__func__
             self._swap(method, name, lambda _: self._trip("it asks for the shell"))
         self._swap(random.SystemRandom.getrandbits, "bits", self._before_bits, self._drawn.add)
-        self._swap(uuid.uuid4, "uuid4", lambda _: self._trip("it draws an identifier"))
+        self._swap(uuid.uuid4, "uuid4", self._before_identifier)
         self._seed = random.Random.seed
         random.Random.seed = self._seed_spy()  # type: ignore[method-assign]
         sys.meta_path.insert(0, self)
@@ -289,6 +307,12 @@ class Preload:
         if arguments[-1] != _NUMPY_BITS:
             self._trip("it draws from the system's random numbers")
 
+    def _before_identifier(self, _: object) -> None:
+        names = _in_progress()
+        # Torch draws keys for its own tables; anything else may name what two kernels must not share.
+        if not (names and names[-1].startswith("torch.")):
+            self._trip("it draws an identifier")
+
     def _seed_spy(self) -> Any:
         seed, generators = self._seed, self._generators
 
@@ -320,7 +344,9 @@ class Preload:
         if module is None or not self._drawn:
             return
         self._numpy_generators = []
-        found = [thing for thing in gc.get_objects() if isinstance(thing, (module.BitGenerator, module.SeedSequence))]
+        # By their types: asking each object for its class would run code of some, which warns.
+        kinds = (module.BitGenerator, module.SeedSequence)
+        found = [thing for thing in gc.get_objects() if issubclass(type(thing), kinds)]
         owned = set()
         for thing in found:
             if isinstance(thing, module.BitGenerator):
@@ -343,6 +369,9 @@ class Preload:
         generator = _numpy_generator()
         if generator is not None:
             generator.seed()
+        torch = _torch_generator()
+        if torch is not None and torch.initial_seed() != _TORCH_SEED:
+            torch.seed()
         process = sys.modules.get("multiprocessing.process")
         if process is not None:
             process.current_process().authkey = os.urandom(32)
@@ -409,6 +438,11 @@ def _next_thread(skipped: int) -> int:
 def _numpy_generator() -> Any:
     """Return numpy's global generator, or None as long as it is not there."""
     return getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+
+
+def _torch_generator() -> Any:
+    """Return torch's global generator, or None as long as it is not there."""
+    return getattr(sys.modules.get("torch.random"), "default_generator", None)
 
 
 def _is_plain(name: str, module: object) -> bool:

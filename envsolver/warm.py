@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envsolver.models import Environment, Job
-from envsolver.processes import JOB_MARK, kill_tree
+from envsolver.processes import JOB_MARK, kill_tree, tree
 from envsolver.scratch import remove, run_directory
 from envsolver.surroundings import variables
 from envsolver.warm_kernel import KERNEL_ARGUMENTS
@@ -121,6 +121,16 @@ class Templates:
             found[spec.environment] = json.dumps({"baseline": baseline, "excluded": sorted(excluded)})
         return found
 
+    def memory(self) -> int:
+        """Return the memory that the templates take, bytes; what they share with their kernels is counted in part."""
+        nodes = (
+            member
+            for _, _, process in list(self._running.values())
+            for member in tree(process.pid)
+            if _session_of(member.pid) == process.pid  # each kernel has its own
+        )
+        return sum(_proportional(member.pid) for member in nodes)
+
     def stop(self) -> None:
         """End the templates and whatever kernels they still have. Harmless when repeated."""
         with self._lock:
@@ -179,6 +189,22 @@ class Templates:
                 "nodes": [_entry(node, number) for node, number in zip(spec.nodes, numbers, strict=True)],
             }
         )
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def _proportional(pid: int) -> int:
+    """Return a process's memory, each shared page divided by those who share it, bytes."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envsolver.models import Job, Known, Notebook
+from envsolver.models import Edits, Job, Known, Notebook
 from envsolver.warm_imports import sure_imports
 
 BASE = "base"
@@ -135,7 +135,8 @@ def plan_templates(
 
 def _wishes(job: Job, notebook: Notebook, known: Known) -> tuple[tuple[str, ...], bool]:
     """Return what a job's notebook surely loads, and whether that is all that it loads."""
-    if known.modules:
+    # What is remembered is of the code as it stands in the notebook.
+    if known.modules and job.edits == Edits():
         return known.modules, True
     return sure_imports(Path(job.root), notebook, job.edits), False
 
@@ -197,12 +198,14 @@ class _Tree:
         specs = [NodeSpec(id=BASE, eager=True)]
         for name, parent, common, jobs in self.nodes:
             names, complete = self.wishes[next(_bits(jobs))]
+            mixed = not all(self.wishes[index][1] for index in _bits(jobs))
+            taken = self._elements(names, whole=complete) if mixed else names
             whole = [frozenset(self.wishes[index][0]) for index in _bits(jobs) if self.wishes[index][1]]
             specs.append(
                 NodeSpec(
                     id=name,
                     parent=parent,
-                    modules=tuple(n for n in self._elements(names, whole=complete) if n in common),
+                    modules=tuple(n for n in taken if n in common),
                     allowed=tuple(sorted(frozenset.intersection(*whole))) if whole else None,
                     eager=name in eager,
                 )

@@ -325,6 +325,7 @@ def test_a_template_ends_with_its_controller(bench: Bench) -> None:
     process = next(iter(templates._running.values()))[2]
     members = tree(process.pid)
     assert len(members) > 1
+    assert templates.memory() > 10 * 2**20
     assert process.stdin is not None
     process.stdin.close()  # which the system does when the controller ends
     deadline = time.monotonic() + 30

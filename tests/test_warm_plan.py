@@ -129,6 +129,13 @@ def test_jobs_that_see_other_variables_have_other_templates() -> None:
     assert {name: key for name, (key, _) in found.serves.items()} == {"a": "t0", "b": "t0", "c": "t1", "d": "t1"}
 
 
+def test_what_is_remembered_of_a_notebook_says_nothing_of_its_edited_copy() -> None:
+    known = {name: Known(modules=many("numpy")) for name in "abc"}
+    found = plan([job("a"), job("b"), job("c", edits=Edits(replace={"x": "y"}))], known)
+    assert held(found, "a") == set(many("numpy"))
+    assert held(found, "c") == set()
+
+
 # Leading imports
 
 
@@ -257,6 +264,15 @@ def test_what_once_passed_only_cold_stays_cold_until_it_changes(history: History
     assert known_of(history) == Known(modules=("numpy",), cold=True)
     history.add(ran(modules=("numpy",)), "new")
     assert known_of(history, digest="new") == Known(modules=("numpy",))
+
+
+def test_a_warm_run_is_expected_to_take_what_warm_runs_took(history: History) -> None:
+    for seconds in (9.0, 9.0, 9.0):
+        history.add(ran(seconds=seconds), "d")
+    history.add(ran(seconds=1.0, warm=True), "d")
+    assert history.costs([job("a")])["a"].seconds == 1.0
+    history.add(ran(seconds=9.0), "d")
+    assert history.costs([job("a")])["a"].seconds == 9.0
 
 
 def test_lessons_are_kept_and_a_lost_history_knows_nothing(history: History, tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ PLAIN: dict[str, list[str]] = {
         "import gc, os, re\ngc.collect()\ndef kind(f):\n    try:\n        return re.sub(r'\\d+', 'N', os.readlink('/proc/self/fd/' + f))\n"
         "    except OSError:\n        return 'gone'\n"
         # Not how many: a thread of the kernel has one more when it has printed, and connections come when they come.
-        "sorted({kind(f) for f in os.listdir('/proc/self/fd')})"
+        # What is gone was the listing's own, or that of a thread which had just closed it.
+        "sorted({kind(f) for f in os.listdir('/proc/self/fd')} - {'gone'})"
     ],
     "standard streams": [
         "import os, sys\nprint(type(sys.stdout), type(sys.stdin), sys.stdin.read(), sys.stdout.encoding, sys.stdout.isatty())\n"
