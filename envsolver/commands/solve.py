@@ -47,6 +47,8 @@ def solve_command(
     project = open_project(directory, upgrade=upgrade, resolution=resolution)
     interpreters, left_out = project.pythons(pythons)
     groups = _groups(project, notebooks, names, directory, pythons)
+    if not groups:
+        raise NothingToRunError("there is nothing to solve", tip="`envsolver list` says why no notebook has a group.")
     report = Examiner(
         root=project.root,
         uv=project.uv,

@@ -195,7 +195,9 @@ def _total_lines(run: Run, style: Style) -> Iterator[str]:
     total = f"Ran {plural(ran, 'notebook')} in {duration(run.wall_seconds)}"
     if ran and run.wall_seconds > 0:
         ratio = work / run.wall_seconds
-        total += f"; their times add up to {duration(work)}, {ratio:.1f} times that, with {run.workers} at once"
+        # Below 1 the time went to building environments or to starting, and a factor would only confuse.
+        factor = f", {ratio:.1f} times that" if ratio > 1 else ""
+        total += f"; their times add up to {duration(work)}{factor}, with {run.workers} at once"
     yield total
     yield ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no notebooks"
     yield ""

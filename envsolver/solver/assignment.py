@@ -94,8 +94,8 @@ def assign(
     # A group that names its notebooks takes no others.
     open_to_all = [s for s in supplied if s.group not in config.groups or not config.groups[s.group].notebooks]
     if supplied and not open_to_all:
-        names = ", ".join(s.group for s in supplied)
-        reason = f"every group names its notebooks, and none names this one: add it to `notebooks` of one of {names}"
+        names = " or ".join(s.group for s in supplied)
+        reason = f"every group names its notebooks, and none names this one: add it to the `notebooks` of {names}"
         return _rejected(notebook, reason, "no group names it")
     return _by_imports(notebook, open_to_all, distributions)
 

@@ -56,14 +56,22 @@ class OwnProject:
     text: str = "-e ."
 
 
+_NO_MODULES = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
+"""Packages that a distribution does not install, though they may stand at the project's root."""
+
+
 def own_project(root: Path) -> OwnProject | None:
     """Return the package that the project in `root` distributes, or None when it has none."""
     name = project_name(root)
     if name is None:
         return None
     found = {name.replace("-", "_")}
-    for place in (root / "src", root):
-        found.update(file.parent.name for file in place.glob("*/__init__.py"))
+    source = root / "src"
+    for place in (source, root):
+        packages = {file.parent.name for file in place.glob("*/__init__.py")} - _NO_MODULES
+        # Beside a `src` directory, packages at the root are no part of the distribution.
+        if place == source or not source.is_dir():
+            found.update(packages)
         found.update(file.stem for file in place.glob("*.py") if file.stem not in {"setup", "conftest", "noxfile"})
     return OwnProject(name=name, modules=frozenset(found))
 
