@@ -325,6 +325,8 @@ class Job:
     """Whether `Result.modules` is wanted."""
     want_values: bool = False
     """Whether `Result.values` is wanted."""
+    expected: float | None = None
+    """Seconds that it takes by history; None when nothing is known."""
     attempt: int = 1
     """How often the run has started it, this time included."""
     template: str = ""

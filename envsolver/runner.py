@@ -252,6 +252,7 @@ class Runner:
             prefix=str(ready.environment.prefix),
             env={**job.env, **ready.env},
             attempt=self._attempts[job.id],
+            expected=self._cost(job).seconds,
         )
         if self._template_for is not None:
             sent = replace(sent, template=self._template_for(sent))

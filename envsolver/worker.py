@@ -19,6 +19,11 @@ from envsolver.models import Failure, Job, Result
 from envsolver.session import Session, Story
 
 
+WARM_PATIENCE_SECONDS = 60.0
+WARM_PATIENCE_FACTOR = 5.0
+"""A warm kernel gets so many times what its notebook is expected to take, and no less than the seconds."""
+
+
 def run_job(job: Job) -> Result:
     """Execute a notebook and say what became of it.
 
@@ -31,8 +36,19 @@ def run_job(job: Job) -> Result:
         When a person interrupts it; nothing is left running then either.
     """
     started = dt.datetime.now(dt.timezone.utc).astimezone().isoformat(timespec="milliseconds")
-    result = _attempt(job).result(started)
+    result = _attempt(_bounded(job) if job.template and not job.cold else job).result(started)
     return _cold(job, result, started) if result.warm and not result.good else result
+
+
+def _bounded(job: Job) -> Job:
+    """Give a warm kernel less time than the limits allow, where history knows what the notebook takes.
+
+    A notebook that hangs in a warm kernel only would otherwise use up its whole limit before a cold one is tried.
+    """
+    if job.expected is None:
+        return job
+    patience = max(WARM_PATIENCE_SECONDS, WARM_PATIENCE_FACTOR * job.expected)
+    return replace(job, timeout=min(job.timeout, patience), cell_timeout=min(job.cell_timeout, patience))
 
 
 def _cold(job: Job, warm: Result, started: str) -> Result:

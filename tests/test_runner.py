@@ -270,3 +270,11 @@ def test_each_result_names_one_of_as_many_workers_as_there_are_slots() -> None:
     runner, _ = make([job(f"n{n}") for n in range(6)], FakeDispatcher(), slots=2)
     runner.post(ready())
     assert {r.worker for r in runner.run().results} <= {"worker 1", "worker 2"}
+
+
+def test_a_job_knows_what_it_is_expected_to_take() -> None:
+    dispatcher = FakeDispatcher()
+    runner, _ = make([job("a")], dispatcher, costs={"a": Cost(seconds=7.5)})
+    runner.post(ready())
+    runner.run()
+    assert dispatcher.sent[0].expected == 7.5

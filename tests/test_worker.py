@@ -14,7 +14,7 @@ import nbformat
 import psutil
 import pytest
 
-from envsolver import edits, scratch
+from envsolver import edits, scratch, worker
 from envsolver.models import Edits, Job, Result
 from envsolver.processes import RUN_MARK, marked
 from envsolver.worker import run_job
@@ -525,3 +525,14 @@ def test_jobs_run_side_by_side_in_one_process(bench: Bench) -> None:
     with ThreadPoolExecutor(2) as pool:
         run: Callable[[int], Result] = lambda i: bench.run(f"print({i})", notebook=f"n{i}.ipynb", id=f"side{i}")  # noqa: E731
         assert [r.status for r in pool.map(run, range(2))] == ["passed", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "timeout", "cell_timeout"), [(None, 600, 300), (1.0, 60, 60), (30.0, 150, 150), (500.0, 600, 300)]
+)
+def test_a_warm_kernel_gets_no_more_time_than_history_makes_likely(
+    expected: float | None, timeout: float, cell_timeout: float
+) -> None:
+    job = Job(id="j", notebook="a.ipynb", group="g", python="3", root="/", run_dir="/", run_id="r", expected=expected)
+    bounded = worker._bounded(job)
+    assert (bounded.timeout, bounded.cell_timeout) == (timeout, cell_timeout)
