@@ -18,7 +18,6 @@ from envsolver import edits, scratch, surroundings
 from envsolver.models import Failure, Job, Result
 from envsolver.session import Session, Story
 
-
 WARM_PATIENCE_SECONDS = 60.0
 WARM_PATIENCE_FACTOR = 5.0
 """A warm kernel gets so many times what its notebook is expected to take, and no less than the seconds."""
