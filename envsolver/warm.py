@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envsolver.models import Environment, Job
-from envsolver.processes import JOB_MARK, kill_tree, tree
+from envsolver.processes import JOB_MARK, kill_all, session_members, tree
 from envsolver.scratch import remove, run_directory
 from envsolver.surroundings import variables
 from envsolver.warm_kernel import KERNEL_ARGUMENTS
@@ -138,7 +138,8 @@ class Templates:
             for _, directory, process in self._running.values():
                 if process.stdin is not None:
                     process.stdin.close()
-                kill_tree(process.pid)
+                # A child may be forked while its parent is ended; it is still a member of the template's session.
+                kill_all(lambda pid=process.pid: [*tree(pid), *session_members(pid)])  # type: ignore[misc]  # bound now
                 process.wait()
                 remove(directory)
             self._running.clear()
