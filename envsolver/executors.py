@@ -107,8 +107,6 @@ class ParslDispatcher:
         Where Parsl writes; its path must be free of characters that a shell treats specially.
     monitor
         Have Parsl measure the run, into a database in `directory`.
-    variables
-        Environment variables exported by `worker_init`, per environment key.
     """
 
     def __init__(
@@ -116,13 +114,11 @@ class ParslDispatcher:
         *,
         run_id: str,
         directory: Path,
-        variables: dict[str, dict[str, str]] | None = None,
         monitor: bool = False,
     ) -> None:
         self._run_id = run_id
         self._monitor = monitor
         self._directory = directory
-        self._variables = variables or {}
         self._kernel: DataFlowKernel | None = None
         self._opened: dict[str, Future[HighThroughputExecutor]] = {}
         self._specification: dict[str, tuple[Path, int, tuple[str, ...]]] = {}
@@ -194,7 +190,7 @@ class ParslDispatcher:
         executor = make_executor(
             label,
             workers=workers,
-            worker_init=worker_init(prefix, self._run_id, self._variables.get(key, {})),
+            worker_init=worker_init(prefix, self._run_id),
             accelerators=gpus,
             output=self._directory / f"{label}.interchange.out",
         )
@@ -245,7 +241,7 @@ def _is_broken(opened: Future[Any]) -> bool:
     return bool(states) and all(state.terminal for state in states)
 
 
-def worker_init(prefix: Path, run_id: str, variables: dict[str, str]) -> str:
+def worker_init(prefix: Path, run_id: str) -> str:
     """Build the shell text that binds a pool to an environment.
 
     Parameters
@@ -254,15 +250,13 @@ def worker_init(prefix: Path, run_id: str, variables: dict[str, str]) -> str:
         The environment's directory.
     run_id
         The run's mark.
-    variables
-        The group's environment variables.
 
     Returns
     -------
     str
         One export a line.
     """
-    exports = {**variables, "VIRTUAL_ENV": str(prefix), RUN_MARK: run_id, **KEEP_MARK}
+    exports = {"VIRTUAL_ENV": str(prefix), RUN_MARK: run_id, **KEEP_MARK}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
     lines.append(f"export PATH={shlex.quote(str(prefix / 'bin'))}:$PATH")
     lines.append("unset PYTHONHOME")
