@@ -128,6 +128,8 @@ def open_context(project: Project, options: Options, progress: Progress, clock: 
         yield context
     finally:
         kill_marked(RUN_MARK, run_id)
+        for keys in (scratch / "parsl").glob("*/*/certificates"):  # nobody needs them now, and runs are uploaded by CI
+            shutil.rmtree(keys, ignore_errors=True)
         with contextlib.suppress(OSError):
             shutil.move(scratch / "parsl", context.directory / "parsl")
         shutil.rmtree(scratch, ignore_errors=True)

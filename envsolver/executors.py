@@ -289,7 +289,7 @@ def make_executor(
 
     scripts = Path(package.__file__).parent
     python = shlex.quote(sys.executable)
-    pool = shlex.quote(str(scripts / "process_worker_pool.py")).replace("{", "{{").replace("}", "}}")
+    pool = shlex.quote(str(Path(__file__).with_name("worker_pool.py"))).replace("{", "{{").replace("}", "}}")
     return HighThroughputExecutor(
         label=label,
         address="127.0.0.1",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import subprocess
 from collections.abc import Awaitable, Mapping
@@ -28,7 +30,7 @@ QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
 
 _T = TypeVar("_T")
-_DEATH_POLL = 0.05  # seconds
+_DEATH_POLL = 0.05  # seconds between looks where the system tells nobody of a process's end
 _LAST_WORDS = 0.3  # seconds in which output that a dead kernel sent may still arrive
 _FAREWELL = 0.6  # seconds that a kernel gets to run its exit handlers; now and then one hangs there
 _TAIL_BYTES = 32_768
@@ -221,6 +223,7 @@ class Kernel:
         await self.wait_dead(_FAREWELL)
         if self._exited is not None:
             self._exited.cancel()
+            await asyncio.gather(self._exited, return_exceptions=True)
         if self._provisioner.forked is not None:
             self._provisioner.forked.close()
         if self.client is not None:
@@ -260,9 +263,37 @@ class Kernel:
 
     async def _watch(self) -> None:
         process: subprocess.Popen[bytes] | WarmProcess | None = self._provisioner.process
-        while process is not None and (code := process.poll()) is None:  # noqa: ASYNC110  # a process sets no event
-            await asyncio.sleep(_DEATH_POLL)
-        self._exit = code if process is not None else 0
+        if process is None:
+            self._exit = 0
+            return
+        with contextlib.ExitStack() as stack:
+            number = _ending(process, stack)
+            while (code := process.poll()) is None:
+                await (asyncio.sleep(_DEATH_POLL) if number is None else _news_of(number))
+        self._exit = code
+
+
+def _ending(process: subprocess.Popen[bytes] | WarmProcess, stack: contextlib.ExitStack) -> int | None:
+    """Return a descriptor that can be read once there may be news of a process's end, or None where there is none."""
+    if isinstance(process, WarmProcess):
+        return process.fileno()
+    try:
+        number: int = os.pidfd_open(process.pid)  # type: ignore[attr-defined,unused-ignore]  # Linux has it
+    except (AttributeError, OSError):
+        return None
+    stack.callback(os.close, number)
+    return number
+
+
+async def _news_of(number: int) -> None:
+    """Wait until a descriptor can be read."""
+    loop = asyncio.get_running_loop()
+    heard = asyncio.Event()
+    loop.add_reader(number, heard.set)
+    try:
+        await heard.wait()
+    finally:
+        loop.remove_reader(number)
 
 
 def _literal(answer: Mapping[str, Any]) -> Any:

@@ -59,7 +59,7 @@ class Budget:
         return self.slots >= 1 and self.cores >= need.cores and self.memory >= need.memory
 
 
-def need_of(job: Job, cost: Cost, budget: Budget) -> Need:
+def need_of(job: Job, cost: Cost, budget: Budget, shared: int = 0) -> Need:
     """Say what a job takes, cut to the whole budget so that one too large runs alone.
 
     Parameters
@@ -70,9 +70,11 @@ def need_of(job: Job, cost: Cost, budget: Budget) -> Need:
         What history knows.
     budget
         The whole budget.
+    shared
+        Bytes that it has in common with its template, which the budget counts once for all.
     """
     learnt = int(cost.memory * MEMORY_MARGIN) if cost.memory else 0
-    memory = job.memory if job.memory is not None else learnt
+    memory = max((job.memory if job.memory is not None else learnt) - shared, 0)
     return Need(
         cores=min(job.cores, budget.cores),
         memory=min(memory, budget.memory),

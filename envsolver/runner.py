@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from envsolver.executors import Dispatcher
 from envsolver.models import Cost, Environment, Job, Progress, Result, Verdict
@@ -66,6 +67,19 @@ class Note:
     """Something to tell the person who waits."""
 
     text: str
+
+
+class Warmth(Protocol):
+    """The templates of warm kernels, as the scheduling sees them."""
+
+    def path_for(self, job: Job) -> str:
+        """Give the socket of the template that forks a job's kernel; empty for a kernel that starts anew."""
+
+    def shared(self, job: Job) -> int:
+        """Give the memory that a job's kernel has in common with its template, bytes."""
+
+    def memory(self) -> int:
+        """Give the memory that all templates take together, bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,8 +141,8 @@ class Runner:
         How many more times a notebook that does not pass is run.
     on_result
         Called with each final result, for instance to write it down at once.
-    template_for
-        Gives the socket of the template that forks a job's kernel; empty for a kernel that starts anew.
+    warmth
+        The templates that fork the jobs' kernels; None when all start anew.
     """
 
     def __init__(
@@ -142,7 +156,7 @@ class Runner:
         failfast: bool = False,
         retries: int = 0,
         on_result: Callable[[Result], None] | None = None,
-        template_for: Callable[[Job], str] | None = None,
+        warmth: Warmth | None = None,
     ) -> None:
         self._waiting = {job.id: job for job in jobs}
         self._jobs_of: Counter[Site] = Counter((job.group, job.python) for job in jobs)
@@ -153,7 +167,7 @@ class Runner:
         self._failfast = failfast
         self._retries = retries
         self._on_result = on_result
-        self._template_for = template_for
+        self._warmth = warmth
         self._events: SimpleQueue[Located | Ready | Unavailable | Note | _Done] = SimpleQueue()
         self._ready: dict[Site, Ready] = {}
         self._keys: set[str] = set()
@@ -237,10 +251,20 @@ class Runner:
         if not able:
             return
         now = time.monotonic()
-        needs = [need_of(job, self._cost(job), self._budget) for job in able]
+        budget = self._budget_now()
+        needs = [need_of(job, self._cost(job), budget, self._shared(job)) for job in able]
         running = [(r.need.seconds - (now - r.started), r.need) for r in self._running.values()]
-        for index in admit(needs, running, self._budget):
+        for index in admit(needs, running, budget):
             self._start(able[index], needs[index])
+
+    def _budget_now(self) -> Budget:
+        """Give the budget beside what the templates take, whose pages their kernels share."""
+        if self._warmth is None:
+            return self._budget
+        return replace(self._budget, memory=max(self._budget.memory - self._warmth.memory(), 0))
+
+    def _shared(self, job: Job) -> int:
+        return 0 if self._warmth is None else self._warmth.shared(job)
 
     def _start(self, job: Job, need: Need) -> None:
         del self._waiting[job.id]
@@ -254,8 +278,8 @@ class Runner:
             attempt=self._attempts[job.id],
             expected=self._cost(job).seconds,
         )
-        if self._template_for is not None:
-            sent = replace(sent, template=self._template_for(sent))
+        if self._warmth is not None:
+            sent = replace(sent, template=self._warmth.path_for(sent))
         if oversized(job, self._budget):
             self._progress.note(f"{job.notebook} asks for more than this machine has; it runs alone")
         self._tickets += 1

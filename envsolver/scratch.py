@@ -24,6 +24,7 @@ import shutil
 import stat
 import tempfile
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -49,6 +50,7 @@ _LISTED = 200
 _WALKED = 20_000
 _LONGEST_TEMPORARY = 40  # bytes; a socket's path must stay below 104 on macOS, and up to 50 follow
 _ATTEMPTS = 5
+_PIECE = 1024 * 1024
 _IS_LINK = (-1, -1)
 
 
@@ -110,7 +112,7 @@ class Scratch:
 
     def _changed(self, path: str) -> bool:
         try:
-            status = Path(self.root, path).lstat()
+            status = os.lstat(f"{self.root}/{path}")  # there are many, and a `Path` costs more than the call
         except OSError:
             return False
         return self.seen.get(path) != (_IS_LINK if stat.S_ISLNK(status.st_mode) else _fingerprint(status))
@@ -237,19 +239,15 @@ class _Mirror:
             self._link(entry.path, path)
             self.sources[path] = (Path(entry.path), size, status.st_mtime_ns)
             return
-        target = Path(self.target, path)
+        target = f"{self.target}/{path}"
         try:
-            shutil.copy2(entry.path, target)
+            self.seen[path] = _copy(entry.path, target, status)
         except PermissionError:
-            target.unlink(missing_ok=True)
+            Path(target).unlink(missing_ok=True)
             self._link(entry.path, path)
             return
         self.files -= 1
         self.bytes -= size
-        status = target.stat()
-        if not status.st_mode & stat.S_IWUSR:
-            target.chmod(status.st_mode | stat.S_IWUSR)
-        self.seen[path] = _fingerprint(status)
 
     def _keep_link(self, path: str) -> None:
         source = Path(self.source, path)
@@ -261,8 +259,37 @@ class _Mirror:
 
     def _link(self, to: str, path: str) -> None:
         self.entries -= 1
-        Path(self.target, path).symlink_to(to)
+        os.symlink(to, f"{self.target}/{path}")  # noqa: PTH211  # as above
         self.seen[path] = _IS_LINK
+
+
+def _copy(source: str, target: str, status: os.stat_result) -> tuple[int, int]:
+    """Copy a file with its times and mode, writable by its owner; return the copy's fingerprint.
+
+    A job copies hundreds of small files; `shutil.copy2` takes three times as long for each, mostly for attributes that
+    they do not have.
+    """
+    mode = stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IWUSR
+    size, piece_size = 0, min(status.st_size, _PIECE) + 1
+    with (
+        _opened(source, os.O_RDONLY, 0) as there,
+        _opened(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as here,
+    ):
+        while piece := os.read(there, piece_size):
+            size += len(piece)
+            while piece:
+                piece = piece[os.write(here, piece) :]
+        os.utime(here, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return size, status.st_mtime_ns
+
+
+@contextlib.contextmanager
+def _opened(path: str, flags: int, mode: int) -> Iterator[int]:
+    number = os.open(path, flags | os.O_CLOEXEC, mode)
+    try:
+        yield number
+    finally:
+        os.close(number)
 
 
 def _fingerprint(status: os.stat_result) -> tuple[int, int]:

@@ -13,9 +13,13 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from envsolver.models import Environment, Job
 from envsolver.processes import JOB_MARK, kill_all, session_members, tree
@@ -32,6 +36,9 @@ PRIVATE = (
     "ENVSOLVER_INSTALL_RECORD", "ENVSOLVER_REQUIREMENTS_FILE", "JPY_PARENT_PID", "JPY_SESSION_NAME", JOB_MARK,
 )  # fmt: skip
 """Variables that differ from job to job. All others must be the same in a template and in its kernels."""
+
+SIZES_SECONDS = 2.0
+"""How long the size of a template is taken to stay."""
 
 _START = (
     "import sys; exec(compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec'),"
@@ -70,6 +77,7 @@ class Templates:
         self._learnt = learnt or {}
         self._outer = os.environ if outer is None else outer
         self._running: dict[str, tuple[TemplateSpec, Path, subprocess.Popen[bytes]]] = {}
+        self._sizes: dict[tuple[Path, str], tuple[float, int]] = {}
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -113,23 +121,35 @@ class Templates:
             told = json.loads(self._learnt.get(spec.environment) or "{}")
             excluded = set(told.get("excluded", ()))
             for node in spec.nodes:
-                with contextlib.suppress(OSError, ValueError):
-                    excluded |= set(json.loads((directory / f"{node.id}.json").read_text(encoding="utf-8")))
+                excluded |= set(_told(directory, node.id).get("excluded", ()))
             baseline = told.get("baseline")
             with contextlib.suppress(OSError, ValueError):
                 baseline = json.loads((directory / "probe.told").read_text(encoding="utf-8"))
             found[spec.environment] = json.dumps({"baseline": baseline, "excluded": sorted(excluded)})
         return found
 
+    def shared(self, job: Job) -> int:
+        """Return the memory that the job's kernel would have in common with its template's node, bytes."""
+        key, node = self._plan.serves.get(job.id, ("", ""))
+        running = self._running.get(key)
+        return 0 if job.cold or running is None else self._size(running[1], node)
+
     def memory(self) -> int:
-        """Return the memory that the templates take, bytes; what they share with their kernels is counted in part."""
-        nodes = (
-            member
-            for _, _, process in list(self._running.values())
-            for member in tree(process.pid)
-            if _session_of(member.pid) == process.pid  # each kernel has its own
-        )
-        return sum(_proportional(member.pid) for member in nodes)
+        """Return the memory that the templates take, bytes: of each node what it has beyond its parent's."""
+        total = 0
+        for spec, directory, _ in list(self._running.values()):
+            sizes = {node.id: self._size(directory, node.id) for node in spec.nodes}
+            total += sum(max(sizes[node.id] - sizes.get(node.parent or "", 0), 0) for node in spec.nodes)
+        return total
+
+    def _size(self, directory: Path, node: str) -> int:
+        """Return a node's memory as it was a moment ago, since the scheduling asks for each job that waits."""
+        now = time.monotonic()
+        looked, size = self._sizes.get((directory, node), (0.0, 0))
+        if not looked or now - looked > SIZES_SECONDS:
+            size = _resident(directory, node)
+            self._sizes[directory, node] = (now, size)
+        return size
 
     def stop(self) -> None:
         """End the templates and whatever kernels they still have. Harmless when repeated."""
@@ -192,20 +212,21 @@ class Templates:
         )
 
 
-def _session_of(pid: int) -> int:
+def _told(directory: Path, node: str) -> dict[str, Any]:
+    """Return what a template wrote down of one of its nodes; empty until that is up."""
     try:
-        return os.getsid(pid)
-    except OSError:
-        return -1
+        told: dict[str, Any] = json.loads((directory / f"{node}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told
 
 
-def _proportional(pid: int) -> int:
-    """Return a process's memory, each shared page divided by those who share it, bytes."""
+def _resident(directory: Path, node: str) -> int:
+    """Return a node's memory, bytes; 0 until it is up."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:
+        return int(psutil.Process(_told(directory, node)["pid"]).memory_info().rss)
+    except (KeyError, psutil.Error):
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def _listen(path: Path) -> socket.socket:

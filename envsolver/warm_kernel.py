@@ -44,6 +44,10 @@ class WarmProcess:
         self._connection = connection
         self._heard = heard
 
+    def fileno(self) -> int:
+        """Return the descriptor on which the news of its end arrives."""
+        return self._connection.fileno()
+
     def poll(self) -> int | None:
         """Return the exit code, negative for a signal, or None while it lives."""
         while self.returncode is None:

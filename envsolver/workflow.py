@@ -163,7 +163,7 @@ def _run_jobs(
     done: list[Result] = list(settled)
     runner = Runner(
         jobs=jobs,
-        template_for=templates.path_for,
+        warmth=templates,
         dispatcher=dispatcher,
         progress=context.progress,
         budget=Budget(

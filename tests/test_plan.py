@@ -85,6 +85,12 @@ def test_memory_learnt_from_history_is_taken_with_a_margin() -> None:
     assert need_of(job("a", memory=GIB), Cost(memory=4 * GIB), budget).memory == GIB
 
 
+def test_what_a_job_shares_with_its_template_is_not_taken_from_the_budget_again() -> None:
+    budget = Budget(slots=4, cores=4, memory=8 * GIB)
+    assert need_of(job("a"), Cost(memory=4 * GIB), budget, 3 * GIB).memory == 2 * GIB
+    assert need_of(job("a", memory=2 * GIB), Cost(), budget, 3 * GIB).memory == 0
+
+
 @pytest.mark.parametrize(
     ("seconds", "workers", "wall"), [([], 2, 0), ([3, 2, 2], 1, 7), ([3, 2, 2], 2, 4), ([9, 1], 4, 9)]
 )

@@ -321,7 +321,7 @@ def test_work_goes_on_when_a_pool_of_workers_is_killed(
 ) -> None:
     sandbox.notebook("a.ipynb", "import time; time.sleep(4)")
     process = started()
-    until(lambda: _pools(sandbox.root) and any("ipykernel_launcher" in p.cmdline() for p in _all_marked()))
+    until(lambda: _pools(sandbox.root) and any("ipykernel_launcher" in _words(p) for p in _all_marked()))
     for pool in _pools(sandbox.root):
         pool.kill()
     output, _ = process.communicate(timeout=PATIENCE)
@@ -330,7 +330,14 @@ def test_work_goes_on_when_a_pool_of_workers_is_killed(
 
 
 def _pools(root: Path) -> list[psutil.Process]:
-    return [p for p in marked_processes(root) if any("process_worker_pool.py" in word for word in p.cmdline())]
+    return [p for p in marked_processes(root) if any("worker_pool.py" in word for word in _words(p))]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def _all_marked() -> list[psutil.Process]:

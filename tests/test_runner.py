@@ -75,6 +75,22 @@ class FakeDispatcher:
         pass
 
 
+class FakeWarmth:
+    """One template of `size` bytes, which all kernels share."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def path_for(self, job: Job) -> str:
+        return "/template.sock"
+
+    def shared(self, job: Job) -> int:
+        return self.size
+
+    def memory(self) -> int:
+        return self.size
+
+
 class FakeProgress:
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -109,6 +125,7 @@ def make(
     failfast: bool = False,
     retries: int = 0,
     costs: dict[str, Cost] | None = None,
+    warmth: FakeWarmth | None = None,
 ) -> tuple[Runner, FakeProgress]:
     progress = FakeProgress()
     runner = Runner(
@@ -119,6 +136,7 @@ def make(
         failfast=failfast,
         retries=retries,
         costs=costs,
+        warmth=warmth,
     )
     return runner, progress
 
@@ -278,3 +296,17 @@ def test_a_job_knows_what_it_is_expected_to_take() -> None:
     runner.post(ready())
     runner.run()
     assert dispatcher.sent[0].expected == 7.5
+
+
+def test_memory_that_kernels_share_with_their_template_counts_once() -> None:
+    names = ["a", "b", "c", "d"]
+    costs = {name: Cost(seconds=1.0, memory=400_000_000) for name in names}  # each 0.5 GB with its margin, of 1 GB
+    most = {}
+    for size in (0, 400_000_000):
+        dispatcher = FakeDispatcher(hold=True)
+        runner, _ = make([job(name) for name in names], dispatcher, slots=4, costs=costs, warmth=FakeWarmth(size))
+        runner.post(ready())
+        runner._next_event()
+        runner._start_what_fits()
+        most[size] = dispatcher.most
+    assert most == {0: 2, 400_000_000: 4}
