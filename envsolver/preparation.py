@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -73,8 +73,16 @@ def _lock_of(seen: Survey, site: Site) -> Lock:
     return seen.locks[site]
 
 
-def choose_templates(context: RunContext, seen: Survey, jobs: Sequence[Job]) -> tuple[tuple[Job, ...], Templates]:
-    """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt."""
+def choose_templates(
+    context: RunContext, seen: Survey, jobs: Sequence[Job], digests: Mapping[str, str]
+) -> tuple[tuple[Job, ...], Templates]:
+    """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt.
+
+    Parameters
+    ----------
+    digests
+        Of what each notebook depends on, by path.
+    """
     # Jupyter's packages import each other in circles, so no other thread may be importing what they share.
     warmed_up()
     from envsolver.warm import Templates
@@ -82,7 +90,6 @@ def choose_templates(context: RunContext, seen: Survey, jobs: Sequence[Job]) -> 
 
     project, cold = context.project, context.options.cold
     keys = {site: project.store.key_for(lock) for site, lock in seen.locks.items()}
-    digests = {path: notebook.code_digest for path, notebook in seen.notebooks.items()}
     known = project.history.known(jobs, digests=digests, environments=keys)
     jobs = tuple(
         replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, Known()).modules) for job in jobs

@@ -20,8 +20,9 @@ from envsolver import parsl_monitoring
 from envsolver.context import Options, RunContext, available_cores, open_context, worker_count
 from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
+from envsolver.inputs import input_digests
 from envsolver.jobs import Frame, plan_jobs
-from envsolver.models import Assignment, Cost, Job, Notebook, Progress, Result, Run
+from envsolver.models import Assignment, Cost, Job, Progress, Result, Run
 from envsolver.plan import Budget, Order, expected_wall, order
 from envsolver.preparation import Crew, choose_templates, learn, prepare_site
 from envsolver.processes import RUN_MARK, kill_marked
@@ -158,7 +159,8 @@ def _run_jobs(
     services = Services(
         project.config.services, root=project.root, logs=context.directory / "logs", run_id=context.run_id
     )
-    jobs, templates = choose_templates(context, seen, jobs)
+    digests = input_digests(seen, project.root)
+    jobs, templates = choose_templates(context, seen, jobs, digests)
     dispatcher = _dispatcher(context)
     done: list[Result] = list(settled)
     runner = Runner(
@@ -174,7 +176,7 @@ def _run_jobs(
         costs=costs,
         failfast=options.failfast,
         retries=options.retries,
-        on_result=lambda result: _keep(context, seen.notebooks[result.notebook], done, result),
+        on_result=lambda result: _keep(context, digests[result.notebook], done, result),
     )
     crew = Crew(services=services, templates=templates, runner=runner)
     outcome = None
@@ -207,12 +209,12 @@ def _dispatcher(context: RunContext) -> Dispatcher:
     return ParslDispatcher(run_id=context.run_id, directory=context.scratch / "parsl", monitor=context.options.monitor)
 
 
-def _keep(context: RunContext, notebook: Notebook, done: list[Result], result: Result) -> None:
+def _keep(context: RunContext, digest: str, done: list[Result], result: Result) -> None:
     """Write down a verdict as soon as it is known."""
     done.append(result)
     # A history that cannot be written makes later runs slower, not wrong.
     with contextlib.suppress(sqlite3.Error, OSError):
-        context.project.history.add(result, notebook.code_digest)
+        context.project.history.add(result, digest)
     now = time.monotonic()
     if now - context.saved > SAVE_SECONDS:
         context.saved = now

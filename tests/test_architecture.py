@@ -57,6 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "booktests": {"booktest_files", "config", "configuration", "discovery", "edits"},
     # The wiring.
     "project": ALL,
+    "inputs": {"project", "solver"},
     "jobs": ALL,
     "context": ALL,
     "preparation": ALL,

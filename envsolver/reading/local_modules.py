@@ -48,6 +48,7 @@ class LocalModules:
         self.above = tuple(above) if is_packaged(root) else (*above, root)
         self.elsewhere: set[str] = set()
         self.written = frozenset(_written_module(name) for name in written)
+        self.followed: set[Path] = set()  # the files whose imports were looked at
 
     def find(self, module: str, names: tuple[str, ...] = ()) -> tuple[Path, ...] | None:
         """Return the files of a local module that importing it reads, or None when it is not local."""
@@ -79,6 +80,7 @@ class LocalModules:
             if path in seen:
                 continue
             seen.add(path)
+            self.followed.add(path)
             for mention in _mentions(path):
                 below = _relative(path, mention) if mention.level else self.find(mention.module, mention.names)
                 if below is None:

@@ -6,8 +6,9 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class _Reading:
     def _with_code(self, notebook: Notebook) -> Notebook:
         """Add what the code of a Python notebook says."""
         findings = self._findings()
-        imports = self._imports(findings)
+        imports, followed = self._imports(findings)
         reader = InstallReader(self.root, self.folder)
         for cell, found in findings:
             for command in found.commands:
@@ -92,6 +93,7 @@ class _Reading:
         script, script_fault = read_script((Origin(path=self.path, cell=cell.number), cell.source) for cell in texts)
         return replace(
             notebook,
+            code_digest=_digest(self.code, followed, self.root),
             imports=imports,
             installs=tuple(reader.result.installs),
             guarded_installs=tuple(reader.result.guarded),
@@ -116,8 +118,8 @@ class _Reading:
             for cell in run
         ]
 
-    def _imports(self, findings: list[tuple[Cell, CellFindings]]) -> tuple[Import, ...]:
-        """Return the imports that an environment must answer."""
+    def _imports(self, findings: list[tuple[Cell, CellFindings]]) -> tuple[tuple[Import, ...], set[Path]]:
+        """Return the imports that an environment must answer, and the local files that were followed for them."""
         written = [name for _, found in findings for name in found.written]
         meant = ending_in(self.surroundings.search_tails, self.root, self.folder)
         local = LocalModules(self.root, self.folder, [*self.surroundings.search_path, *meant], written)
@@ -127,7 +129,7 @@ class _Reading:
                 self._keep(kept, local, mention, Origin(path=self.path, cell=cell.number, line=mention.line))
             for name in found.ran:
                 self._follow(kept, local, (Path(os.path.normpath(self.folder / name)),), optional=False)
-        return tuple(kept.values())
+        return tuple(kept.values()), local.followed
 
     def _keep(self, kept: dict[str, Import], local: LocalModules, mention: Mention, origin: Origin) -> None:
         """Take one import in, unless it is the standard library's or local."""
@@ -208,12 +210,29 @@ def _seconds(value: object) -> float | None:
     return float(value)
 
 
-def _digest(cells: list[Cell]) -> str:
-    """Return the SHA-256 of code cells' sources and tags."""
+def _digest(cells: list[Cell], files: Iterable[Path] = (), root: Path | None = None) -> str:
+    """Return the SHA-256 of code cells' sources and tags, and of the local files that they import or run."""
     digest = hashlib.sha256()
     for cell in cells:
         for text in (cell.source, *cell.tags):
             data = text.encode("utf-8", "surrogatepass")
             digest.update(f"{len(data)}:".encode() + data)
         digest.update(b"\n")
+    for path in sorted(files):
+        name = os.path.relpath(path, root)
+        digest.update(f"{name}:{_file_digest(path)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        status = path.stat()
+        return _file_digest_cached(path, status.st_mtime_ns, status.st_size)
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=4096)
+def _file_digest_cached(path: Path, _modified: int, _size: int) -> str:
+    """Read a file once; many notebooks share one helper."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
