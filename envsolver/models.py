@@ -366,7 +366,7 @@ class Known:
     Attributes
     ----------
     modules
-        What its kernel had imported at the end of its last cold pass, in order; empty when that is not known.
+        What its kernel had imported at the end of a pass, in order; empty when that is not known.
     cold
         Whether it must start cold, because it did not pass the last time, or once not in a warm kernel.
     """
@@ -450,7 +450,7 @@ class Result:
     log: str = ""
     attempts: int = 1
     modules: tuple[str, ...] = ()
-    """What a cold kernel had imported at the end of a pass, in order, when that was asked for and the notebook ran
+    """What the kernel had imported at the end of a pass, in order, when that was asked for and the notebook ran
     without edits: names of modules, and ``name=path`` for those from outside the environment."""
     warm: bool = False
     """Whether its kernel was forked from a template."""

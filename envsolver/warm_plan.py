@@ -1,7 +1,7 @@
 """Which templates a run needs, what each may hold, and which job each serves. Pure, and tested alone.
 
 A template may hold a module only if every notebook that it serves loads that module by itself: for one that passed
-before with the same code in the same environment, what its cold kernel then held; for any other, its leading imports.
+before with the same code in the same environment, what its kernel then held; for any other, its leading imports.
 """
 
 from __future__ import annotations

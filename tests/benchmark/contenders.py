@@ -88,6 +88,16 @@ def envsolver(setting: Setting, *options: str) -> None:
     check(setting, command)
 
 
+def first(setting: Setting) -> None:
+    """Run `envsolver run` as on a machine where the notebooks never ran, and leave the history as it was."""
+    history, kept = setting.project / ".envsolver/history.sqlite", setting.project / "history.kept"
+    history.replace(kept)
+    try:
+        envsolver(setting)
+    finally:
+        kept.replace(history)
+
+
 def loops(setting: Setting, count: int | None = None) -> None:
     """Run `count` sequential nbclient loops side by side, the notebooks dealt out in turn."""
     script = setting.project / "loop.py"
@@ -136,6 +146,8 @@ def check(setting: Setting, command: list[str]) -> None:
 
 CONTENDERS: dict[str, Callable[[Setting], None]] = {
     "envsolver": envsolver,
+    "envsolver, first run": first,
+    "envsolver --cold": lambda setting: envsolver(setting, "--cold"),
     "nbclient loops": loops,
     "nbmake": nbmake,
     "parsl + unittest": origin,
