@@ -34,6 +34,7 @@ def install(session: nox.Session, *groups: str) -> None:
     stamp.unlink(missing_ok=True)
     # Compiled now, since no later start may have the right to write bytecode.
     session.install("--compile-bytecode", *wanted)
+    session.run("python", "-m", "compileall", "-q", "envsolver", silent=True)
     stamp.write_text(digest)
 
 

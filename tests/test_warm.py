@@ -21,6 +21,7 @@ from warm_tables import ENDS, MODULES, PLAIN, SCIENCE, TELLTALE
 from envsolver import scratch
 from envsolver.models import Environment, Job, Known, Notebook, Result
 from envsolver.processes import RUN_MARK, marked, tree
+from envsolver.reading.notebooks import read_notebook
 from envsolver.warm import Templates
 from envsolver.warm_plan import plan_templates
 from envsolver.worker import run_job
@@ -343,6 +344,17 @@ def test_what_a_template_found_out_is_of_use_to_the_next(bench: Bench) -> None:
     assert lesson["excluded"] == ["prints_at_import"]
     assert "ipykernel.ipkernel" in lesson["baseline"]["modules"]
     assert "numpy" not in lesson["baseline"]["modules"]
+
+
+def test_a_first_pass_in_a_warm_kernel_teaches_what_a_cold_one_would(bench: Bench) -> None:
+    lazy = "def later():\n    import xml.dom.minidom, numpy.polynomial\nlater()"
+    job = bench.job("teaches", ["import numpy as np\nimport matplotlib.pyplot as plt", lazy])
+    cold = run_job(job)
+    bench.start([job], {job.notebook: read_notebook(bench.root, job.notebook)})
+    warm = bench.warm(job)
+    assert (warm.status, warm.warm) == ("passed", True)
+    assert {"xml.dom.minidom", "matplotlib.pyplot"} <= set(warm.modules)
+    assert set(warm.modules) == set(cold.modules)
 
 
 def test_many_kernels_at_once_come_from_one_template(bench: Bench) -> None:
