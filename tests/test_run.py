@@ -329,6 +329,19 @@ def test_work_goes_on_when_a_pool_of_workers_is_killed(
     assert sandbox.verdicts() == {"a.ipynb": "passed"}
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_workers_are_forked_from_a_server_that_has_imported_what_they_run(sandbox: Sandbox) -> None:
+    sandbox.notebook(
+        "a.ipynb",
+        "import os\n"
+        "worker = open(f'/proc/{os.getppid()}/stat').read()\n"
+        "server = worker.rpartition(')')[2].split()[1]\n"
+        "assert 'forkserver' in open(f'/proc/{server}/cmdline').read()",
+    )
+    done = sandbox.run("--cold")
+    assert done.returncode == 0, done.stdout
+
+
 def _pools(root: Path) -> list[psutil.Process]:
     return [p for p in marked_processes(root) if any("worker_pool.py" in word for word in _words(p))]
 
