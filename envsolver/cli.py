@@ -236,7 +236,8 @@ def list_command(
     directory: Path, /, *, notebooks: tuple[str, ...], groups: tuple[str, ...], pythons: tuple[str, ...], as_json: bool
 ) -> int:
     """Show each notebook's group, and why it belongs there."""
-    from envsolver.project import open_project, survey
+    from envsolver.project import open_project
+    from envsolver.survey import survey
 
     project = open_project(directory)
     seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)

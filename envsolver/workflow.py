@@ -25,13 +25,14 @@ from envsolver.models import Assignment, Cost, Job, Notebook, Progress, Result, 
 from envsolver.plan import Budget, Order, expected_wall, order
 from envsolver.preparation import Crew, choose_templates, learn, prepare_site
 from envsolver.processes import RUN_MARK, kill_marked
-from envsolver.project import Project, Survey, survey
+from envsolver.project import Project
 from envsolver.report.data import write_results
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.runner import Outcome, Runner
 from envsolver.services import Services
 from envsolver.shards import make_shard
+from envsolver.survey import Survey, survey
 
 if TYPE_CHECKING:
     pass

@@ -56,6 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "booktests": {"booktest_files", "config", "configuration", "discovery", "edits"},
     # The wiring.
     "project": ALL,
+    "survey": ALL,
     "jobs": ALL,
     "context": ALL,
     "preparation": ALL,

@@ -108,8 +108,9 @@ def lock_command(
 @click.pass_obj
 def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     """Write the configuration and the requirement files that the notebooks imply, for a person to edit."""
-    from envsolver.project import open_project, survey
+    from envsolver.project import open_project
     from envsolver.solver.initial import initial_configuration, initial_files
+    from envsolver.survey import survey
 
     project = open_project(directory)
     if project.config.source:
@@ -148,7 +149,8 @@ def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
 def _groups(
     project: Project, notebooks: tuple[str, ...], names: tuple[str, ...], directory: Path, pythons: tuple[str, ...]
 ) -> list[Group]:
-    from envsolver.project import read_groups, survey
+    from envsolver.project import read_groups
+    from envsolver.survey import survey
 
     known = read_groups(project.config)
     if not known:
