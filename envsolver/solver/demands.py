@@ -29,6 +29,8 @@ class Demand:
         Why it cannot be served, as a sentence; empty when it can.
     modules
         The module whose import asks for a requirement, by the requirement's text.
+    scripted
+        Whether a script block says what it asks for.
     """
 
     notebook: str
@@ -36,6 +38,7 @@ class Demand:
     requires_python: str | None = None
     fault: str = ""
     modules: Mapping[str, str] = field(default_factory=dict)
+    scripted: bool = False
 
     @property
     def items(self) -> frozenset[str]:
@@ -103,7 +106,7 @@ def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProje
     """
     fault = notebook.script_fault or " ".join(notebook.refused)
     if fault:
-        return Demand(notebook=notebook.path, fault=fault)
+        return Demand(notebook=notebook.path, fault=fault, scripted=bool(notebook.script_fault))
     if notebook.script is not None:
         asked = [_owned(r, own) for r in notebook.script.dependencies]
         return _demand(notebook, asked, notebook.script.requires_python)
@@ -129,6 +132,7 @@ def _demand(
         requirements=tuple(kept[text] for text in sorted(kept)),
         requires_python=requires_python,
         modules=modules or {},
+        scripted=notebook.script is not None,
     )
 
 

@@ -16,6 +16,7 @@ from envsolver.solver.demands import Demand, merged
 from envsolver.solver.explanations import sentence
 from envsolver.solver.oracle import Finding, Oracle
 from envsolver.solver.partition import Partition, partition
+from envsolver.solver.remedies import remedy, remedy_of_fault
 from envsolver.solver.requirement_text import parse, project_name, requirement_name
 from envsolver.solver.requirements import derive_group
 from envsolver.solver.specifiers import applies, python_allowed
@@ -136,7 +137,7 @@ def _has(versions: Mapping[str, str], requirement: Requirement, root: Path) -> b
 def _settled(demand: Demand, interpreter: Interpreter, locks: Mapping[str, Lock], root: Path) -> Assignment | None:
     """Return the assignment of a notebook that needs no new group."""
     if demand.fault:
-        return _environment(demand.notebook, demand.fault)
+        return _environment(demand.notebook, f"{demand.fault.rstrip('.')}: {remedy_of_fault(demand, root)}")
     if not python_allowed(demand.requires_python, interpreter):
         reason = f"it needs Python {demand.requires_python}, and this is {interpreter.version}"
         return Assignment(notebook=demand.notebook, group=None, why=reason, verdict="skipped", reason=reason)
@@ -153,7 +154,9 @@ def _assigned(demand: Demand, homes: Mapping[frozenset[str], str], found: Partit
         why = "one environment serves all" if group == ONLY else "among the fewest environments that serve all"
         return Assignment(notebook=demand.notebook, group=group, why=why)
     least, finding = found.rejected[demand.items]
-    return _environment(demand.notebook, _conflict([demand], least, finding, root).sentence)
+    conflict = _conflict([demand], least, finding, root)
+    advice = remedy(demand, conflict.requirements, finding.explanation, root)
+    return _environment(demand.notebook, ": ".join(filter(None, (conflict.sentence, advice))))
 
 
 def _environment(notebook: str, reason: str) -> Assignment:
