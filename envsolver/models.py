@@ -164,6 +164,8 @@ class Assignment:
         One phrase for people, such as ``imports torch`` or ``set in pyproject.toml``.
     verdict, reason
         Set when the notebook will not run: `environment`, `failed` or `skipped`, and the sentence why.
+    held_back
+        Whose requirements give it older versions than it would get alone, a sentence each.
     """
 
     notebook: str
@@ -171,6 +173,7 @@ class Assignment:
     why: str
     verdict: Verdict | None = None
     reason: str = ""
+    held_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,6 +49,8 @@ class Survey:
         One a notebook, in the notebooks' order.
     conflicts
         Why derived groups are kept apart, a sentence each.
+    holds
+        Which notebook's requirement gives others older versions, a sentence each.
     """
 
     notebooks: Mapping[str, Notebook]
@@ -59,6 +61,12 @@ class Survey:
     assignments: tuple[Assignment, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     conflicts: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know of the derived groups, a line each."""
+        return (*(f"kept apart: {text}" for text in self.conflicts), *(f"held back: {text}" for text in self.holds))
 
 
 def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons: Sequence[str] = ()) -> Survey:
@@ -89,12 +97,14 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
     assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
     loose = [notebooks[path] for path in paths if _is_loose(config, notebooks[path], assignments[path])]
     conflicts: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
     if loose:
         derived = _derive_as_before(project, paths, interpreters[first], solved, groups)
         if derived is None:
             derived = _derive(project, loose, interpreters[first], solved, groups)
         conflicts = tuple(conflict.sentence for conflict in derived.conflicts)
-        assignments.update((a.notebook, a) for a in derived.assignments)
+        holds = tuple(hold.sentence for held in derived.holds.values() for hold in held)
+        assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
         made = {group.name: group for group in derived.groups}
         groups = {**groups, **made}
         more_locks, more_faults = solve_all(project, made, interpreters)
@@ -108,6 +118,7 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
         faults=faults,
         assignments=tuple(assignments[path] for path in paths),
         conflicts=conflicts,
+        holds=holds,
     )
 
 
@@ -123,6 +134,11 @@ def _assignments(
             supplied=supplied,
             distributions=partial(_distributions, project.config),
         )
+
+
+def _with_holds(assignment: Assignment, derived: Derived) -> Assignment:
+    held = derived.holds.get(assignment.group or "", ())
+    return replace(assignment, held_back=tuple(h.sentence for h in held if assignment.notebook in h.notebooks))
 
 
 def _is_loose(config: Config, notebook: Notebook, assignment: Assignment) -> bool:
@@ -181,7 +197,8 @@ def _derive_as_before(
         built = all(project.store.has(project.lock(group, interpreter)) for group in made.values())
     except EnvsolverError:
         return None
-    return replace(derived, groups=tuple(made.values()), assignments=tuple(placed)) if built else None
+    holds = {name: held for name, held in derived.holds.items() if name in needed}
+    return replace(derived, groups=tuple(made.values()), assignments=tuple(placed), holds=holds) if built else None
 
 
 def _as_in_jupyter(demand: Demand, notebook: Notebook) -> Demand:

@@ -133,8 +133,8 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
     try:
         for version, reason in seen.left_out:
             progress.note(f"Python {version} is left out: {reason}")
-        for sentence in seen.conflicts:
-            progress.note(f"kept apart: {sentence}")
+        for remark in seen.remarks:
+            progress.note(remark)
         for result in settled:
             progress.finished(result)
         if options.failfast and any(not result.good for result in settled):
