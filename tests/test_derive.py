@@ -274,19 +274,24 @@ def test_what_init_writes_gives_the_same_groups_again() -> None:
     assignments = [
         Assignment(notebook="docs/a b.ipynb", group="numpy-1.26", why=""),
         Assignment(notebook="docs/ü.ipynb", group="numpy-1.26", why=""),
+        Assignment(notebook="[1].ipynb", group="numpy-1.26", why=""),
         Assignment(notebook="c.ipynb", group=None, why="", verdict="environment", reason="no\nway"),
+        Assignment(notebook="r.ipynb", group=None, why="", verdict="skipped", reason="it is written in R"),
     ]
     files = initial_files([group], assignments)
     assert files == {
         "requirements/numpy-1.26.in": (
-            "# What 2 notebooks of group numpy-1.26 ask for.\nnumpy<2  # docs/a b.ipynb, cell 1, line 2\n"
+            "# What 3 notebooks of group numpy-1.26 ask for.\nnumpy<2  # docs/a b.ipynb, cell 1, line 2\n"
         )
     }
     text = initial_configuration([group], assignments, notebooks=["docs/**/*.ipynb"], python=["3.11"])
     table = tomllib.loads(text)["tool"]["envsolver"]
     assert table["notebooks"] == ["docs/**/*.ipynb"]
-    assert table["groups"] == {"numpy-1.26": {"notebooks": ["docs/a b.ipynb", "docs/ü.ipynb"]}}
-    assert "# c.ipynb: no\n# way" in text
+    assert table["groups"] == {"numpy-1.26": {"notebooks": ["docs/a b.ipynb", "docs/ü.ipynb", "[[]1].ipynb"]}}
+    assert "# c.ipynb: no way\n" in text
+    assert "r.ipynb" not in text
+    opened = tomllib.loads(text.replace("# [", "[").replace("# skip", "skip"))["tool"]["envsolver"]
+    assert opened["notebook"] == {"c.ipynb": {"skip": "no way"}}
 
 
 @pytest.mark.integration

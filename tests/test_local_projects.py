@@ -9,11 +9,12 @@ import pytest
 
 from envsolver.environments.uv import Uv
 from envsolver.models import Interpreter, Origin, Requirement
+from envsolver.settings import Config
 from envsolver.solver.demands import own_project
 from envsolver.solver.local_projects import stand_in
 from envsolver.solver.locks import read_packages, solve_group
 from envsolver.solver.requirement_text import content_digest
-from envsolver.solver.requirements import derive_group
+from envsolver.solver.requirements import derive_group, read_group
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -106,3 +107,15 @@ def test_the_real_uv_solves_for_a_project_that_cannot_be_built(tmp_path: Path, p
     assert "idna" in versions
     assert f"-e {root.as_uri()}" in lock.text
     assert read_packages(lock.text) == lock.packages
+
+
+def test_a_groups_file_that_names_a_local_project_is_solved_alike(tmp_path: Path, python: Interpreter) -> None:
+    root = project(tmp_path, BACKEND + STATIC)
+    (root / "requirements").mkdir()
+    (root / "requirements" / "a.in").write_text("-e .\n-r b.txt\n-c c.txt\n", encoding="utf-8")
+    (root / "requirements" / "b.txt").write_text("python-dateutil\n", encoding="utf-8")
+    (root / "requirements" / "c.txt").write_text("python-dateutil<3\n", encoding="utf-8")
+    lock = solve_group(read_group(Config(root=root), "a"), python, uv=Uv(root), cache=None)
+    versions = {package.name: package.version for package in lock.packages}
+    assert versions["six"] == str(root)
+    assert versions["python-dateutil"].startswith("2.")

@@ -111,7 +111,7 @@ def lock_command(
 def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     """Write the configuration and the requirement files that the notebooks imply, for a person to edit."""
     from envsolver.project import open_project
-    from envsolver.solver.initial import initial_configuration, initial_files
+    from envsolver.solver.initial import initial_configuration, initial_files, unplaced
     from envsolver.survey import survey
 
     project = open_project(directory)
@@ -145,6 +145,8 @@ def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     click.echo(f"wrote {target.relative_to(project.root)}" + (", [tool.envsolver]" if in_pyproject else ""))
     for remark in seen.remarks:
         click.echo(remark)
+    for assignment in unplaced(seen.assignments):
+        click.echo(f"not placed: {assignment.notebook}: {assignment.reason}")
     return 0
 
 

@@ -11,12 +11,11 @@ from packaging.version import InvalidVersion, Version
 from envsolver.models import Package, Requirement
 from envsolver.solver.demands import Demand, merged
 from envsolver.solver.oracle import Oracle
-from envsolver.solver.requirement_text import local_path, parse
+from envsolver.solver.requirement_text import local_path, lowers, parse
 
 MOST_QUESTIONS = 6
 """Bounds on more packages than these are looked at by notebook, and not by package."""
 
-_LOWERING = frozenset({"<", "<=", "==", "===", "~="})
 _SHOWN = 3
 
 
@@ -58,7 +57,7 @@ def find_holds(demands: Sequence[Demand], installed: Sequence[Package], oracle: 
     installed
         What it holds.
     """
-    bounding = [r for r in merged(list(demands)) if _lowers(r) and not all(r.text in d.items for d in demands)]
+    bounding = [r for r in merged(list(demands)) if lowers(r.text) and not all(r.text in d.items for d in demands)]
     everything = frozenset(r.text for demand in demands for r in demand.requirements)
     if not bounding or not _raised(everything, bounding, installed, oracle):
         return ()
@@ -107,11 +106,6 @@ def _others(demands: Sequence[Demand], requirements: Sequence[Requirement], held
         and texts.isdisjoint(demand.items)
         and any(local_path(r.text) is not None or _name(r) in held for r in demand.requirements)
     )
-
-
-def _lowers(requirement: Requirement) -> bool:
-    parsed = parse(requirement.text)
-    return parsed is not None and any(bound.operator in _LOWERING for bound in parsed.specifier)
 
 
 def _without_bounds(requirement: Requirement) -> str:

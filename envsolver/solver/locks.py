@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,8 +206,10 @@ def absolute(text: str, root: Path) -> str:
 
 def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
-        # The lines of a group's file are uv's to read.
-        local = LocalProjects() if group.file else stand_in(group.requirements, uv.root, Path(folder) / "local")
+        local = stand_in(group.requirements, uv.root, Path(folder) / "local")
+        if local.overrides:
+            # What stands in for a project cannot be put into a person's file.
+            group = replace(group, file="")
         answer = uv.compile(
             [group.file] if group.file else [],
             python=interpreter.executable,

@@ -21,6 +21,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_LOWERING = frozenset({"<", "<=", "==", "===", "~="})
+
 # Local projects' files that decide their dependencies and their entry points.
 _METADATA = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -31,6 +33,12 @@ def parse(text: str) -> Parsed | None:
         return Parsed(text)
     except InvalidRequirement:
         return None
+
+
+def lowers(text: str) -> bool:
+    """Return whether a requirement bounds a package from above, so that it may get an older version than the newest."""
+    parsed = parse(text)
+    return parsed is not None and any(bound.operator in _LOWERING for bound in parsed.specifier)
 
 
 def local_path(text: str) -> str | None:
