@@ -5,7 +5,7 @@ This module imports nothing of ours and nothing heavy, because the worker import
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -477,8 +477,10 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Say one line, such as ``core: built in 12 s``."""
 
-    def begin(self, total: Mapping[str, int], workers: int, expected: float | None = None) -> None:
-        """Announce how many jobs each group has, how many run at once, and the expected seconds in all."""
+    def begin(
+        self, total: Mapping[str, int], workers: int, expected: float | None = None, pythons: Sequence[str] = ()
+    ) -> None:
+        """Announce how many jobs each group has, how many run at once, the expected seconds in all, and the Pythons."""
 
     def started(self, job: Job, expected: float | None = None) -> None:
         """Say that a job was started on a worker; `expected` is its time by history, seconds."""

@@ -129,7 +129,7 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
     ordered = order(jobs, costs, by)
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
-    progress.begin(counts, workers, _expected(ordered, costs, workers))
+    progress.begin(counts, workers, _expected(ordered, costs, workers), tuple(seen.interpreters))
     try:
         for version, reason in seen.left_out:
             progress.note(f"Python {version} is left out: {reason}")
