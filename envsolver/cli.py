@@ -236,7 +236,8 @@ def list_command(
     directory: Path, /, *, notebooks: tuple[str, ...], groups: tuple[str, ...], pythons: tuple[str, ...], as_json: bool
 ) -> int:
     """Show each notebook's group, and why it belongs there."""
-    from envsolver.project import open_project, survey
+    from envsolver.project import open_project
+    from envsolver.survey import survey
 
     project = open_project(directory)
     seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
@@ -249,8 +250,8 @@ def list_command(
         return 0
     shown = [(row.notebook, row.group or f"({row.verdict})", row.reason or row.why) for row in rows]
     print_table(("notebook", "group", "why"), shown)
-    for sentence in seen.conflicts:
-        click.echo(f"\nkept apart: {sentence}")
+    for remark in seen.remarks:
+        click.echo(f"\n{remark}")
     for (group, version), fault in seen.faults.items():
         click.echo(f"\n{group}, Python {version}: {fault.message}", err=True)
     return 0

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from envsolver.models import Group
-from envsolver.project import Survey
+from envsolver.survey import Survey
 from envsolver.solver.demands import own_project
 from envsolver.solver.requirement_text import local_path
 

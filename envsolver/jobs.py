@@ -9,9 +9,9 @@ from pathlib import Path
 
 from envsolver.config import settings_for
 from envsolver.models import Assignment, Edits, Interpreter, Job, Result
-from envsolver.project import Survey
 from envsolver.settings import Config, GroupSettings
 from envsolver.solver.matrix import why_unsupported
+from envsolver.survey import Survey
 
 SLUG_LENGTH = 40
 """How much of a notebook's name its job's id shows."""

@@ -5,7 +5,7 @@ This module imports nothing of ours and nothing heavy, because the worker import
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -164,6 +164,8 @@ class Assignment:
         One phrase for people, such as ``imports torch`` or ``set in pyproject.toml``.
     verdict, reason
         Set when the notebook will not run: `environment`, `failed` or `skipped`, and the sentence why.
+    held_back
+        Whose requirements give it older versions than it would get alone, a sentence each.
     """
 
     notebook: str
@@ -171,6 +173,7 @@ class Assignment:
     why: str
     verdict: Verdict | None = None
     reason: str = ""
+    held_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -474,8 +477,10 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Say one line, such as ``core: built in 12 s``."""
 
-    def begin(self, total: Mapping[str, int], workers: int, expected: float | None = None) -> None:
-        """Announce how many jobs each group has, how many run at once, and the expected seconds in all."""
+    def begin(
+        self, total: Mapping[str, int], workers: int, expected: float | None = None, pythons: Sequence[str] = ()
+    ) -> None:
+        """Announce how many jobs each group has, how many run at once, the expected seconds in all, and the Pythons."""
 
     def started(self, job: Job, expected: float | None = None) -> None:
         """Say that a job was started on a worker; `expected` is its time by history, seconds."""

@@ -16,10 +16,11 @@ from envsolver.executors import warmed_up
 from envsolver.gpus import gpu_sets
 from envsolver.history import History
 from envsolver.models import Environment, Job, Known, Lock
-from envsolver.project import Project, Survey, read_groups, solve_all
+from envsolver.project import Project, read_groups, solve_all
 from envsolver.runner import Located, Note, Ready, Runner, Site, Unavailable
 from envsolver.services import Services
 from envsolver.settings import GroupSettings
+from envsolver.survey import Survey
 
 if TYPE_CHECKING:
     from envsolver.warm import Templates

@@ -1,81 +1,34 @@
-"""One project as the commands see it: its configuration, its caches, its groups, its notebooks.
-
-`survey` is the first half of every command: it reads the notebooks, solves the groups side by side and says
-which notebook belongs where. Nothing is built and nothing runs.
-"""
+"""One project as the commands see it: its configuration, its caches, its groups and their locks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
-from envsolver.config import find_root, load_config, settings_for
-from envsolver.discovery import find_notebooks, read_notebook, select_notebooks
+from envsolver.config import find_root, load_config
 from envsolver.environments.uv import Uv
 from envsolver.environments.venv import Store, cache_directory
 from envsolver.errors import ConfigurationError, EnvsolverError
 from envsolver.history import History
-from envsolver.models import Assignment, Group, Interpreter, Lock, Notebook, Origin, Requirement
-from envsolver.reading.distributions import distributions_for
+from envsolver.models import Group, Interpreter, Lock
 from envsolver.settings import Config
-from envsolver.solver.assignment import assign, is_named, supplies
-from envsolver.solver.demands import Demand, demand_of, own_project
-from envsolver.solver.derive import Derived, derive
 from envsolver.solver.lockfiles import read_lock
 from envsolver.solver.locks import Terms, solve_group
 from envsolver.solver.matrix import choose_pythons
-from envsolver.solver.oracle import UvOracle
 from envsolver.solver.requirements import read_group
 from envsolver.solver.specifiers import python_allowed
 
 STATE = ".envsolver"
 """The project's own directory for history and runs, ignored by git."""
 
-WITH_JUPYTER = ("ipywidgets",)
-"""What `pip install jupyter` brings beside the kernel, and notebooks use without saying, as in progress bars."""
-
 SOLVERS = 4
 """How many solves wait for the registry side by side."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Survey:
-    """What a project holds.
-
-    Attributes
-    ----------
-    notebooks
-        Those selected, by path.
-    groups
-        All groups by name.
-    interpreters
-        By the Python version asked for.
-    left_out
-        Versions of ``all`` that this machine lacks, each with the reason.
-    locks
-        By group and Python version; a group that could not be solved has none.
-    faults
-        Why a group could not be solved, by group and Python version.
-    assignments
-        One a notebook, in the notebooks' order.
-    conflicts
-        Why derived groups are kept apart, a sentence each.
-    """
-
-    notebooks: Mapping[str, Notebook]
-    groups: Mapping[str, Group]
-    interpreters: Mapping[str, Interpreter]
-    locks: Mapping[tuple[str, str], Lock]
-    faults: Mapping[tuple[str, str], EnvsolverError]
-    assignments: tuple[Assignment, ...]
-    left_out: tuple[tuple[str, str], ...] = ()
-    conflicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -208,138 +161,6 @@ def read_groups(config: Config) -> dict[str, Group]:
     return groups
 
 
-def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons: Sequence[str] = ()) -> Survey:
-    """Read the selected notebooks, solve all groups, and assign each notebook to one.
-
-    Parameters
-    ----------
-    patterns
-        Notebook paths, directories and globs, relative to `cwd`; empty for all that the configuration names.
-    pythons
-        Versions asked for; the first that is there decides the assignments.
-
-    Raises
-    ------
-    NothingToRunError
-        No notebook matches.
-    ConfigurationError
-        A requirement file, a lock file or an interpreter is not usable.
-    """
-    config = project.config
-    paths = select_notebooks(config, patterns, cwd)
-    notebooks = {path: read_notebook(config.root, path, settings_for(config, path)) for path in paths}
-    groups = read_groups(config)
-    interpreters, left_out = project.pythons(pythons)
-    locks, faults = solve_all(project, groups, interpreters)
-    first = next(iter(interpreters))
-    solved = {name: locks[name, first] for name in groups if (name, first) in locks}
-    assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
-    loose = [notebooks[path] for path in paths if _is_loose(config, notebooks[path], assignments[path])]
-    conflicts: tuple[str, ...] = ()
-    if loose:
-        derived = _derive_as_before(project, paths, interpreters[first], solved, groups)
-        if derived is None:
-            derived = _derive(project, loose, interpreters[first], solved, groups)
-        conflicts = tuple(conflict.sentence for conflict in derived.conflicts)
-        assignments.update((a.notebook, a) for a in derived.assignments)
-        made = {group.name: group for group in derived.groups}
-        groups = {**groups, **made}
-        more_locks, more_faults = solve_all(project, made, interpreters)
-        locks, faults = {**locks, **more_locks}, {**faults, **more_faults}
-    return Survey(
-        notebooks=notebooks,
-        groups=groups,
-        interpreters=interpreters,
-        left_out=left_out,
-        locks=locks,
-        faults=faults,
-        assignments=tuple(assignments[path] for path in paths),
-        conflicts=conflicts,
-    )
-
-
-def _assignments(
-    project: Project, notebooks: Iterable[Notebook], groups: Mapping[str, Group], solved: Mapping[str, Lock]
-) -> Iterator[Assignment]:
-    supplied = supplies(project.root, groups, solved)
-    for notebook in notebooks:
-        yield assign(
-            notebook,
-            config=project.config,
-            settings=settings_for(project.config, notebook.path),
-            supplied=supplied,
-            distributions=partial(_distributions, project.config),
-        )
-
-
-def _is_loose(config: Config, notebook: Notebook, assignment: Assignment) -> bool:
-    """Whether a notebook's environment follows from the notebook itself: nothing was configured, or it says so."""
-    if assignment.verdict in {"failed", "skipped"} or is_named(config, notebook, settings_for(config, notebook.path)):
-        return False
-    return not (config.groups and config.source) or notebook.script is not None
-
-
-def _derive(
-    project: Project,
-    notebooks: Sequence[Notebook],
-    interpreter: Interpreter,
-    solved: Mapping[str, Lock],
-    groups: Mapping[str, Group],
-) -> Derived:
-    """Put notebooks into the groups that serve them, and the others into the fewest new ones that solve."""
-    own = own_project(project.root)
-    distributions = partial(_distributions, project.config)
-    demands = [demand_of(notebook, distributions=distributions, own=own) for notebook in notebooks]
-    return derive(
-        [_as_in_jupyter(demand, notebook) for demand, notebook in zip(demands, notebooks, strict=True)],
-        interpreter=interpreter,
-        oracle=UvOracle(project.uv, interpreter, cache=project.solutions, terms=project.terms),
-        root=project.root,
-        locks=solved,
-        taken=groups,
-    )
-
-
-def _derive_as_before(
-    project: Project,
-    chosen: Sequence[str],
-    interpreter: Interpreter,
-    solved: Mapping[str, Lock],
-    groups: Mapping[str, Group],
-) -> Derived | None:
-    """Derive the groups of all notebooks, if an earlier run built what the chosen ones need; else give None.
-
-    One notebook asks for less than all of them together, but an environment that is there is worth more than a
-    smaller one that must be built.
-    """
-    if not project.state.is_dir():
-        return None
-    config = project.config
-    everything = {path: read_notebook(config.root, path, settings_for(config, path)) for path in find_notebooks(config)}
-    if set(everything) <= set(chosen) or not set(chosen) <= set(everything):
-        return None
-    assignments = {a.notebook: a for a in _assignments(project, everything.values(), groups, solved)}
-    loose = [notebook for path, notebook in everything.items() if _is_loose(config, notebook, assignments[path])]
-    derived = _derive(project, loose, interpreter, solved, groups)
-    placed = [a for a in derived.assignments if a.notebook in chosen]
-    needed = {a.group for a in placed if a.group}
-    made = {group.name: group for group in derived.groups if group.name in needed}
-    try:
-        built = all(project.store.has(project.lock(group, interpreter)) for group in made.values())
-    except EnvsolverError:
-        return None
-    return replace(derived, groups=tuple(made.values()), assignments=tuple(placed)) if built else None
-
-
-def _as_in_jupyter(demand: Demand, notebook: Notebook) -> Demand:
-    """Add what every Jupyter installation brings, unless the notebook states all that it needs."""
-    if demand.fault or notebook.script is not None:
-        return demand
-    brought = [Requirement(text=name, origin=Origin(path="Jupyter itself")) for name in WITH_JUPYTER]
-    wanted = {requirement.text: requirement for requirement in (*brought, *demand.requirements)}
-    return replace(demand, requirements=tuple(wanted[text] for text in sorted(wanted)))
-
-
 def solve_all(
     project: Project, groups: Mapping[str, Group], interpreters: Mapping[str, Interpreter]
 ) -> tuple[dict[tuple[str, str], Lock], dict[tuple[str, str], EnvsolverError]]:
@@ -377,10 +198,6 @@ def solve_all(
         told = dict.fromkeys(fault for error in stale for fault in error.faults)
         raise ConfigurationError(tuple(told), tip=stale[0].tip if len(told) == 1 else "Refresh them: `envsolver lock`.")
     return locks, faults
-
-
-def _distributions(config: Config, module: str) -> tuple[str, ...]:
-    return distributions_for(module, config.modules)
 
 
 def new_run_directory(runs: Path) -> Path:

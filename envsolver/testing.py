@@ -39,11 +39,12 @@ from envsolver.errors import EnvsolverError
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Failure, Job, Result
 from envsolver.processes import RUN_MARK, kill_marked, start_guardian
-from envsolver.project import Project, Survey, open_project, prepare_state, survey
+from envsolver.project import Project, open_project, prepare_state
 from envsolver.report.frames import fault_line, last_frames, source_lines
 from envsolver.report.wording import error_text, has_own_error, headline, reason_beyond_error, strip_ansi, where
 from envsolver.scratch import remove, run_directory
 from envsolver.services import Services
+from envsolver.survey import Survey, survey
 from envsolver.worker import run_job
 
 # Runners leave the frames of a module that says this out of a failure's traceback.

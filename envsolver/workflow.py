@@ -26,13 +26,14 @@ from envsolver.models import Assignment, Cost, Job, Progress, Result, Run
 from envsolver.plan import Budget, Order, expected_wall, order
 from envsolver.preparation import Crew, choose_templates, learn, prepare_site
 from envsolver.processes import RUN_MARK, kill_marked
-from envsolver.project import Project, Survey, survey
+from envsolver.project import Project
 from envsolver.report.data import write_results
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.runner import Outcome, Runner
 from envsolver.services import Services
 from envsolver.shards import make_shard
+from envsolver.survey import Survey, survey
 
 if TYPE_CHECKING:
     pass
@@ -129,12 +130,12 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
     ordered = order(jobs, costs, by)
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
-    progress.begin(counts, workers, _expected(ordered, costs, workers))
+    progress.begin(counts, workers, _expected(ordered, costs, workers), tuple(seen.interpreters))
     try:
         for version, reason in seen.left_out:
             progress.note(f"Python {version} is left out: {reason}")
-        for sentence in seen.conflicts:
-            progress.note(f"kept apart: {sentence}")
+        for remark in seen.remarks:
+            progress.note(remark)
         for result in settled:
             progress.finished(result)
         if options.failfast and any(not result.good for result in settled):

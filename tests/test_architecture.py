@@ -57,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     "booktests": {"booktest_files", "config", "configuration", "discovery", "edits"},
     # The wiring.
     "project": ALL,
-    "inputs": {"project", "solver"},
+    "inputs": {"solver", "survey"},
+    "survey": ALL,
     "jobs": ALL,
     "context": ALL,
     "preparation": ALL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,20 @@ def test_what_a_notebook_asks_for(given: Notebook, asked: list[str]) -> None:
 )
 def test_the_projects_own_package_is_asked_for_as_it_is_here(given: Notebook) -> None:
     assert texts(given, OWN) == ["-e ."]
+
+
+def test_what_the_own_packages_files_import_is_left_to_its_dependencies() -> None:
+    origin = Origin(path="mine/part.py", line=3)
+    given = notebook(imports=["numpy"], optional=["mine"])
+    given = replace(given, imports=(*given.imports, Import(module="obscure", origin=origin)))
+    assert texts(given, OWN) == ["-e .", "numpy"]
+    assert texts(given) == ["numpy", "obscure"]
+
+
+def test_the_own_package_is_one_however_it_is_asked_for() -> None:
+    given = notebook(imports=["mine"], installs=required("-e .[extra]"))
+    own = OwnProject(name="mine", modules=frozenset({"mine"}), text=".")
+    assert texts(given, own) == [".", ".[extra]"]
 
 
 def test_each_requirement_remembers_its_cell_and_line() -> None:
@@ -259,19 +274,24 @@ def test_what_init_writes_gives_the_same_groups_again() -> None:
     assignments = [
         Assignment(notebook="docs/a b.ipynb", group="numpy-1.26", why=""),
         Assignment(notebook="docs/ü.ipynb", group="numpy-1.26", why=""),
+        Assignment(notebook="[1].ipynb", group="numpy-1.26", why=""),
         Assignment(notebook="c.ipynb", group=None, why="", verdict="environment", reason="no\nway"),
+        Assignment(notebook="r.ipynb", group=None, why="", verdict="skipped", reason="it is written in R"),
     ]
     files = initial_files([group], assignments)
     assert files == {
         "requirements/numpy-1.26.in": (
-            "# What 2 notebooks of group numpy-1.26 ask for.\nnumpy<2  # docs/a b.ipynb, cell 1, line 2\n"
+            "# What 3 notebooks of group numpy-1.26 ask for.\nnumpy<2  # docs/a b.ipynb, cell 1, line 2\n"
         )
     }
     text = initial_configuration([group], assignments, notebooks=["docs/**/*.ipynb"], python=["3.11"])
     table = tomllib.loads(text)["tool"]["envsolver"]
     assert table["notebooks"] == ["docs/**/*.ipynb"]
-    assert table["groups"] == {"numpy-1.26": {"notebooks": ["docs/a b.ipynb", "docs/ü.ipynb"]}}
-    assert "# c.ipynb: no\n# way" in text
+    assert table["groups"] == {"numpy-1.26": {"notebooks": ["docs/a b.ipynb", "docs/ü.ipynb", "[[]1].ipynb"]}}
+    assert "# c.ipynb: no way\n" in text
+    assert "r.ipynb" not in text
+    opened = tomllib.loads(text.replace("# [", "[").replace("# skip", "skip"))["tool"]["envsolver"]
+    assert opened["notebook"] == {"c.ipynb": {"skip": "no way"}}
 
 
 @pytest.mark.integration
@@ -288,7 +308,7 @@ def test_real_notebooks_are_placed_by_uv_and_solved_without_another_question(tmp
     demands = [demand_of(one, distributions=distributions) for one in given]
     derived = derive(demands, interpreter=python, oracle=oracle, root=tmp_path)
     assert sorted(group.name for group in derived.groups) == ["requests", "urllib3"]
-    assert derived.assignments[3].reason == "numpy==99 (d.ipynb, cell 1, line 1) does not exist"
+    assert derived.assignments[3].reason.startswith("numpy==99 (d.ipynb, cell 1, line 1) does not exist: change")
     (conflict,) = derived.conflicts
     assert conflict.sentence == (
         "requests==2.28.0 (c.ipynb, cell 1, line 1) needs urllib3>=1.21.1,<1.27; "

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.inputs import input_digests, source_digest
 from envsolver.models import Assignment, Group, Origin, Requirement
-from envsolver.project import Survey
+from envsolver.survey import Survey
 from envsolver.reading.notebooks import read_notebook
 
 

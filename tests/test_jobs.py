@@ -9,8 +9,8 @@ import pytest
 
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Assignment, Group, Interpreter, Notebook, Script
-from envsolver.project import Survey
 from envsolver.settings import Config
+from envsolver.survey import Survey
 
 PYTHON = Interpreter(request="3.11", executable="/p/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 OLD = Interpreter(request="3.10", executable="/p/python3.10", version="3.10.13", platform="cpython-linux-x86_64")

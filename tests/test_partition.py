@@ -191,6 +191,24 @@ def test_beyond_the_exact_limit_the_parts_are_still_valid(count: int) -> None:
     assert len(parts) <= 3
 
 
+def test_what_bounds_nothing_goes_where_the_fewest_bounds_are() -> None:
+    oracle = FakeOracle(["numpy<2", "numpy>=2"], ["numpy<2", "new"])
+    wanted = sets("numpy<2 pandas<3", "numpy>=2", "numpy scipy", "numpy", "numpy six", "numpy new", "idna==3 numpy<2")
+    found = partition(wanted, oracle)
+    free, bounded = found.parts
+    assert set(bounded.sets) == set(sets("numpy<2 pandas<3", "idna==3 numpy<2"))
+    assert set(free.sets) == set(sets("numpy>=2", "numpy scipy", "numpy", "numpy six", "numpy new"))
+    assert bounded.items == frozenset({"numpy<2", "pandas<3", "idna==3"})
+    assert [package.name for package in free.finding.packages] == sorted(free.items)
+
+
+def test_what_cannot_be_moved_together_stays_where_it_solves() -> None:
+    oracle = FakeOracle(["a<1", "a>=1"], ["b", "c", "a>=1"])
+    found = partition(sets("a<1 d", "a>=1 d e", "b", "c"), oracle)
+    assert len(found.parts) == 2
+    assert all(part.finding.solved for part in found.parts)
+
+
 def test_an_answer_that_follows_from_earlier_ones_is_not_asked() -> None:
     oracle = FakeOracle("ab")
     deducing = Deducing(oracle, solvable=[frozenset("cd")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import report_samples
@@ -59,6 +60,35 @@ def test_plain_progress_is_a_line_for_each_event_and_reasons_at_once() -> None:
         "[ 2/10] timeout ml    demos/y.ipynb  4.1 s",
         "        cell 3 ran over its limit of 5 s",
     ]
+
+
+def test_where_several_pythons_run_each_line_names_its_own() -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream, verbose=True)
+    progress.begin({"core": 1, "ml": 1}, 2, pythons=("3.9", "3.11"))
+    progress.started(a_job("x.ipynb"))
+    progress.finished(replace(a_result("x.ipynb"), python="3.9"))
+    progress.finished(a_result("x.ipynb", "skipped", "ml"))
+    assert stream.getvalue().splitlines() == [
+        "running 2 (core 1, ml 1), on Python 3.9, 3.11, 2 at once",
+        "      started core  3.11  x.ipynb",
+        "[1/2] passed  core  3.9   x.ipynb  4.1 s",
+        "[2/2] skipped ml    3.11  x.ipynb  4.1 s",
+    ]
+
+
+@pytest.mark.parametrize("pythons", [("3.11",), ("3.10", "3.11")])
+def test_the_live_view_names_the_python_only_where_several_run(pythons: tuple[str, ...]) -> None:
+    console = a_console()
+    tally = Tally()
+    progress = LiveProgress(console, tally=tally)
+    progress.begin({"core": 2}, 2, pythons=pythons)
+    progress.started(a_job("x.ipynb"))
+    console.print(live_view(tally, 80, 24))
+    progress.finished(a_result("y.ipynb", "failed"))
+    progress.end()
+    assert ("  3.11         0:00" in written(console)) is (len(pythons) > 1)
+    assert ("core  3.11  y.ipynb" in written(console)) is (len(pythons) > 1)
 
 
 def test_verbose_adds_the_starts() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -99,7 +99,9 @@ class FakeProgress:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def begin(self, total: Mapping[str, int], workers: int, expected: float | None = None) -> None:
+    def begin(
+        self, total: Mapping[str, int], workers: int, expected: float | None = None, pythons: Sequence[str] = ()
+    ) -> None:
         pass
 
     def started(self, job: Job, expected: float | None = None) -> None:

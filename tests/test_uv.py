@@ -209,3 +209,23 @@ def test_a_sync_out_of_reach_of_the_network_says_so(tmp_path: Path, monkeypatch:
     with pytest.raises(BuildError, match="the network is out of reach"):
         uv.sync(tmp_path / "env", tmp_path / "lock.txt", require_hashes=False)
     assert subprocess.run([tmp_path / "env" / "bin" / "python", "-c", "import six"], check=False).returncode != 0
+
+
+@pytest.mark.parametrize(("given", "bounded"), [("", 1), ("mine.txt", 2)])
+def test_a_build_that_needs_what_current_tools_dropped_gets_older_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, bounded: int
+) -> None:
+    monkeypatch.setenv("UV_BUILD_CONSTRAINT", given)
+    complaint = "echo \"ModuleNotFoundError: No module named 'pkg_resources'\" >&2; exit 1"
+    uv = fake_uv(
+        tmp_path,
+        f'set -- $UV_BUILD_CONSTRAINT; [ $# -eq {bounded} ] || {{ {complaint}; }}; shift $(($# - 1)); cat "$1"',
+    )
+    assert uv.compile([], python="python").out == "setuptools<82\n"
+    assert uv.calls == 2
+
+
+def test_a_build_that_older_tools_do_not_help_either_tells_its_own_failure(tmp_path: Path) -> None:
+    uv = fake_uv(tmp_path, "echo \"$UV_BUILD_CONSTRAINT: No module named 'pkg_resources'\" >&2; exit 1")
+    answer = uv.compile([], python="python")
+    assert (answer.code, answer.err) == (1, ": No module named 'pkg_resources'\n")

@@ -46,7 +46,7 @@ def solve_command(
 
     project = open_project(directory, upgrade=upgrade, resolution=resolution)
     interpreters, left_out = project.pythons(pythons)
-    groups = _groups(project, notebooks, names, directory, pythons)
+    groups, remarks = _groups(project, notebooks, names, directory, pythons)
     if not groups:
         raise NothingToRunError("there is nothing to solve", tip="`envsolver list` says why no notebook has a group.")
     report = Examiner(
@@ -58,12 +58,14 @@ def solve_command(
         upgrade=upgrade,
     ).examine(groups, tuple(interpreters.values()))
     if as_json:
-        click.echo(json.dumps(to_json(report), indent=2, ensure_ascii=False))
+        click.echo(json.dumps({**to_json(report), "remarks": remarks}, indent=2, ensure_ascii=False))
     else:
         print_table(("group", "python", "outcome"), group_rows(report))
         if report.pairs:
             click.echo()
             print_table(("groups", "one environment?"), pair_rows(report))
+        for remark in remarks:
+            click.echo(f"\n{remark}")
         for version, reason in left_out:
             click.echo(f"\nPython {version} was left out: {reason}")
         click.echo(f"\nasked uv {report.calls} times, {report.seconds:.1f} s")
@@ -108,8 +110,9 @@ def lock_command(
 @click.pass_obj
 def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     """Write the configuration and the requirement files that the notebooks imply, for a person to edit."""
-    from envsolver.project import open_project, survey
-    from envsolver.solver.initial import initial_configuration, initial_files
+    from envsolver.project import open_project
+    from envsolver.solver.initial import initial_configuration, initial_files, unplaced
+    from envsolver.survey import survey
 
     project = open_project(directory)
     if project.config.source:
@@ -140,21 +143,25 @@ def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     before = target.read_text(encoding="utf-8").rstrip("\n") + "\n\n" if in_pyproject else ""
     target.write_text(before + text, encoding="utf-8")
     click.echo(f"wrote {target.relative_to(project.root)}" + (", [tool.envsolver]" if in_pyproject else ""))
-    for conflict in seen.conflicts:
-        click.echo(f"kept apart: {conflict}")
+    for remark in seen.remarks:
+        click.echo(remark)
+    for assignment in unplaced(seen.assignments):
+        click.echo(f"not placed: {assignment.notebook}: {assignment.reason}")
     return 0
 
 
 def _groups(
     project: Project, notebooks: tuple[str, ...], names: tuple[str, ...], directory: Path, pythons: tuple[str, ...]
-) -> list[Group]:
-    from envsolver.project import read_groups, survey
+) -> tuple[list[Group], tuple[str, ...]]:
+    """Return the groups to solve, and what is to be said of those that the notebooks imply."""
+    from envsolver.project import read_groups
+    from envsolver.survey import survey
 
     known = read_groups(project.config)
-    if not known:
-        seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
-        known = dict(seen.groups)
-    return _named(known, names)
+    if known:
+        return _named(known, names), ()
+    seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
+    return _named(dict(seen.groups), names), seen.remarks
 
 
 def _named(known: dict[str, Group], names: tuple[str, ...]) -> list[Group]:

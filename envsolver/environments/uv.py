@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -175,7 +176,7 @@ class Uv:
         if hashes:
             command.append("--generate-hashes")
         stdin = [] if text is None else ["-"]
-        return self.run([*command, "--", *sources, *stdin], text=text)
+        return self._run_builds([*command, "--", *sources, *stdin], text=text)
 
     def create(self, prefix: Path, python: str, *, hold: int | None = None) -> None:
         """Create an empty virtualenv at `prefix`, under a lock as in `run`.
@@ -208,9 +209,21 @@ class Uv:
         flags += [argument for name in rebuild for argument in ("--reinstall-package", name)]
         python = str(prefix / "bin" / "python")
         flags += ["--compile-bytecode", "--python", python]
-        answer = self.run(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)
+        answer = self._run_builds(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)
         if answer.code != 0:
             raise network_error(answer) if answer.no_network else BuildError(answer.explanation)
+
+    def _run_builds(self, arguments: Sequence[str], *, text: str | None = None, hold: int | None = None) -> Answer:
+        """Run a command that may build packages, again with older tools if one needs what current ones dropped."""
+        answer = self.run(arguments, text=text, hold=hold)
+        if not answer.needs_old_tools:
+            return answer
+        with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
+            bounds = Path(folder) / "build-constraints.txt"
+            bounds.write_text(f"{_OLD_TOOLS}\n", encoding="utf-8")
+            given = f"{os.environ.get('UV_BUILD_CONSTRAINT', '')} {bounds}".strip()
+            again = self.run(arguments, text=text, hold=hold, environ={"UV_BUILD_CONSTRAINT": given})
+        return again if again.code == 0 or again.unsolvable else answer
 
     def _communicate(
         self, command: list[str], text: str | None, hold: int | None, environ: Mapping[str, str]
@@ -267,6 +280,8 @@ class Uv:
         return self.run(["python", "install", *_QUIET, "--no-bin", "--", request], environ=patience).code == 0
 
 
+_OLD_TOOLS = "setuptools<82"
+"""The last that bring `pkg_resources`, which many older projects' builds import without saying so."""
 _COLOURLESS = ("--color", "never")
 _QUIET = ("--quiet", *_COLOURLESS)
 _COMPILE = (

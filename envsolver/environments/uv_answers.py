@@ -44,6 +44,11 @@ class Answer:
         """Whether the network was out of reach, or switched off."""
         return self.code != 0 and any(mark in self.err for mark in _NO_NETWORK)
 
+    @property
+    def needs_old_tools(self) -> bool:
+        """Whether a package's build failed for want of what current build tools no longer bring."""
+        return self.code != 0 and "No module named 'pkg_resources'" in self.err
+
 
 def network_error(answer: Answer) -> BuildError:
     """Return the error for an `answer` that failed because the network is out of reach."""

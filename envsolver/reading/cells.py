@@ -11,7 +11,14 @@ from typing import Literal
 from envsolver.reading.cell_findings import CellFindings, Command, Mention, Surroundings
 from envsolver.reading.cell_signs import flags_of, signs_of
 from envsolver.reading.cell_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports
-from envsolver.reading.conditions import Context, branches, catches_import_error, gives_up, suppresses_import_error
+from envsolver.reading.conditions import (
+    Context,
+    branches,
+    catches_import_error,
+    gives_up,
+    only_tells_to_install,
+    suppresses_import_error,
+)
 from envsolver.reading.path_expressions import path_tail, path_value
 
 _AS = r"[\w.]+(?:[ \t]+as[ \t]+\w+)?"
@@ -134,7 +141,9 @@ class _Analysis:
     def _try(self, node: ast.Try, context: Context) -> Iterator[tuple[ast.AST, Context]]:
         catching = [handler for handler in node.handlers if catches_import_error(handler)]
         # A notebook that installs what is missing, or gives up, does need it.
-        needed = not catching or any(self._installs(handler) or gives_up(handler) for handler in catching)
+        needed = not catching or any(
+            self._installs(handler) or gives_up(handler) or only_tells_to_install(node, handler) for handler in catching
+        )
         inner = context if needed else replace(context, optional=True, guarded=True)
         yield from ((child, inner) for child in [*node.body, *node.orelse])
         for handler in node.handlers:

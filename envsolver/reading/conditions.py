@@ -17,6 +17,9 @@ _EITHER = re.compile(
 )
 _IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _CHECKERS_ONLY = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"})
+_INSTALL = re.compile(
+    r"\b(?:pip|conda|uv|mamba|poetry) (?:\w+ )?(?:install|add)\b|(?:need|have|required?) to install", re.IGNORECASE
+)
 _EXITS = frozenset({"exit", "quit", "_exit"})
 
 
@@ -89,6 +92,21 @@ def gives_up(handler: ast.ExceptHandler) -> bool:
             case ast.Expr(value=ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name))) if name in _EXITS:
                 return True
     return False
+
+
+def only_tells_to_install(node: ast.Try, handler: ast.ExceptHandler) -> bool:
+    """Tell whether a handler does nothing but say what to install, so that what follows fails without the import."""
+    if node.orelse or not all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in node.body):
+        # What stands beside the imports may note whether they worked.
+        return False
+    said: list[str] = []
+    for statement in handler.body:
+        match statement:
+            case ast.Expr(value=ast.Call(args=arguments)):
+                said += [ast.unparse(argument) for argument in arguments]
+            case _:
+                return False
+    return any(_INSTALL.search(text) for text in said)
 
 
 def _names_import_error(node: ast.expr) -> bool:

@@ -17,9 +17,10 @@ from envsolver.reading.cell_findings import CellFindings, Mention, Surroundings
 from envsolver.reading.cells import analyse_cell
 from envsolver.reading.distributions import is_namespace
 from envsolver.reading.installs import InstallReader
-from envsolver.reading.local_modules import LocalModules, ending_in
+from envsolver.reading.local_modules import NOT_INSTALLED, LocalModules, ending_in
 from envsolver.reading.notebook_file import Cell, NotebookFile, UnusableNotebookError, read_notebook_file
 from envsolver.reading.scripts import read_script
+from envsolver.reading.strays import is_stray
 from envsolver.settings import NotebookSettings
 
 # In the standard library of some Python only, so a notebook on another must not get a package of that name.
@@ -136,13 +137,18 @@ class _Reading:
         if mention.level or mention.module.split(".")[0] in _STANDARD:
             return
         files = local.find(mention.module, mention.names)
+        own = local.is_own_package(mention.module)
         if files is None:
-            _add(kept, mention, origin, optional=mention.optional)
+            if not (mention.module.split(".")[0] in NOT_INSTALLED if own else self._is_stray(mention)):
+                _add(kept, mention, origin, optional=mention.optional)
             return
-        if local.is_own_package(mention.module):
+        if own:
             # It is found beside the notebook, and it may as well be installed.
             _add(kept, mention, origin, optional=True)
         self._follow(kept, local, files, optional=mention.optional)
+
+    def _is_stray(self, mention: Mention) -> bool:
+        return is_stray(self.root, mention.module, mention.names)
 
     def _follow(self, kept: dict[str, Import], local: LocalModules, files: tuple[Path, ...], *, optional: bool) -> None:
         """Take in what local files import: the environment must answer that too."""

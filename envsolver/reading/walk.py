@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from envsolver.globs import glob_base, glob_depth, matches_any
@@ -52,7 +52,7 @@ def _walk(directory: str, relative: str, depth: int | None, root: str) -> Iterat
                 entries = list(listing)
         except OSError:
             continue  # A directory that cannot be read holds nothing that could be run.
-        if place != directory and not _MARKS.isdisjoint(entry.name for entry in entries):
+        if place != directory and marks_environment(entry.name for entry in entries):
             continue
         for entry in entries:
             path = f"{prefix}/{entry.name}" if prefix else entry.name
@@ -60,14 +60,19 @@ def _walk(directory: str, relative: str, depth: int | None, root: str) -> Iterat
                 if not entry.name.startswith(".") and _is_file(entry, root):
                     yield path
             elif (
-                not _skipped(entry.name)
+                not is_skipped(entry.name)
                 and (depth is None or path.count("/") + 1 < depth)
                 and _enters(entry, root, entered)
             ):
                 waiting.append((entry.path, path))
 
 
-def _skipped(name: str) -> bool:
+def marks_environment(names: Iterable[str]) -> bool:
+    """Tell whether a directory that holds these names is a virtualenv or a cache."""
+    return not _MARKS.isdisjoint(names)
+
+
+def is_skipped(name: str) -> bool:
     """Tell whether a directory of this name holds nothing of the project's own."""
     return name.startswith(".") or name in _NOT_SOURCES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from envsolver.models import Job, Progress, Result, Verdict
@@ -87,25 +87,30 @@ class PlainProgress:
         self._total = 0
         self._done = 0
         self._group_width = 0
+        self._pythons: tuple[str, ...] = ()
 
     def note(self, text: str) -> None:
         """Say one line."""
         if not self._quiet:
             self._write(text)
 
-    def begin(self, total: Mapping[str, int], workers: int, expected: float | None = None) -> None:
+    def begin(
+        self, total: Mapping[str, int], workers: int, expected: float | None = None, pythons: Sequence[str] = ()
+    ) -> None:
         """Say how much there is to do."""
         self._total += sum(total.values())
         self._group_width = max((len(group) for group in total), default=0)
         groups = ", ".join(f"{group or 'no group'} {count}" for group, count in total.items() if count)
+        self._pythons = tuple(pythons)
+        on = f", on Python {', '.join(pythons)}" if len(pythons) > 1 else ""
         about = "" if expected is None else f", about {duration(expected)}"
-        self.note(f"running {self._total} ({groups}), {workers} at once{about}")
+        self.note(f"running {self._total} ({groups}){on}, {workers} at once{about}")
 
     def started(self, job: Job, expected: float | None = None) -> None:
         """Say that a job was started, if asked to be verbose."""
         if self._verbose and not self._quiet:
             about = "" if expected is None else f"  about {duration(expected)}"
-            self._write(f"{'':{self._counter_width}} started {self._columns(job.group, job.notebook)}{about}")
+            self._write(f"{'':{self._counter_width}} started {self._columns(job)}{about}")
 
     def finished(self, result: Result) -> None:
         """Say a verdict, with its reason below unless it is a plain pass."""
@@ -116,7 +121,7 @@ class PlainProgress:
         if self._color:
             verdict = f"\x1b[{COLOURS[result.status]}m{verdict}\x1b[0m"
         took = f"  {duration(result.seconds)}" if result.seconds else ""
-        self._write(f"{self._counter()} {verdict} {self._columns(result.group, result.notebook)}{took}")
+        self._write(f"{self._counter()} {verdict} {self._columns(result)}{took}")
         if reason := headline(result):
             self._write(f"{'':{self._counter_width}} {reason}")
 
@@ -132,8 +137,11 @@ class PlainProgress:
     def _counter_width(self) -> int:
         return len(self._counter())
 
-    def _columns(self, group: str, notebook: str) -> str:
-        return f"{group:{self._group_width}}  {one_line(notebook)}"
+    def _columns(self, shown: Job | Result) -> str:
+        # Where one Python runs, its version would say nothing.
+        width = max(map(len, self._pythons), default=0)
+        python = f"  {shown.python:{width}}" if len(self._pythons) > 1 else ""
+        return f"{shown.group:{self._group_width}}{python}  {one_line(shown.notebook)}"
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
@@ -158,12 +166,14 @@ class LiveProgress:
         """Say one line, above the view."""
         self._print(text)
 
-    def begin(self, total: Mapping[str, int], workers: int, expected: float | None = None) -> None:
+    def begin(
+        self, total: Mapping[str, int], workers: int, expected: float | None = None, pythons: Sequence[str] = ()
+    ) -> None:
         """Open the view."""
         from rich.live import Live
 
         with self._lock:
-            self._tally.begin(total, workers, expected)
+            self._tally.begin(total, workers, expected, pythons)
         if self._live is None:
             self._live = Live(
                 get_renderable=self._view,
@@ -201,7 +211,8 @@ class LiveProgress:
         if result is not None:
             text = Text(f"{first:7}", style=f"bold {_style(result)}")
             took = f"  {duration(result.seconds)}" if result.seconds else ""
-            text.append(f" {result.group}  {notebook}{took}", style="not bold default")
+            python = f"  {result.python}" if self._tally.several_pythons else ""
+            text.append(f" {result.group}{python}  {notebook}{took}", style="not bold default")
             if reason := headline(result):
                 text.append(f"\n        {reason}", style="not bold default")
         self._console.print(text, soft_wrap=True)

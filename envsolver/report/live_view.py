@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ class Tally:
         self.begun = clock()
         self.total: dict[str, int] = {}
         self.workers = 1
+        self.several_pythons = False
         self.expected: float | None = None
         self.running: dict[tuple[str, str], RunningJob] = {}
         self.done: Counter[str] = Counter()
@@ -51,8 +52,11 @@ class Tally:
         self._took = 0.0
         self._expected_of_done = 0.0
 
-    def begin(self, total: Mapping[str, int], workers: int, expected: float | None) -> None:
+    def begin(
+        self, total: Mapping[str, int], workers: int, expected: float | None, pythons: Sequence[str] = ()
+    ) -> None:
         """Start the clock."""
+        self.several_pythons = len(pythons) > 1
         for group, count in total.items():
             self.total[group] = self.total.get(group, 0) + count
         self.workers = workers
@@ -145,6 +149,8 @@ def _job_line(tally: Tally, job: RunningJob, width: int) -> Text:
         times += f" / {clock(job.expected)}"
     late = job.expected is not None and tally.clock() - job.started > 1.5 * job.expected + 2
     times = f"{times:>13}"
+    if tally.several_pythons:
+        times = f"  {job.python}{times}"
     room = max(1, width - len(times) - 3)
     line = _text(f"  {shorten(one_line(job.notebook), room):{room}}")
     line.append(times, "yellow" if late else "dim")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envsolver.models import Import, Notebook, Origin, Requirement
+from envsolver.models import Notebook, Origin, Requirement
 from envsolver.solver.assignment import WITH_KERNEL, Distributions
-from envsolver.solver.requirement_text import parse, project_name
+from envsolver.solver.requirement_text import build_backend, parse, project_name
 from envsolver.solver.requirements import canonical
 
 
@@ -26,12 +27,18 @@ class Demand:
         Versions of Python that its script block names; None for all.
     fault
         Why it cannot be served, as a sentence; empty when it can.
+    modules
+        The module whose import asks for a requirement, by the requirement's text.
+    scripted
+        Whether a script block says what it asks for.
     """
 
     notebook: str
     requirements: tuple[Requirement, ...] = ()
     requires_python: str | None = None
     fault: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    scripted: bool = False
 
     @property
     def items(self) -> frozenset[str]:
@@ -41,7 +48,7 @@ class Demand:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnProject:
-    """The package that the project itself distributes; environments hold it editable.
+    """The package that the project itself distributes; environments hold it editable where that can be.
 
     Attributes
     ----------
@@ -49,15 +56,25 @@ class OwnProject:
         Its distribution's normalised name.
     modules
         The top-level modules that it provides.
+    text
+        The requirement that stands for it.
     """
 
     name: str
     modules: frozenset[str]
     text: str = "-e ."
 
+    def holds(self, path: str) -> bool:
+        """Return whether a file, relative to the project's root, is part of the package."""
+        parts = path.removeprefix("src/").split("/")
+        return len(parts) > 1 and parts[0] in self.modules
+
 
 _NO_MODULES = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
 """Packages that a distribution does not install, though they may stand at the project's root."""
+
+_NOT_EDITABLE = frozenset({"mesonpy"})
+"""Build backends whose editable packages build themselves anew when imported, with tools that are gone by then."""
 
 
 def own_project(root: Path) -> OwnProject | None:
@@ -73,7 +90,8 @@ def own_project(root: Path) -> OwnProject | None:
         if place == source or not source.is_dir():
             found.update(packages)
         found.update(file.stem for file in place.glob("*.py") if file.stem not in {"setup", "conftest", "noxfile"})
-    return OwnProject(name=name, modules=frozenset(found))
+    text = "." if build_backend(root) in _NOT_EDITABLE else "-e ."
+    return OwnProject(name=name, modules=frozenset(found), text=text)
 
 
 def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProject | None = None) -> Demand:
@@ -88,16 +106,22 @@ def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProje
     """
     fault = notebook.script_fault or " ".join(notebook.refused)
     if fault:
-        return Demand(notebook=notebook.path, fault=fault)
+        return Demand(notebook=notebook.path, fault=fault, scripted=bool(notebook.script_fault))
     if notebook.script is not None:
         asked = [_owned(r, own) for r in notebook.script.dependencies]
         return _demand(notebook, asked, notebook.script.requires_python)
     asked = [_owned(r, own) for r in notebook.installs]
-    asked += _imported(notebook, {_name(r.text) for r in notebook.installs}, distributions, own)
-    return _demand(notebook, asked, None)
+    imported = list(_imported(notebook, {_name(r.text) for r in notebook.installs}, distributions, own))
+    modules = {canonical(requirement.text): module for requirement, module in reversed(imported)}
+    return _demand(notebook, [*asked, *(requirement for requirement, _ in imported)], None, modules)
 
 
-def _demand(notebook: Notebook, asked: list[Requirement], requires_python: str | None) -> Demand:
+def _demand(
+    notebook: Notebook,
+    asked: list[Requirement],
+    requires_python: str | None,
+    modules: Mapping[str, str] | None = None,
+) -> Demand:
     kept: dict[str, Requirement] = {}
     for requirement in asked:
         text = canonical(requirement.text)
@@ -107,34 +131,35 @@ def _demand(notebook: Notebook, asked: list[Requirement], requires_python: str |
         notebook=notebook.path,
         requirements=tuple(kept[text] for text in sorted(kept)),
         requires_python=requires_python,
+        modules=modules or {},
+        scripted=notebook.script is not None,
     )
 
 
 def _imported(
     notebook: Notebook, installed: set[str], distributions: Distributions, own: OwnProject | None
-) -> Iterator[Requirement]:
-    """Give a requirement for each import that the install lines do not already answer."""
+) -> Iterator[tuple[Requirement, str]]:
+    """Give a requirement for each import that the install lines do not already answer, with the module."""
     meant = {_name(r.text) for r in notebook.guarded_installs}
     for wanted in notebook.imports:
         if own is not None and wanted.module.split(".")[0] in own.modules:
-            yield Requirement(text=own.text, origin=wanted.origin)
-        elif not wanted.optional:
-            yield from _distributed(wanted, installed, meant, distributions)
-
-
-def _distributed(
-    wanted: Import, installed: set[str], meant: set[str], distributions: Distributions
-) -> Iterator[Requirement]:
-    candidates = distributions(wanted.module) or (canonicalize_name(wanted.module.split(".")[0]),)
-    if installed.isdisjoint(candidates):
-        chosen = next((name for name in candidates if name in meant), candidates[0])
-        yield Requirement(text=chosen, origin=wanted.origin)
+            yield Requirement(text=own.text, origin=wanted.origin), wanted.module
+        # What the package's own files import is among its dependencies, which it says itself.
+        elif not wanted.optional and not (own is not None and own.holds(wanted.origin.path)):
+            candidates = distributions(wanted.module) or (canonicalize_name(wanted.module.split(".")[0]),)
+            if installed.isdisjoint(candidates):
+                chosen = next((name for name in candidates if name in meant), candidates[0])
+                yield Requirement(text=chosen, origin=wanted.origin), wanted.module
 
 
 def _owned(requirement: Requirement, own: OwnProject | None) -> Requirement:
     """Put the project's own package, as it is here, in the place of a release of it."""
-    if own is not None and _name(requirement.text) == own.name:
+    if own is None:
+        return requirement
+    if _name(requirement.text) == own.name:
         return Requirement(text=own.text, origin=requirement.origin)
+    if re.match(r"-e \.(?:$|\[)", requirement.text):
+        return Requirement(text=own.text + requirement.text.removeprefix("-e ."), origin=requirement.origin)
     return requirement
 
 

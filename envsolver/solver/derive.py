@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -14,8 +14,10 @@ from envsolver.models import Assignment, Group, Interpreter, Lock, Requirement
 from envsolver.solver.conflicts import Conflict
 from envsolver.solver.demands import Demand, merged
 from envsolver.solver.explanations import sentence
+from envsolver.solver.holding import Hold, find_holds
 from envsolver.solver.oracle import Finding, Oracle
 from envsolver.solver.partition import Partition, partition
+from envsolver.solver.remedies import remedy, remedy_of_fault
 from envsolver.solver.requirement_text import parse, project_name, requirement_name
 from envsolver.solver.requirements import derive_group
 from envsolver.solver.specifiers import applies, python_allowed
@@ -38,11 +40,14 @@ class Derived:
         One for each demand, in the demands' order.
     conflicts
         Why the groups are apart: one sentence for each conflict that was met.
+    holds
+        Whose requirements give others older versions, by the group's name.
     """
 
     groups: tuple[Group, ...]
     assignments: tuple[Assignment, ...]
     conflicts: tuple[Conflict, ...] = ()
+    holds: Mapping[str, tuple[Hold, ...]] = field(default_factory=dict)
 
 
 def derive(
@@ -78,9 +83,10 @@ def derive(
             settled[demand.notebook] = known
     found = partition((demand.items for demand in waiting), oracle)
     names = name_parts([part.items for part in found.parts], list(found.conflicts), root, taken=taken)
-    groups = [
-        _group(name, [d for d in waiting if d.items in part.sets], root)
-        for name, part in zip(names, found.parts, strict=True)
+    members = [[d for d in waiting if d.items in part.sets] for part in found.parts]
+    groups = [_group(name, demands, root) for name, demands in zip(names, members, strict=True)]
+    holds = [
+        find_holds(demands, part.finding.packages, oracle) for demands, part in zip(members, found.parts, strict=True)
     ]
     homes = {wanted: name for name, part in zip(names, found.parts, strict=True) for wanted in part.sets}
     for demand in waiting:
@@ -89,6 +95,7 @@ def derive(
         groups=tuple(groups),
         assignments=tuple(settled[demand.notebook] for demand in demands),
         conflicts=_conflicts(waiting, found, root),
+        holds=dict(zip(names, holds, strict=True)),
     )
 
 
@@ -136,7 +143,7 @@ def _has(versions: Mapping[str, str], requirement: Requirement, root: Path) -> b
 def _settled(demand: Demand, interpreter: Interpreter, locks: Mapping[str, Lock], root: Path) -> Assignment | None:
     """Return the assignment of a notebook that needs no new group."""
     if demand.fault:
-        return _environment(demand.notebook, demand.fault)
+        return _environment(demand.notebook, f"{demand.fault.rstrip('.')}: {remedy_of_fault(demand, root)}")
     if not python_allowed(demand.requires_python, interpreter):
         reason = f"it needs Python {demand.requires_python}, and this is {interpreter.version}"
         return Assignment(notebook=demand.notebook, group=None, why=reason, verdict="skipped", reason=reason)
@@ -153,7 +160,9 @@ def _assigned(demand: Demand, homes: Mapping[frozenset[str], str], found: Partit
         why = "one environment serves all" if group == ONLY else "among the fewest environments that serve all"
         return Assignment(notebook=demand.notebook, group=group, why=why)
     least, finding = found.rejected[demand.items]
-    return _environment(demand.notebook, _conflict([demand], least, finding, root).sentence)
+    conflict = _conflict([demand], least, finding, root)
+    advice = remedy(demand, conflict.requirements, finding.explanation, root)
+    return _environment(demand.notebook, ": ".join(filter(None, (conflict.sentence, advice))))
 
 
 def _environment(notebook: str, reason: str) -> Assignment:

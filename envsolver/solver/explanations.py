@@ -21,6 +21,8 @@ _NO_VERSION = re.compile(rf"there (?:is|are) no versions? of {_TERM}")
 _UNKNOWN = re.compile(rf"{_TERM} was not found in the package registry")
 _UNUSABLE = re.compile(rf"{_TERM} (has no (?:usable )?wheels(?: with a matching [\w ]+ tag)?)")
 
+_RAISED = re.compile(r"[A-Za-z_.]+(?:Error|Exception|Exit): \S|(?:\S+:)?\s*(?:ERROR|error): \S")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
@@ -68,7 +70,19 @@ def sentence(requirements: Sequence[Requirement], explanation: str, root: Path) 
     listed = " and ".join(f"{r.text} ({r.origin})" for r in requirements) or "ipykernel"
     last = explanation.splitlines()[0] if explanation else ""
     together = "cannot be installed together" if len(requirements) > 1 else "cannot be installed"
-    return f"{listed} {together}" + (f": {last}" if last else "")
+    cause = build_failure(explanation)
+    return f"{listed} {together}" + (f": {last}" if last else "") + (f" ({cause})" if cause else "")
+
+
+def build_failure(explanation: str) -> str:
+    """Return the one line that says most about a failed build: the last exception, or what was last said."""
+    lines = [line.strip() for line in explanation.partition("\nhint:")[0].splitlines()[1:] if line.strip()]
+    if "Failed to build" not in explanation or not lines:
+        return ""
+    raised = [
+        line for line in lines if re.match(r"[A-Za-z_.]+(?:Error|Exception|Exit): \S|(?:\S+:)?\s*ERROR: \S", line)
+    ]
+    return (raised or lines)[-1]
 
 
 _Named = Sequence[tuple[str, Requirement]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from envsolver.globs import glob_escape
 from envsolver.models import Assignment, Group
 
 _COMMENT_WIDTH = 40
@@ -37,12 +38,32 @@ def initial_configuration(
     lines = [f"[{table}]"] if table else []
     lines += [f"notebooks = {_array(notebooks)}", f"python = {_array(python)}"]
     for group in groups:
-        members = [a.notebook for a in assignments if a.group == group.name]
+        members = [glob_escape(a.notebook) for a in assignments if a.group == group.name]
         lines += ["", f"[{_key(table, 'groups', group.name)}]", f"notebooks = {_array(members, spread=True)}"]
-    for assignment in assignments:
-        if assignment.verdict is not None:
-            lines += ["", f"# {assignment.notebook}: {assignment.reason}".replace("\n", "\n# ")]
+    for assignment in unplaced(assignments):
+        lines += ["", *_left_open(assignment, table)]
     return "\n".join(lines) + "\n"
+
+
+def unplaced(assignments: Sequence[Assignment]) -> tuple[Assignment, ...]:
+    """Return the notebooks that need a person's decision."""
+    return tuple(a for a in assignments if a.verdict in {"environment", "failed"})
+
+
+def _left_open(assignment: Assignment, table: str) -> list[str]:
+    """Return why a notebook has no group, and a table that skips it once its comment marks are taken away."""
+    reason = " ".join(assignment.reason.split())
+    return [
+        f"# {assignment.notebook}: {reason}",
+        "# Add it to the `notebooks` of a group above, with what it needs in that group's file; or skip it:",
+        f"# [{_key(table, 'notebook', assignment.notebook)}]",
+        f"# skip = {json.dumps(_briefly(reason), ensure_ascii=False)}",
+    ]
+
+
+def _briefly(reason: str) -> str:
+    """Return a reason without what to do about it."""
+    return reason.rsplit(": ", 1)[0] if "skip the notebook with" in reason else reason
 
 
 def _requirements(group: Group, assignments: Sequence[Assignment]) -> str:

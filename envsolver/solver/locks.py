@@ -9,8 +9,8 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from envsolver.environments.uv_answers import Answer, network_error
 from envsolver.environments.uv_settings import digest
 from envsolver.errors import BuildError, UnsolvableError
 from envsolver.models import Group, Interpreter, Lock, Package, Requirement
+from envsolver.solver.local_projects import LocalProjects, stand_in
 from envsolver.solver.requirement_text import content_digest, local_path, project_name, requirement_name
 
 KERNEL = "ipykernel"
@@ -31,7 +32,7 @@ REFUSAL_SECONDS = 3600.0
 
 _OLDEST_KERNEL = f"{KERNEL}>=6.29.5"
 """What is asked for where a strategy prefers old versions, whose kernels this is too new for."""
-_FORMAT = "2"
+_FORMAT = "3"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\]+)|@\s*(\S+))")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -204,21 +205,25 @@ def absolute(text: str, root: Path) -> str:
 
 
 def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> Outcome:
-    with _bounds(group) as bounds:
+    with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
+        local = stand_in(group.requirements, uv.root, Path(folder) / "local")
+        if local.overrides:
+            # What stands in for a project cannot be put into a person's file.
+            group = replace(group, file="")
         answer = uv.compile(
             [group.file] if group.file else [],
             python=interpreter.executable,
-            text=_input(group, kernel_line(uv, options)),
-            options=[*options, *bounds],
+            text=_input(group, kernel_line(uv, options), local),
+            options=[*options, *_bounds(group, local, Path(folder))],
         )
     if answer.code != 0 and answer.no_network:
         raise network_error(answer)
-    return _outcome(answer)
+    return _outcome(answer, local)
 
 
-def _outcome(answer: Answer) -> Outcome:
+def _outcome(answer: Answer, local: LocalProjects) -> Outcome:
     if answer.code == 0:
-        return Outcome(text=answer.out)
+        return Outcome(text=local.restore(answer.out))
     return Outcome(text=None, explanation=answer.explanation, proved=answer.unsolvable)
 
 
@@ -228,22 +233,25 @@ def kernel_line(uv: Uv, options: Sequence[str]) -> str:
     return _OLDEST_KERNEL if any("lowest" in value for value in (*options, *chosen)) else KERNEL
 
 
-def _input(group: Group, kernel: str) -> str:
+def _input(group: Group, kernel: str, local: LocalProjects) -> str:
     """Return what uv reads beside the group's file: the kernel, and all of a group that has no file."""
-    derived = [] if group.file else [*group.options, *sorted({r.text for r in group.requirements})]
+    asked = sorted({local.lines.get(r.text, r.text) for r in group.requirements})
+    derived = [] if group.file else [*group.options, *asked]
     return "\n".join([*derived, kernel, ""])
 
 
-@contextlib.contextmanager
-def _bounds(group: Group) -> Iterator[list[str]]:
-    """Give the arguments for the constraints of a group without a file, which uv only reads from a file."""
-    if group.file or not group.constraints:
-        yield []
-        return
-    with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
-        path = Path(folder) / "constraints.txt"
-        path.write_text("".join(f"{text}\n" for text in sorted({r.text for r in group.constraints})), encoding="utf-8")
-        yield ["--constraints", str(path)]
+def _bounds(group: Group, local: LocalProjects, folder: Path) -> list[str]:
+    """Return the arguments for what uv only reads from files: a derived group's constraints, and overrides."""
+    bounds = () if group.file else sorted({r.text for r in group.constraints})
+    written = []
+    for option, lines in (("--constraints", bounds), ("--overrides", local.overrides)):
+        if lines:
+            path = folder / f"{option[2:]}.txt"
+            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            written += [option, str(path)]
+    # uv reads the user's own overrides only where no others are named.
+    users = os.environ.get("UV_OVERRIDE", "").split() if local.overrides else []
+    return [*written, *(argument for path in users for argument in ("--overrides", path))]
 
 
 def _question(group: Group, interpreter: Interpreter, uv: Uv, terms: Terms) -> str:

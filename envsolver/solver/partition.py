@@ -4,6 +4,7 @@ Conflicts that the texts show cost nothing. The others are found lazily: the few
 conflicts known so far, the oracle tries each, and what fails is narrowed to the few requirements that meet, which
 rules out every combination that holds them. Known conflicts only ever rule out what cannot be, so the
 first choice that solves throughout is the best there is; and far fewer questions are asked than for all pairs.
+Of environments that could serve a set which bounds nothing from above, it gets the one with the fewest such bounds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 
 from envsolver.solver.colouring import fewest_parts
 from envsolver.solver.oracle import Deducing, Finding, Oracle, minimise
+from envsolver.solver.requirement_text import lowers
 
 WORKERS = 8
 """How many questions wait for the registry side by side."""
@@ -73,6 +75,7 @@ def partition(sets: Iterable[frozenset[str]], oracle: Oracle, *, workers: int = 
             if not failed:
                 break
             conflicts.update(pool.map(partial(_narrow, asking), failed))
+        unions, findings = _gathered(groups, unions, findings, list(conflicts), asking)
     return Partition(
         parts=_fill(unions, findings, alive),
         rejected={s: _first(s, conflicts) for s in wanted if s not in alive},
@@ -90,10 +93,40 @@ def _narrow(
     return (union, finding) if found.solved else (least, found)
 
 
+def _gathered(
+    groups: Sequence[Sequence[frozenset[str]]],
+    unions: list[frozenset[str]],
+    findings: list[Finding],
+    conflicts: Sequence[frozenset[str]],
+    asking: Deducing,
+) -> tuple[list[frozenset[str]], list[Finding]]:
+    """Move sets that bound nothing from above to the environment that does so least, so that they get new versions."""
+    home = min(range(len(unions)), key=lambda n: (_bounds(unions[n]), n), default=0)
+    left = [list(group) for group in groups]
+    for number in range(len(groups)):
+        free = [s for s in left[number] if not _bounds(s) and not any(c <= unions[home] | s for c in conflicts)]
+        if number == home or not free or len(free) == len(left[number]) or not _bounds(unions[number]):
+            continue
+        union = unions[home].union(*free)
+        finding = asking.solve(union)
+        rest = [s for s in left[number] if s not in free]
+        alone = asking.solve(frozenset().union(*rest))
+        if finding.solved and alone.solved:
+            left[home], left[number] = [*left[home], *free], rest
+            unions[home], findings[home] = union, finding
+            unions[number], findings[number] = frozenset().union(*rest), alone
+    order = sorted(range(len(unions)), key=lambda n: (_bounds(unions[n]), n))
+    return [unions[n] for n in order], [findings[n] for n in order]
+
+
+def _bounds(items: frozenset[str]) -> int:
+    return sum(map(lowers, items))
+
+
 def _fill(
     unions: Sequence[frozenset[str]], findings: Sequence[Finding], alive: Sequence[frozenset[str]]
 ) -> tuple[Part, ...]:
-    """Put each set into the first environment that holds it."""
+    """Put each set into the first environment that holds it; those with the fewest upper bounds come first."""
     homes: dict[frozenset[str], list[frozenset[str]]] = {union: [] for union in unions}
     for wanted in alive:
         homes[next(union for union in unions if wanted <= union)].append(wanted)

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from packaging.requirements import InvalidRequirement
@@ -20,6 +21,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_LOWERING = frozenset({"<", "<=", "==", "===", "~="})
+
 # Local projects' files that decide their dependencies and their entry points.
 _METADATA = ("pyproject.toml", "setup.py", "setup.cfg")
 
@@ -30,6 +33,12 @@ def parse(text: str) -> Parsed | None:
         return Parsed(text)
     except InvalidRequirement:
         return None
+
+
+def lowers(text: str) -> bool:
+    """Return whether a requirement bounds a package from above, so that it may get an older version than the newest."""
+    parsed = parse(text)
+    return parsed is not None and any(bound.operator in _LOWERING for bound in parsed.specifier)
 
 
 def local_path(text: str) -> str | None:
@@ -50,14 +59,24 @@ def local_path(text: str) -> str | None:
 
 def project_name(directory: Path) -> str | None:
     """Return the normalised name of the Python project in `directory`, or None when it does not say one."""
-    try:
-        table = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        table = {}
+    table = pyproject(directory)
     name = table.get("project", {}).get("name") or table.get("tool", {}).get("poetry", {}).get("name")
     if name is None:
         name = _setup_name(directory)
     return str(canonicalize_name(name)) if isinstance(name, str) else None
+
+
+def build_backend(directory: Path) -> str:
+    """Return the build backend that the Python project in `directory` names; empty when it names none."""
+    return str(pyproject(directory).get("build-system", {}).get("build-backend", ""))
+
+
+def pyproject(directory: Path) -> dict[str, Any]:
+    """Return what a directory's `pyproject.toml` holds; nothing when there is none that can be read."""
+    try:
+        return tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}
 
 
 def requirement_name(root: Path, text: str) -> str | None:
@@ -85,14 +104,14 @@ def content_digest(directory: Path, *, editable: bool) -> str:
     """Return the SHA-256 of what an installed local project, or a wheel or archive, depends on.
 
     An editable project shows its sources as they are, so only its metadata count; any other is a copy, so
-    every file counts, by size and time.
+    every file counts, by size and time, except notebooks.
     """
     if editable or not directory.is_dir():
         return project_digest(directory)
     parts = [project_digest(directory)]
     for folder, folders, files in os.walk(directory):
         folders[:] = sorted(f for f in folders if not f.startswith((".", "__pycache__")))
-        for file in sorted(files):
+        for file in sorted(file for file in files if not file.endswith(".ipynb")):
             status = (Path(folder) / file).lstat()
             parts.append(f"{folder}/{file}:{status.st_size}:{status.st_mtime_ns}")
     return digest(parts)

@@ -154,7 +154,10 @@ class _Reader:
         value = value.strip("\"'")
         if not value:
             self.faults.append(f"{origin}: {name} needs a file")
-        elif "://" not in value:
+        elif "://" in value:
+            # uv fetches it.
+            self.options.append(f"{name} {value}")
+        else:
             inner = "constraint" if kind == "constraint" else _NESTED[name]
             nested = os.path.normpath(os.path.join(os.path.dirname(origin.path), value))  # noqa: PTH118, PTH120 text only
             self.read(nested.replace(os.sep, "/"), kind=inner, stack=stack, asked=origin)
