@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_INTERRUPTED = 130
+
+PATIENCE = 5.0
+"""Seconds in which a second request to stop is taken for the first: a run ends by itself within them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -211,13 +215,22 @@ def _shard(shard: str | None, times: Path | None, directory: Path) -> dict[str, 
 
 
 def _stop_like_interrupt() -> None:
-    """Let a polite request to end (a CI system's, a batch scheduler's) do what Ctrl-C does."""
+    """Let a polite request to end (a CI system's, a batch scheduler's) do what Ctrl-C does.
+
+    Whoever asks again within `PATIENCE` seconds means the same, and gets the report of what was finished.
+    """
+    asked = -PATIENCE
 
     def interrupt(*_: object) -> None:
+        nonlocal asked
+        if time.monotonic() - asked < PATIENCE:
+            return
+        asked = time.monotonic()
         raise KeyboardInterrupt
 
-    for request in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(request, interrupt)
+    for request in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(request) is not signal.SIG_IGN:
+            signal.signal(request, interrupt)
 
 
 def _print_report(finished: Run, *, color: bool | None, quiet: bool) -> None:

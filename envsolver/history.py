@@ -235,7 +235,9 @@ class History:
             if key not in ran:
                 continue
             found = zlib.decompress(names[key]).decode(errors="surrogateescape") if key in names else ""
-            cold = ran[key][-1][0] not in GOOD or any(warm == _COLD_AFTER_WARM for _, warm in ran[key])
+            # One that passes in no kernel says nothing against warm ones.
+            better_cold = any(status in GOOD and warm == _COLD_AFTER_WARM for status, warm in ran[key])
+            cold = ran[key][-1][0] not in GOOD or better_cold
             known[job.id] = Known(modules=tuple(found.split("\n")) if found else (), cold=cold)
         return known
 

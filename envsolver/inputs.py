@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 
 from envsolver.models import Group
-from envsolver.survey import Survey
 from envsolver.solver.demands import own_project
 from envsolver.solver.requirement_text import local_path
+from envsolver.survey import Survey
 
 _IMPORTABLE = (".py", ".so", ".pyd")
 

@@ -18,6 +18,7 @@ import psutil
 import zmq
 import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
@@ -44,6 +45,20 @@ class OutOfTimeError(Exception):
 
 class KernelDiedError(Exception):
     """The kernel's process ended; `Kernel.exit_phrase` says how."""
+
+
+class ShellChannel(AsyncZMQSocketChannel):
+    """A shell channel on which a message may be sent while a reply is awaited, as for a widget's output.
+
+    The library sends past the socket that waits. That takes away the sign that a reply has come, once and for all,
+    if it has not been noticed yet: the reply would never be read, and the cell would run into its time limit.
+    """
+
+    def send(self, msg: dict[str, Any]) -> None:
+        """Send a message, and have whoever waits look again at what has come."""
+        super().send(msg)
+        if self.socket is not None:
+            self.socket.get(zmq.EVENTS)  # asking for them has pyzmq handle them
 
 
 class Kernel:
@@ -146,6 +161,7 @@ class Kernel:
             )
         self._exited = asyncio.ensure_future(self._watch())
         self.client = self.manager.client(log=QUIET)
+        self.client.shell_channel_class = ShellChannel
         self.client.start_channels(stdin=False, hb=False)
         self.client.allow_stdin = False
 

@@ -45,6 +45,10 @@ SAVE_SECONDS = 2.0
 """How often the results so far are written down, so that even a killed run leaves them."""
 
 
+HTML_SECONDS = 5.0
+"""How long executed notebooks are put into the HTML report; `envsolver report` puts in all."""
+
+
 def run(project: Project, options: Options, progress: Progress, *, cwd: Path) -> tuple[Run, int]:
     """Run notebooks as tests.
 
@@ -85,16 +89,18 @@ def run(project: Project, options: Options, progress: Progress, *, cwd: Path) ->
         finished = replace(finished, conflicts=seen.conflicts)
         write_results(finished)
         write_junit(finished)
-        _write_html(finished, expected)
+        write_report(finished, expected, seconds=0 if outcome.interrupted else HTML_SECONDS)
         write_github(finished, os.environ, sys.stdout, root=project.root)
     return finished, exit_code(finished, outcome, context.errors)
 
 
-def _write_html(finished: Run, expected: Mapping[tuple[str, str, str], float]) -> None:
-    from envsolver.report.html import write_html  # its libraries take half a second to import
+def write_report(finished: Run, expected: Mapping[tuple[str, str, str], float], *, seconds: float) -> None:
+    """Write the HTML report; whoever interrupts that gets the report in the terminal all the same."""
+    with contextlib.suppress(KeyboardInterrupt):
+        from envsolver.report.html import write_html  # its libraries take half a second to import
 
-    conflicts = tuple((f"Kept apart ({number})", text) for number, text in enumerate(finished.conflicts, 1))
-    write_html(finished, expected=expected, conflicts=conflicts)
+        conflicts = tuple((f"Kept apart ({number})", text) for number, text in enumerate(finished.conflicts, 1))
+        write_html(finished, expected=expected, conflicts=conflicts, seconds=seconds)
 
 
 def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError]) -> int:

@@ -11,8 +11,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.inputs import input_digests, source_digest
 from envsolver.models import Assignment, Group, Origin, Requirement
-from envsolver.survey import Survey
 from envsolver.reading.notebooks import read_notebook
+from envsolver.survey import Survey
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ import report_samples
 
 from envsolver.models import Failure, Result, Run
 from envsolver.report.html import build_html, write_html
+from envsolver.workflow import write_report
 
 
 class Page(HTMLParser):
@@ -178,6 +179,26 @@ def test_the_written_report_holds_executed_copies_and_logs(run: Run) -> None:
     assert len(Page(text).all("iframe")) == 1
     assert "the kernel&#x27;s last words" in text
     assert f'<a href="{failed.executed}">executed copy</a>' in text
+
+
+def test_when_its_time_is_over_the_report_only_links_to_executed_copies(run: Run) -> None:
+    failed = next(result for result in run.results if result.status == "failed")
+    (run.directory / "executed").mkdir()
+    (run.directory / failed.executed).write_text(json.dumps(report_samples.executed_notebook()))
+    text = write_html(run, seconds=0).read_text(encoding="utf-8")
+    assert not Page(text).all("iframe")
+    assert f'<a href="{failed.executed}">executed copy</a>' in text
+
+
+def test_interrupting_the_html_report_leaves_the_run_and_its_other_reports(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("envsolver.report.html.write_html", interrupted)
+    write_report(run, {}, seconds=1.0)
+    assert not (run.directory / "report.html").exists()
 
 
 def test_a_hundred_notebooks_make_a_small_file(tmp_path: Path) -> None:

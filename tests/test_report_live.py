@@ -91,6 +91,17 @@ def test_the_live_view_names_the_python_only_where_several_run(pythons: tuple[st
     assert ("core  3.11  y.ipynb" in written(console)) is (len(pythons) > 1)
 
 
+def test_the_fault_of_an_environment_is_said_once_in_a_row() -> None:
+    plain, console = io.StringIO(), a_console()
+    for progress in (PlainProgress(plain), LiveProgress(console)):
+        for name in "abc":
+            progress.finished(a_result(name, "environment", reason="no compiler"))
+        progress.finished(a_result("d", "environment", reason="no network"))
+    for said in (plain.getvalue(), written(console)):
+        assert said.count("no compiler") == said.count("no network") == 1
+        assert said.count("environment") == 4
+
+
 def test_verbose_adds_the_starts() -> None:
     stream = io.StringIO()
     say(PlainProgress(stream, verbose=True))

@@ -77,6 +77,24 @@ def test_other_verdicts_show_their_reason(run: Run) -> None:
     assert lines[at + 2] == "the kernel ended with exit status 1"
 
 
+def test_what_keeps_many_notebooks_from_running_is_said_once() -> None:
+    why = "the environment of group core could not be built:\nno compiler"
+    stopped = [a_result(notebook=f"{name}.ipynb", status="environment", reason=why) for name in "abc"]
+    alone = a_result(notebook="d.ipynb", status="environment", reason="another fault")
+    lines = report_lines(a_run(*stopped, alone))
+    assert "ENVIRONMENT: 3 notebooks  (core, Python 3.11)" in lines
+    assert lines.count("no compiler") == 1
+    assert [line for line in lines if line.startswith("  ") and line.endswith(".ipynb")] == [
+        "  a.ipynb", "  b.ipynb", "  c.ipynb"
+    ]  # fmt: skip
+    assert "ENVIRONMENT: d.ipynb  (core, Python 3.11)" in lines
+
+
+def test_notebooks_that_fail_alike_by_themselves_are_shown_each() -> None:
+    results = [a_result(notebook=name, status="crashed", reason="killed by SIGKILL") for name in ("a.ipynb", "b.ipynb")]
+    assert report_lines(a_run(*results)).count("killed by SIGKILL") == 2
+
+
 def test_skipped_and_not_run_are_listed_with_why(run: Run) -> None:
     lines = report_lines(run)
     assert "  demos/talks/live_market_data.ipynb: needs a market data licence" in lines

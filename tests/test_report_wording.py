@@ -91,7 +91,13 @@ def result(**values: object) -> Result:
 
 def test_the_headline_of_a_failure_is_its_error() -> None:
     failure = Failure(cell=3, ename="ValueError", evalue="no\nway")
-    assert headline(result(failure=failure, reason="cell 3 raised")) == "cell 3: ValueError: no way"
+    assert headline(result(failure=failure, reason="cell 3 raised ValueError: no")) == "cell 3: ValueError: no way"
+
+
+def test_the_headline_is_the_reason_when_that_says_more_than_the_error() -> None:
+    failure = Failure(cell=3, ename="StdinNotImplementedError", evalue="raw_input was called")
+    reason = "cell 3 asks for input, and nobody is there to answer: remove input()"
+    assert headline(result(failure=failure, reason=reason)) == reason
 
 
 def test_the_headline_of_another_verdict_is_its_reason() -> None:
@@ -136,6 +142,15 @@ def test_no_file_outside_the_run_is_read(run: Run) -> None:
     ("values", "beyond"),
     [
         ({"reason": "cell 3 raised ValueError", "evalue": "x", "traceback": "t"}, ""),
+        (
+            {"reason": "cell 3 raised ValueError: x; add what provides y", "evalue": "x\nmore", "traceback": "t"},
+            "add what provides y",
+        ),
+        ({"reason": "cell 3 raised ValueError: \x1b[31mx; z", "evalue": "\x1b[31mx", "traceback": "t"}, "z"),
+        (
+            {"reason": "died:\nFatal\nf", "evalue": "died:\nFatal\nf", "traceback": "Fatal\nf", "status": "crashed"},
+            "died:\nFatal\nf",
+        ),
         ({"reason": "cell 3 was edited", "evalue": "x", "traceback": "t"}, "cell 3 was edited"),
         ({"reason": "ran over 5 s", "evalue": "ran over 5 s", "status": "timeout"}, "ran over 5 s"),
         ({"reason": "ran over 5 s", "evalue": "interrupted", "status": "timeout"}, "ran over 5 s"),

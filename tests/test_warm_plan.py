@@ -258,6 +258,12 @@ def test_what_did_not_pass_the_last_time_starts_cold(history: History) -> None:
     assert known_of(history) == Known(modules=("numpy",))
 
 
+def test_what_failed_in_both_kernels_may_start_warm_again_once_it_passes(history: History) -> None:
+    history.add(ran(status="failed", warm_verdict="failed: no network"), "d")
+    history.add(ran(modules=("numpy",)), "d")
+    assert known_of(history) == Known(modules=("numpy",), cold=False)
+
+
 def test_what_once_passed_only_cold_stays_cold_until_it_changes(history: History) -> None:
     history.add(ran(modules=("numpy",), warm_verdict="failed: x"), "d")
     history.add(ran(modules=("numpy",)), "d")

@@ -13,6 +13,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+from nbclient.output_widget import OutputWidget
 
 from envsolver import edits, scratch, worker
 from envsolver.models import Edits, Job, Result
@@ -429,6 +430,31 @@ def test_what_is_cleared_or_updated_does_not_count(bench: Bench) -> None:
 def test_stale_output_is_not_kept(bench: Bench) -> None:
     result = bench.run("1", ("2", ["skip-execution"]))
     assert "stale" not in json.dumps(bench.executed(result))
+
+
+WIDGET = """
+from comm import create_comm
+state = {"_model_name": "OutputModel", "_model_module": "@jupyter-widgets/output", "outputs": [], "msg_id": ""}
+widget = create_comm(target_name="jupyter.widget", data={"state": state, "buffer_paths": []})
+message = get_ipython().kernel.get_parent()["header"]["msg_id"]
+widget.send({"method": "update", "state": {"msg_id": message}, "buffer_paths": []})
+print("into the widget", flush=True)
+"""
+
+
+def test_a_reply_that_comes_while_a_widgets_output_is_sent_is_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = OutputWidget.sync_state
+
+    def late(*arguments: Any) -> None:
+        time.sleep(1.0)  # so that the cell's reply is there, and not noticed yet
+        send(*arguments)
+
+    monkeypatch.setattr(OutputWidget, "sync_state", late)
+    result = bench.run(WIDGET, "print('after')", cell_timeout=15.0)
+    assert (result.status, result.reason) == ("passed", "")
+    assert bench.text_of(result, 1) == "after\n"
 
 
 def test_text_that_has_no_utf8_does_no_harm(bench: Bench) -> None:

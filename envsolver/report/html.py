@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
@@ -99,13 +101,27 @@ def build_html(
     return _CONTROL.sub("", str(_template().render(context)))
 
 
-def write_html(run: Run, *, expected: History | None = None, conflicts: Sequence[tuple[str, str]] = ()) -> Path:
-    """Write the run's `report.html` with its logs and executed notebooks, and return its path."""
+def write_html(
+    run: Run,
+    *,
+    expected: History | None = None,
+    conflicts: Sequence[tuple[str, str]] = (),
+    seconds: float = math.inf,
+) -> Path:
+    """Write the run's `report.html` with its logs and executed notebooks, and return its path.
+
+    Parameters
+    ----------
+    seconds
+        When so many have passed, no further executed notebook is put in; the report links to it all the same.
+    """
     from envsolver.report.executed import executed_document
+
+    end = time.monotonic() + seconds
 
     def executed(result: Result) -> str | None:
         path = file_in(run, result.executed)
-        return None if path is None else executed_document(path)
+        return None if path is None or time.monotonic() >= end else executed_document(path)
 
     text = build_html(
         run,

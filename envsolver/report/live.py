@@ -88,6 +88,7 @@ class PlainProgress:
         self._done = 0
         self._group_width = 0
         self._pythons: tuple[str, ...] = ()
+        self._said = ""
 
     def note(self, text: str) -> None:
         """Say one line."""
@@ -122,8 +123,9 @@ class PlainProgress:
             verdict = f"\x1b[{COLOURS[result.status]}m{verdict}\x1b[0m"
         took = f"  {duration(result.seconds)}" if result.seconds else ""
         self._write(f"{self._counter()} {verdict} {self._columns(result)}{took}")
-        if reason := headline(result):
+        if (reason := headline(result)) and not _is_repeated(result, self._said):
             self._write(f"{'':{self._counter_width}} {reason}")
+        self._said = reason
 
     def end(self) -> None:
         """Flush what was written."""
@@ -161,6 +163,7 @@ class LiveProgress:
         self._tally = tally or Tally()
         self._lock = threading.Lock()
         self._live: Live | None = None
+        self._said = ""
 
     def note(self, text: str) -> None:
         """Say one line, above the view."""
@@ -213,13 +216,19 @@ class LiveProgress:
             took = f"  {duration(result.seconds)}" if result.seconds else ""
             python = f"  {result.python}" if self._tally.several_pythons else ""
             text.append(f" {result.group}{python}  {notebook}{took}", style="not bold default")
-            if reason := headline(result):
+            if (reason := headline(result)) and not _is_repeated(result, self._said):
                 text.append(f"\n        {reason}", style="not bold default")
+            self._said = reason
         self._console.print(text, soft_wrap=True)
 
     def _view(self) -> RenderableType:
         with self._lock:
             return live_view(self._tally, self._console.width, self._console.height)
+
+
+def _is_repeated(result: Result, said: str) -> bool:
+    """Whether the line above has said the reason: one environment that cannot be built stops many notebooks."""
+    return result.status == "environment" and headline(result) == said
 
 
 def _style(result: Result) -> str:

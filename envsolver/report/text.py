@@ -60,9 +60,8 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     """
     style = Style(color=color)
     lines: list[str] = []
-    for result in run.results:
-        if not result.good:
-            lines += _failure_lines(run, result, style)
+    for results in _alike([result for result in run.results if not result.good]):
+        lines += _failure_lines(run, results[0], style) if len(results) == 1 else _shared_lines(results, style)
     lines += _remark_lines(run, style)
     lines += _slowest_lines(run, style)
     lines += _place_lines(run, style)
@@ -81,6 +80,29 @@ def verdict_line(run: Run) -> str:
     else:
         word = "FAILED"
     return f"{word} ({', '.join(named)})" if named else word
+
+
+def _alike(results: list[Result]) -> list[list[Result]]:
+    """Bring together the notebooks that one and the same fault kept from running; every other stands alone."""
+    found: dict[tuple[object, ...], list[Result]] = {}
+    for number, result in enumerate(results):
+        shared = result.status == "environment" and result.failure is None and not result.executed
+        key = (result.status, where(result), result.reason) if shared else (number,)
+        found.setdefault(key, []).append(result)
+    return list(found.values())
+
+
+def _shared_lines(results: list[Result], style: Style) -> Iterator[str]:
+    first = results[0]
+    place = where(first)
+    yield "=" * RULE_WIDTH
+    title = f"{first.status.upper()}: {plural(len(results), 'notebook')}"
+    yield style(title, f"{BOLD};{RED}") + (f"  ({place})" if place else "")
+    yield "-" * RULE_WIDTH
+    yield from strip_ansi(first.reason).strip().split("\n")
+    yield ""
+    yield from (f"  {one_line(result.notebook)}" for result in results)
+    yield ""
 
 
 def _failure_lines(run: Run, result: Result, style: Style) -> Iterator[str]:

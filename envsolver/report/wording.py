@@ -30,6 +30,7 @@ _MINUTE = 60
 _HOUR = 3600
 _KIBI = 1024
 _BRIEF = 200
+_RAISED = 500
 
 
 def strip_ansi(text: str) -> str:
@@ -128,24 +129,43 @@ def error_text(failure: Failure) -> str:
 
 def headline(result: Result) -> str:
     """Say on one line what became of a notebook; empty for a plain pass."""
-    if result.failure is None or result.status != "failed":
+    failure = result.failure
+    if failure is None or result.status != "failed" or not _tells_of_error(result):
         return one_line(result.reason)
-    cell = "" if result.failure.cell is None else f"cell {result.failure.cell}: "
-    return cell + one_line(error_text(result.failure))
+    cell = "" if failure.cell is None else f"cell {failure.cell}: "
+    return cell + one_line(error_text(failure))
 
 
 def reason_beyond_error(result: Result) -> str:
-    """Return the reason, without escapes; empty when it says only what the shown error says."""
-    failure, reason = result.failure, strip_ansi(result.reason).strip()
-    if failure is None or not has_own_error(result):
+    """Return the reason, without escapes, and without what the shown error says already."""
+    reason = strip_ansi(result.reason).strip()
+    if result.failure is None or result.status != "failed" or not has_own_error(result):
         return reason
-    return "" if result.status == "failed" and failure.ename and failure.ename in reason else reason
+    raised = _raised(result.failure)
+    if reason.startswith(raised):
+        return reason[len(raised) :].lstrip("; ")
+    return "" if _tells_of_error(result) else reason
+
+
+def _tells_of_error(result: Result) -> bool:
+    """Whether the reason says no more than that there was an error, and which."""
+    failure = result.failure
+    return failure is not None and (not failure.ename or failure.ename in result.reason or not result.reason)
+
+
+def _raised(failure: Failure) -> str:
+    """Return how a reason begins that tells of an exception."""
+    first = strip_ansi(failure.evalue.strip().split("\n", 1)[0][:_RAISED])
+    return f"cell {failure.cell} raised {failure.ename}: {first}".rstrip(": ")
 
 
 def has_own_error(result: Result) -> bool:
     """Whether a failure's error tells more than the reason does: not if it was made from it, as for a timeout."""
     failure = result.failure
-    return failure is not None and bool(failure.traceback.strip() or failure.evalue.strip() != result.reason.strip())
+    if failure is None:
+        return False
+    traceback, reason = failure.traceback.strip(), result.reason.strip()
+    return failure.evalue.strip() != reason or traceback not in reason
 
 
 def work_seconds(run: Run) -> float:
