@@ -22,7 +22,7 @@ from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, Not
 from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Assignment, Cost, Job, Notebook, Progress, Result, Run
-from envsolver.plan import Budget, Order, expected_wall, order
+from envsolver.plan import Budget, Order, foretold_wall, order
 from envsolver.preparation import Crew, choose_templates, learn, prepare_site
 from envsolver.processes import RUN_MARK, kill_marked
 from envsolver.project import Project, Survey, survey
@@ -128,7 +128,7 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
     ordered = order(jobs, costs, by)
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
-    progress.begin(counts, workers, _expected(ordered, costs, workers))
+    progress.begin(counts, workers, foretold_wall(ordered, costs, workers))
     try:
         for version, reason in seen.left_out:
             progress.note(f"Python {version} is left out: {reason}")
@@ -143,12 +143,6 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
         return _run_jobs(context, seen, ordered, costs, settled) if jobs else Outcome(results=())
     finally:
         progress.end()
-
-
-def _expected(ordered: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> float | None:
-    seconds = [costs[job.id].seconds for job in ordered if job.id in costs]
-    known = [value for value in seconds if value is not None]
-    return expected_wall(known, workers) if known and len(known) == len(ordered) else None
 
 
 def _run_jobs(
