@@ -146,3 +146,18 @@ def test_a_reason_is_shown_once(values: dict[str, str], beyond: str) -> None:
     found = result(failure=failure, **values)
     assert reason_beyond_error(found) == beyond
     assert has_own_error(found) is (failure.evalue != found.reason)
+
+
+STACK = 'Fatal Python error: Segmentation fault\n\nStack (most recent call first):\n  File "a.py", line 1 in f'
+
+
+@pytest.mark.parametrize(
+    ("tail", "told"),
+    [(STACK, "Fatal Python error: Segmentation fault"), ("terminate called\n  what():  bad\n", "what(): bad")],
+)
+def test_a_crash_is_named_in_a_phrase_and_its_last_lines_are_shown_once(tail: str, told: str) -> None:
+    reason = f"the kernel was killed by SIGSEGV in cell 2; its last lines were:\n{tail}"
+    failure = Failure(cell=2, ename="KernelDied", evalue=reason, traceback=tail, source="f()")
+    crashed = result(status="crashed", reason=reason, failure=failure)
+    assert headline(crashed) == f"the kernel was killed by SIGSEGV in cell 2: {told}"
+    assert reason_beyond_error(crashed) == "the kernel was killed by SIGSEGV in cell 2"

@@ -177,7 +177,8 @@ def _slowest_lines(run: Run, style: Style) -> Iterator[str]:
 
 
 def _place_lines(run: Run, style: Style) -> Iterator[str]:
-    yield style(f"{'Results:':12}{shown_path(run.directory / 'results.json')}", DIM)
+    for label, name in (("Report:", "report.html"), ("Results:", "results.json")):
+        yield style(f"{label:12}{shown_path(run.directory / name)}", DIM)
     for label, names in (
         ("Executed:", [result.executed for result in run.results]),
         ("Logs:", [result.log for result in run.results]),

@@ -129,16 +129,32 @@ def error_text(failure: Failure) -> str:
 def headline(result: Result) -> str:
     """Say on one line what became of a notebook; empty for a plain pass."""
     if result.failure is None or result.status != "failed":
-        return one_line(result.reason)
+        sentence, words = _last_words(result.reason)
+        # A crash's stack is named by its first line, and what others print before they end by their last.
+        told = words[0] if words and words[0].startswith("Fatal") else words[-1] if words else ""
+        return one_line(f"{sentence}: {told}" if told else sentence)
     cell = "" if result.failure.cell is None else f"cell {result.failure.cell}: "
     return cell + one_line(error_text(result.failure))
 
 
+def _last_words(reason: str) -> tuple[str, list[str]]:
+    """Split a reason into its sentence and the kernel's last lines, where it ends with those."""
+    sentence, _, tail = reason.partition("; its last lines were:\n")
+    return sentence, _full_lines(tail)
+
+
+def _full_lines(text: str) -> list[str]:
+    return [line for line in strip_ansi(text).split("\n") if line.strip()]
+
+
 def reason_beyond_error(result: Result) -> str:
-    """Return the reason, without escapes; empty when it says only what the shown error says."""
+    """Return the reason, without escapes; what the shown error says already is left out."""
     failure, reason = result.failure, strip_ansi(result.reason).strip()
     if failure is None or not has_own_error(result):
         return reason
+    sentence, words = _last_words(reason)
+    if words and "\n".join(words) in "\n".join(_full_lines(failure.traceback)):
+        return sentence
     return "" if result.status == "failed" and failure.ename and failure.ename in reason else reason
 
 
