@@ -91,8 +91,7 @@ def run(project: Project, options: Options, progress: Progress, *, cwd: Path) ->
 def _write_html(finished: Run, expected: Mapping[tuple[str, str, str], float]) -> None:
     from envsolver.report.html import write_html  # its libraries take half a second to import
 
-    conflicts = tuple((f"Kept apart ({number})", text) for number, text in enumerate(finished.conflicts, 1))
-    write_html(finished, expected=expected, conflicts=conflicts)
+    write_html(finished, expected=expected, conflicts=finished.conflicts)
 
 
 def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError]) -> int:
