@@ -553,6 +553,6 @@ class Run:
     not_run: tuple[str, ...] = ()
     stopped: str = ""
     conflicts: tuple[str, ...] = ()
-    """Why derived groups are kept apart, a sentence each."""
+    """Why groups are kept apart, a sentence each."""
     shard: Shard | None = None
     """Which part this is, when the run was split over several machines."""

@@ -25,13 +25,14 @@ from envsolver.models import Assignment, Cost, Job, Notebook, Progress, Result, 
 from envsolver.plan import Budget, Order, foretold_wall, order
 from envsolver.preparation import Crew, choose_templates, learn, prepare_site
 from envsolver.processes import RUN_MARK, kill_marked
-from envsolver.project import Project, Survey, survey
+from envsolver.project import Project, Survey, read_groups, survey
 from envsolver.report.data import write_results
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.runner import Outcome, Runner
 from envsolver.services import Services
 from envsolver.shards import make_shard
+from envsolver.solver.conflicts import plain_conflicts
 
 if TYPE_CHECKING:
     pass
@@ -80,7 +81,7 @@ def run(project: Project, options: Options, progress: Progress, *, cwd: Path) ->
         jobs, settled = plan_jobs(frame, seen, chosen)
         outcome = _execute(context, seen, jobs, settled)
         finished = context.record([*settled, *outcome.results], outcome)
-        finished = replace(finished, conflicts=seen.conflicts)
+        finished = replace(finished, conflicts=(*seen.conflicts, *_configured_conflicts(project, seen, chosen)))
         write_results(finished)
         write_junit(finished)
         _write_html(finished, expected)
@@ -92,6 +93,13 @@ def _write_html(finished: Run, expected: Mapping[tuple[str, str, str], float]) -
     from envsolver.report.html import write_html  # its libraries take half a second to import
 
     write_html(finished, expected=expected, conflicts=finished.conflicts)
+
+
+def _configured_conflicts(project: Project, seen: Survey, chosen: Sequence[Assignment]) -> tuple[str, ...]:
+    """Say which of the groups that a person wrote exclude each other, for the report; derived ones are told apart."""
+    used = {a.group for a in chosen if a.group}
+    groups = [group for name, group in read_groups(project.config).items() if name in used]
+    return plain_conflicts(groups, next(iter(seen.interpreters.values())), project.root)
 
 
 def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError]) -> int:
