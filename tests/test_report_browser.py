@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -155,6 +156,23 @@ def test_no_width_needs_scrolling_sideways(page: Browser, width: int, dark: bool
     page.resize(width, 800, dark=dark)
     page.evaluate("for (const card of document.querySelectorAll('details')) card.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_names_need_no_scrolling_sideways_either(browser: Browser, tmp_path: Path, width: int) -> None:
+    run = report_samples.with_failures(tmp_path)
+    group, folder = "a-group-named-after-all-of-its-notebooks-" * 3, "документация/größe/" * 6
+    results = [
+        dataclasses.replace(result, group=group, notebook=f"{folder}{'long_name_' * 9}{number}.ipynb")
+        for number, result in enumerate(run.results)
+    ]
+    environments = [dataclasses.replace(environment, group=group) for environment in run.environments]
+    changed = dataclasses.replace(run, results=(*results, *run.results), environments=tuple(environments))
+    browser.resize(width, 800)
+    open_all(browser, tmp_path, build_html(changed, conflicts=["numpy<2 (" + "x" * 300 + ") meets numpy>=2"]))
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    narrowest = "Math.min(...[...document.querySelectorAll('td.name')].map((cell) => cell.clientWidth))"
+    assert browser.evaluate(narrowest) > 180
 
 
 def test_darkness_changes_the_page(page: Browser) -> None:
