@@ -98,6 +98,19 @@ def test_cached_notebooks_did_not_run_and_add_no_time() -> None:
     assert "Ran 1 notebook in 10 s; their times add up to 8.0 s, with 2 at once" in lines
 
 
+def test_several_failures_are_named_once_more_at_the_end(run: Run) -> None:
+    lines = report_lines(run)
+    at = lines.index("Did not pass:")
+    assert at > lines.index("Slowest:")
+    short = lines[at + 1 : lines.index("", at)]
+    assert [line.split()[0] for line in short] == [result.status for result in run.results if not result.good]
+    assert (
+        "  timeout      demos/papers/2023_figure_2.ipynb: cell 12 was still running after its limit of 120 s" in short
+    )
+    single = dataclasses.replace(run, results=tuple(r for r in run.results if r.good or r.status == "timeout"))
+    assert "Did not pass:" not in report_lines(single)
+
+
 def test_places_are_named(run: Run) -> None:
     text = "\n".join(report_lines(run))
     for name in ("report.html", "results.json", "executed", "logs"):

@@ -18,6 +18,7 @@ from envsolver.report.wording import (
     duration,
     error_text,
     has_own_error,
+    headline,
     keep_colours,
     last_counts,
     one_line,
@@ -55,7 +56,7 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     """Return the final report of a run.
 
     First each notebook that did not pass: the cell, its source, the end of the traceback, the reason. Then what
-    was skipped and not run, the slowest, where everything lies, and the totals. The line before the last is
+    was skipped and not run, the slowest, what did not pass in a line each, where everything lies, and the totals. The line before the last is
     unittest's, such as ``FAILED (failed=1, skipped=1)``; the last is ``N passed, N failed, N skipped``.
     """
     style = Style(color=color)
@@ -65,6 +66,7 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
             lines += _failure_lines(run, result, style)
     lines += _remark_lines(run, style)
     lines += _slowest_lines(run, style)
+    lines += _short_lines(run, style)
     lines += _place_lines(run, style)
     lines += _total_lines(run, style)
     return lines
@@ -174,6 +176,18 @@ def _slowest_lines(run: Run, style: Style) -> Iterator[str]:
     for result in ran[:SLOWEST]:
         yield f"  {duration(result.seconds):>12}  {_label(run, result)}"
     yield ""
+
+
+def _short_lines(run: Run, style: Style) -> Iterator[str]:
+    """Name all that did not pass where the eye ends up, since the reports of several fill more than a screen."""
+    bad = [result for result in run.results if not result.good]
+    if len(bad) > 1:
+        width = max(len(result.status) for result in bad)
+        yield style("Did not pass:", BOLD)
+        for result in bad:
+            why = headline(result)
+            yield f"  {style(f'{result.status:{width}}', RED)}  {_label(run, result)}" + (f": {why}" if why else "")
+        yield ""
 
 
 def _place_lines(run: Run, style: Style) -> Iterator[str]:
