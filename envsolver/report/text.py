@@ -56,8 +56,9 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     """Return the final report of a run.
 
     First each notebook that did not pass: the cell, its source, the end of the traceback, the reason. Then what
-    was skipped and not run, the slowest, what did not pass in a line each, where everything lies, and the totals. The line before the last is
-    unittest's, such as ``FAILED (failed=1, skipped=1)``; the last is ``N passed, N failed, N skipped``.
+    was skipped and not run, the slowest, what did not pass in a line each, where everything lies, and the totals.
+    The line before the last is unittest's, such as ``FAILED (failed=1, skipped=1)``; the last is
+    ``N passed, N failed, N skipped``.
     """
     style = Style(color=color)
     lines: list[str] = []
