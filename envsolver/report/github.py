@@ -26,6 +26,7 @@ from envsolver.report.wording import (
     one_line,
     plural,
     read_log_tail,
+    reason_beyond_error,
     size,
     strip_ansi,
     where,
@@ -166,7 +167,7 @@ def _table(results: Iterable[Result]) -> str:
 
 def _details(result: Result) -> str:
     title = f"{_markdown(result.status)}: {_markdown(result.notebook)}"
-    body = [strip_ansi(result.reason)]
+    body = [reason_beyond_error(result) or strip_ansi(result.reason)]
     if failure := result.failure:
         cell = "The cell" if failure.cell is None else f"Cell {failure.cell}"
         body += [f"{cell}:", _fenced(failure.source, "python")] if failure.source else []
