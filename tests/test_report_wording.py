@@ -11,9 +11,11 @@ import report_samples
 from envsolver.models import Failure, Result, Run
 from envsolver.report.wording import (
     clock,
+    columns,
     count_verdicts,
     duration,
     file_in,
+    fitted,
     has_own_error,
     headline,
     keep_colours,
@@ -161,3 +163,10 @@ def test_a_crash_is_named_in_a_phrase_and_its_last_lines_are_shown_once(tail: st
     crashed = result(status="crashed", reason=reason, failure=failure)
     assert headline(crashed) == f"the kernel was killed by SIGSEGV in cell 2: {told}"
     assert reason_beyond_error(crashed) == "the kernel was killed by SIGSEGV in cell 2"
+
+
+@pytest.mark.parametrize("name", ["demos/plain_name.ipynb", "demos/中文.ipynb", "a\u0301" * 9, "日本語" * 9, ""])
+@pytest.mark.parametrize("width", [0, 1, 2, 7, 8, 40])
+def test_a_fitted_name_takes_its_columns_whatever_it_is_written_in(name: str, width: int) -> None:
+    assert columns(fitted(name, width)) == width
+    assert columns("中 a\u0301") == 4

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envsolver.models import Job, Result
-from envsolver.report.wording import clock, one_line, shorten
+from envsolver.report.wording import clock, fitted, one_line
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -164,7 +164,7 @@ def _group_line(tally: Tally, group: str, width: int, name_width: int) -> Text:
     done, bad, total = tally.done[group], tally.bad[group], tally.total[group]
     room = min(name_width, max(8, width - 24))
     line = _text("")
-    line.append(f"{shorten(group or 'no group', room):{room}}", "bold")
+    line.append(fitted(group or "no group", room), "bold")
     line.append(f"  {f'{done}/{max(total, done)}':>7}", "dim")
     if bad:
         line.append(f"  {bad} failed", "red")
@@ -179,7 +179,7 @@ def _job_line(tally: Tally, running: RunningJob, width: int) -> Text:
     late = expected is not None and spent > 1.5 * expected + 2
     times = f"{times:>13}"
     room = max(1, width - len(times) - 3)
-    line = _text(f"  {shorten(one_line(running.job.notebook), room):{room}}")
+    line = _text(f"  {fitted(one_line(running.job.notebook), room)}")
     line.append(times, "yellow" if late else "dim")
     return line
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import get_args
+from unicodedata import combining, east_asian_width
 
 from envsolver.models import Failure, Result, Run, Verdict
 
@@ -62,6 +63,21 @@ def shorten(name: str, width: int) -> str:
         return "…"[:width]
     head = (width - 1) // 3
     return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a line takes: Chinese letters and the like take two, accents none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def fitted(name: str, width: int) -> str:
+    """Return `name` in exactly `width` columns, with its middle cut out or filled up."""
+    shown = shorten(name, width)
+    while columns(shown) > width:
+        shown = shorten(name, len(shown) - 1)
+    return shown + " " * (width - columns(shown))
 
 
 def duration(seconds: float) -> str:
