@@ -188,10 +188,17 @@ class History:
             )
         return costs
 
-    def expected(self) -> dict[tuple[str, str, str], float]:
-        """Give the expected seconds by notebook, group and Python version; empty when the file cannot be read."""
+    def expected(self, before: str | None = None) -> dict[tuple[str, str, str], float]:
+        """Give the expected seconds by notebook, group and Python version; empty when the file cannot be read.
+
+        Parameters
+        ----------
+        before
+            Look only at what had started before this time (ISO 8601 with a zone), such as the start of a run.
+        """
         try:
-            return {(r.notebook, r.group, r.python): r.seconds for r in self.records() if r.seconds is not None}
+            known = self.records(before)
+            return {(r.notebook, r.group, r.python): r.seconds for r in known if r.seconds is not None}
         except sqlite3.DatabaseError:
             return {}
 
@@ -262,8 +269,13 @@ class History:
                 (LESSONS,),
             )
 
-    def records(self) -> tuple[Record, ...]:
+    def records(self, before: str | None = None) -> tuple[Record, ...]:
         """Sum up each notebook, sorted by name; empty when there is no file.
+
+        Parameters
+        ----------
+        before
+            Look only at what had started before this time (ISO 8601 with a zone).
 
         Raises
         ------
@@ -275,7 +287,8 @@ class History:
         with self._open() as connection:
             rows = connection.execute(
                 "SELECT notebook, grp, python, environment, digest, status, seconds, memory, warm FROM result"
-                " ORDER BY id"
+                " WHERE ?1 IS NULL OR julianday(started) < julianday(?1) ORDER BY id",
+                (before,),
             ).fetchall()
         grouped: dict[tuple[str, str, str], list[_Row]] = {}
         for notebook, group, python, *rest in rows:

@@ -342,6 +342,11 @@ class Job:
         """What marks the processes of this attempt, unlike any other's."""
         return f"{self.run_id}/{self.id}/{self.attempt}"
 
+    @property
+    def log(self) -> str:
+        """Its kernel's log, relative to the run's folder; a worker opens it as it starts the kernel."""
+        return f"logs/{self.id}.log"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
@@ -483,7 +488,7 @@ class Progress(Protocol):
         """Announce how many jobs each group has, how many run at once, the expected seconds in all, and the Pythons."""
 
     def started(self, job: Job, expected: float | None = None) -> None:
-        """Say that a job was started on a worker; `expected` is its time by history, seconds."""
+        """Say that a job was sent to a worker, which may still be starting; `expected` is its seconds by history."""
 
     def finished(self, result: Result) -> None:
         """Say that a notebook has its verdict."""
@@ -553,6 +558,6 @@ class Run:
     not_run: tuple[str, ...] = ()
     stopped: str = ""
     conflicts: tuple[str, ...] = ()
-    """Why derived groups are kept apart, a sentence each."""
+    """Why groups are kept apart, a sentence each."""
     shard: Shard | None = None
     """Which part this is, when the run was split over several machines."""

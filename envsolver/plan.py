@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from envsolver.models import Cost, Job
@@ -181,3 +182,16 @@ def expected_wall(seconds: Sequence[float], workers: int) -> float:
         soonest = min(range(len(ends)), key=ends.__getitem__)
         ends[soonest] += duration
     return max(ends)
+
+
+def foretold_wall(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> float | None:
+    """Give the wall time of jobs in this order by their history; None if that knows less than half of them.
+
+    One without a time, such as a notebook that is new or never passed, counts as the median of the others.
+    """
+    seconds = [costs.get(job.id, Cost()).seconds for job in jobs]
+    known = [value for value in seconds if value is not None]
+    if not known or 2 * len(known) < len(seconds):
+        return None
+    usual = median(known)
+    return expected_wall([usual if value is None else value for value in seconds], workers)

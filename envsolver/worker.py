@@ -100,15 +100,15 @@ def _execute(job: Job, script: edits.Script, story: Story) -> None:
     if not os.access(Path(job.prefix, "bin", "python"), os.X_OK) or not job.prefix:
         story.fail("environment", f"the environment has no interpreter: {Path(job.prefix, 'bin', 'python')}")
         return
-    log = PurePosixPath("logs", f"{job.id}.log")
-    Path(job.run_dir, "logs").mkdir(parents=True, exist_ok=True)
+    log = Path(job.run_dir, job.log)
+    log.parent.mkdir(parents=True, exist_ok=True)
     place = scratch.create(Path(job.root), job.notebook, job.run_id)
     try:
         surroundings.write_shims(job, place.base)
         mark = job.mark
         variables = surroundings.variables(job, place.base, mark, os.environ)
-        story.log = str(log)
-        session = Session(job, script, story, place, variables=variables, log=Path(job.run_dir, *log.parts))
+        story.log = job.log
+        session = Session(job, script, story, place, variables=variables, log=log)
         asyncio.run(session.run())
         story.left_behind = place.left_behind()
         story.changed = place.changed_sources()

@@ -23,16 +23,17 @@ from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
 from envsolver.inputs import input_digests
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Assignment, Cost, Job, Progress, Result, Run
-from envsolver.plan import Budget, Order, expected_wall, order
+from envsolver.plan import Budget, Order, foretold_wall, order
 from envsolver.preparation import Crew, choose_templates, learn, prepare_site
 from envsolver.processes import RUN_MARK, kill_marked
-from envsolver.project import Project
+from envsolver.project import Project, read_groups
 from envsolver.report.data import write_results
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.runner import Outcome, Runner
 from envsolver.services import Services
 from envsolver.shards import make_shard
+from envsolver.solver.conflicts import plain_conflicts
 from envsolver.survey import Survey, survey
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def run(project: Project, options: Options, progress: Progress, *, cwd: Path) ->
         jobs, settled = plan_jobs(frame, seen, chosen)
         outcome = _execute(context, seen, jobs, settled)
         finished = context.record([*settled, *outcome.results], outcome)
-        finished = replace(finished, conflicts=seen.conflicts)
+        finished = replace(finished, conflicts=(*seen.conflicts, *_configured_conflicts(project, seen, chosen)))
         write_results(finished)
         write_junit(finished)
         write_report(finished, expected, seconds=0 if outcome.interrupted else HTML_SECONDS)
@@ -99,8 +100,14 @@ def write_report(finished: Run, expected: Mapping[tuple[str, str, str], float], 
     with contextlib.suppress(KeyboardInterrupt):
         from envsolver.report.html import write_html  # its libraries take half a second to import
 
-        conflicts = tuple((f"Kept apart ({number})", text) for number, text in enumerate(finished.conflicts, 1))
-        write_html(finished, expected=expected, conflicts=conflicts, seconds=seconds)
+        write_html(finished, expected=expected, conflicts=finished.conflicts, seconds=seconds)
+
+
+def _configured_conflicts(project: Project, seen: Survey, chosen: Sequence[Assignment]) -> tuple[str, ...]:
+    """Say which of the groups that a person wrote exclude each other, for the report; derived ones are told apart."""
+    used = {a.group for a in chosen if a.group}
+    groups = [group for name, group in read_groups(project.config).items() if name in used]
+    return plain_conflicts(groups, next(iter(seen.interpreters.values())), project.root)
 
 
 def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError]) -> int:
@@ -136,7 +143,7 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
     ordered = order(jobs, costs, by)
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
-    progress.begin(counts, workers, _expected(ordered, costs, workers), tuple(seen.interpreters))
+    progress.begin(counts, workers, foretold_wall(ordered, costs, workers), tuple(seen.interpreters))
     try:
         for version, reason in seen.left_out:
             progress.note(f"Python {version} is left out: {reason}")
@@ -151,12 +158,6 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
         return _run_jobs(context, seen, ordered, costs, settled) if jobs else Outcome(results=())
     finally:
         progress.end()
-
-
-def _expected(ordered: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> float | None:
-    seconds = [costs[job.id].seconds for job in ordered if job.id in costs]
-    known = [value for value in seconds if value is not None]
-    return expected_wall(known, workers) if known and len(known) == len(ordered) else None
 
 
 def _run_jobs(

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "history": set(),
     "plan": set(),
     "gpus": set(),
-    "tables": set(),
+    "tables": {"report"},
     "report": set(),
     "processes": {"scratch"},
     "scratch": set(),

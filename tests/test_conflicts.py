@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 
 from envsolver.environments.uv import Uv
 from envsolver.models import Group, Interpreter, Lock, Origin, Package, Requirement
-from envsolver.solver.conflicts import compare, explain, items_of
+from envsolver.solver.conflicts import compare, explain, items_of, plain_conflicts
 from envsolver.solver.explanations import Link, read_links, sentence
 from envsolver.solver.locks import make_lock
 from envsolver.solver.oracle import Finding, UvOracle
@@ -317,3 +317,16 @@ def test_an_answer_of_uv_is_remembered_for_the_next_run(tmp_path: Path) -> None:
         assert [oracle.solve(some).solved for some in items] == [True, False]
         calls.append(uv.calls - before)
     assert calls == [2, 0]
+
+
+def test_groups_whose_texts_exclude_each_other_are_told_without_asking_anyone() -> None:
+    groups = [
+        group("paper", "scipy", "numpy<2"),
+        group("core", "numpy>=2", "matplotlib"),
+        group("ml", "torch", constraints=("numpy>=2.1",)),
+        group("web", "flask"),
+    ]
+    assert plain_conflicts(groups, PYTHON, Path()) == (
+        "core and paper: requirements/core.in:1 asks for numpy>=2; requirements/paper.in:2 asks for numpy<2",
+        "ml and paper: requirements/ml-limits.in:1 asks for numpy>=2.1; requirements/paper.in:2 asks for numpy<2",
+    )

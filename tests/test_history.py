@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import threading
 from pathlib import Path
@@ -40,6 +41,15 @@ def test_the_estimate_is_the_median_of_the_last_five_passes(history: History) ->
         history.add(result(seconds=seconds), "d")
     history.add(result(status="timeout", seconds=600), "d")
     assert history.costs([job("a.ipynb")])["a.ipynb"].seconds == 3
+
+
+def test_a_run_can_be_compared_with_what_came_before_it(history: History) -> None:
+    for hour, seconds in ((8, 3.0), (9, 4.0), (10, 50.0)):
+        started = f"2026-03-14T{hour + 2:02}:26:53.125+02:00"
+        history.add(dataclasses.replace(result(seconds=seconds), started=started), "d")
+    assert history.expected(before="2026-03-14T10:00:00+00:00") == {("a.ipynb", "core", "3.11"): 3.5}
+    assert history.expected(before="2026-03-14T08:00:00+00:00") == {}
+    assert history.expected() == {("a.ipynb", "core", "3.11"): 4.0}
 
 
 def test_a_new_notebook_is_expected_to_last_as_long_as_its_group_does(history: History) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envsolver.models import Cost, Job
-from envsolver.plan import Budget, Need, admit, expected_wall, need_of, order, oversized
+from envsolver.plan import Budget, Need, admit, expected_wall, foretold_wall, need_of, order, oversized
 
 GIB = 1024**3
 
@@ -96,6 +96,16 @@ def test_what_a_job_shares_with_its_template_is_not_taken_from_the_budget_again(
 )
 def test_the_expected_wall_time_is_that_of_a_list_schedule(seconds: list[float], workers: int, wall: float) -> None:
     assert expected_wall(seconds, workers) == wall
+
+
+def test_a_run_is_foretold_though_some_notebooks_never_passed_and_counts_those_as_usual() -> None:
+    costs = {"a": Cost(seconds=5), "b": Cost(seconds=20), "c": Cost(seconds=1), "d": Cost(failed=True)}
+    assert foretold_wall([job(name) for name in "badce"], costs, 1) == 5 + 20 + 1 + 5 + 5
+
+
+def test_a_run_of_mostly_unknown_notebooks_is_not_foretold() -> None:
+    assert foretold_wall([job(name) for name in "abc"], {"a": Cost(seconds=5)}, 2) is None
+    assert foretold_wall([], {}, 2) is None
 
 
 needs = st.builds(Need, cores=st.integers(1, 4), memory=st.integers(0, 8), seconds=st.floats(0.1, 100, allow_nan=False))

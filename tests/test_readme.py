@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from readme_table import BEGIN, END, README, table, with_table
+from workflow_schemas import ACTION, GITLAB, ROOT, WORKFLOW, examples, schema_of
 
 from envsolver.config import ReferenceRow, reference_rows
 
@@ -34,3 +37,18 @@ def test_what_stands_around_the_table_is_kept() -> None:
 def test_missing_marks_are_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="once each"):
         with_table(text)
+
+
+def test_the_readme_shows_a_workflow_for_each_system() -> None:
+    assert [schema_of(text) for text in examples(README.read_text(encoding="utf-8"))] == [ACTION, WORKFLOW, GITLAB]
+
+
+def test_actions_are_pinned_and_jobs_may_do_no_more_than_they_need() -> None:
+    workflows = [path.read_text(encoding="utf-8") for path in sorted((ROOT / ".github/workflows").glob("*.yml"))]
+    shown = examples(README.read_text(encoding="utf-8"))
+    for text in [*workflows, *shown]:
+        for action in re.findall(r"uses: (\S+.*)", text):
+            assert re.fullmatch(r"\./\S+|[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", action)
+    for text in [*workflows, *(text for text in shown if schema_of(text) == WORKFLOW)]:
+        assert "\npermissions: {}\n" in text
+        assert set(re.findall(r"^      ([\w-]+: (?:read|write))$", text, re.MULTILINE)) == {"contents: read"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 import report_samples
 from report_browser import Browser, find_browser, started_browser
 
+from envsolver.report.executed import executed_document
 from envsolver.report.html import build_html, write_html
 
 pytestmark = [
@@ -156,6 +158,23 @@ def test_no_width_needs_scrolling_sideways(page: Browser, width: int, dark: bool
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_names_need_no_scrolling_sideways_either(browser: Browser, tmp_path: Path, width: int) -> None:
+    run = report_samples.with_failures(tmp_path)
+    group, folder = "a-group-named-after-all-of-its-notebooks-" * 3, "документация/größe/" * 6
+    results = [
+        dataclasses.replace(result, group=group, notebook=f"{folder}{'long_name_' * 9}{number}.ipynb")
+        for number, result in enumerate(run.results)
+    ]
+    environments = [dataclasses.replace(environment, group=group) for environment in run.environments]
+    changed = dataclasses.replace(run, results=(*results, *run.results), environments=tuple(environments))
+    browser.resize(width, 800)
+    open_all(browser, tmp_path, build_html(changed, conflicts=["numpy<2 (" + "x" * 300 + ") meets numpy>=2"]))
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    narrowest = "Math.min(...[...document.querySelectorAll('td.name')].map((cell) => cell.clientWidth))"
+    assert browser.evaluate(narrowest) > 180
+
+
 def test_darkness_changes_the_page(page: Browser) -> None:
     colours = []
     for dark in (False, True):
@@ -192,3 +211,39 @@ def test_no_script_of_a_notebook_runs_even_if_it_was_not_taken_out(browser: Brow
     assert browser.evaluate("[...document.querySelectorAll('h1')].map((h) => h.textContent)") == [
         "5 of 35 notebooks did not pass"
     ]
+
+
+COVERS = "inset: 0; width: 9999px; height: 9999px; background: white; z-index: 9"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<style>* { display: none !important }</style>",
+        "<style>} * { display: none !important } {</style>",
+        "<style>.cell, body { visibility: hidden !important; opacity: 0 }</style>",
+        f"<div style='position: fixed; {COVERS}'>over all</div>",
+        f"<div style='position: absolute; {COVERS}'>over all</div>",
+        f"</div></div></div></div></div></div><div style='position: fixed; {COVERS}'>over all</div>",
+        "<!-- <plaintext>",
+        "<svg><style>* { display: none !important }</style></svg>",
+        "<table><style>.cell { display: none }</style>",
+    ],
+)
+@pytest.mark.parametrize("kind", ["output", "prose"])
+def test_no_cell_of_a_notebook_hides_another(browser: Browser, tmp_path: Path, html: str, kind: str) -> None:
+    shown = {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}
+    code: dict[str, Any] = {"cell_type": "code", "metadata": {}, "execution_count": 1, "source": "x"}
+    prose = {"cell_type": "markdown", "metadata": {}, "source": html}
+    last = {"output_type": "stream", "name": "stdout", "text": "still here"}
+    cells = [{**code, "outputs": [shown]} if kind == "output" else prose, {**code, "outputs": [last]}]
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}))
+    open_all(browser, tmp_path, executed_document(path))
+    found = browser.evaluate(
+        "(() => { const last = [...document.querySelectorAll('.output_stdout pre')].at(-1);"
+        " last.scrollIntoView(); const place = last.getBoundingClientRect();"
+        " return last.checkVisibility({opacityProperty: true, visibilityProperty: true})"
+        " && document.elementFromPoint(place.x + 5, place.y + 5) === last })()"
+    )
+    assert found is True

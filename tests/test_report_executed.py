@@ -95,3 +95,23 @@ def test_notebooks_of_format_3_are_shown(tmp_path: Path) -> None:
     cell = {"cell_type": "code", "input": "1 + 1", "language": "python", "outputs": [], "collapsed": False}
     notebook = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"cells": [cell]}]}
     assert '<span class="mi">1</span>' in executed_document(write(tmp_path, notebook))
+
+
+def test_style_sheets_of_an_output_are_kept_for_that_output(tmp_path: Path) -> None:
+    table = "<style>#T_1 td > b { color: red } /* } */ .x::after { content: '}' }</style><table id=T_1></table>"
+    text = document(tmp_path, display("text/html", table))
+    assert "@scope (.scope-0) {#T_1 td > b { color: red }" in text
+    assert 'scope-0"' in text
+
+
+@pytest.mark.parametrize(
+    "rules",
+    ["} * { display: none", "a { content: '\\\\'' } }", "*{} /* ", "* { background: url(x) }", "* { position: fixed }"],
+)
+def test_a_style_sheet_that_is_hard_to_enclose_is_left_out(tmp_path: Path, rules: str) -> None:
+    assert "@scope" not in document(tmp_path, display("text/html", f"<style>{rules}</style>text"))
+
+
+def test_an_output_closes_no_cell(tmp_path: Path) -> None:
+    text = document(tmp_path, display("text/html", "<b>bold</div></div></div></iframe></body><p>after"))
+    assert "<b>bold<p>after</p></b>" in text

@@ -40,6 +40,12 @@ def test_an_annotation_holds_the_traceback_without_colours(run: Run) -> None:
     assert "\x1b" not in line
 
 
+def test_an_annotation_stands_at_the_line_that_raised_if_that_is_known(run: Run) -> None:
+    at = next(line for line in error_commands(run, line_of=lambda _: 42) if "asian_option" in line)
+    assert at.startswith("::error file=demos/finance/asian_option.ipynb,line=42,title=")
+    assert "line=" not in error_commands(run)[0].split("::")[1]
+
+
 def test_commands_are_escaped() -> None:
     (line,) = error_commands(one(notebook="a,b:c%\n::x.ipynb", reason="50%\r\n::error::forged", status="lost"))
     assert line.startswith("::error file=a%2Cb%3Ac%25%0A%3A%3Ax.ipynb,title=")

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import report_samples
 
-from envsolver.models import Failure, Result, Run
+from envsolver.models import CellTime, Failure, Result, Run
 from envsolver.report.html import build_html, write_html
+from envsolver.report.html_view import frame_height
 from envsolver.workflow import write_report
 
 
@@ -139,7 +140,7 @@ def test_markup_from_notebooks_is_text_everywhere() -> None:
     failure = Failure(cell=1, ename=odd, evalue=odd, traceback=odd, source=odd)
     run = one(notebook=odd, group=odd, python=odd, reason=odd, failure=failure, worker=odd, left_behind=(odd,))
     run = dataclasses.replace(run, stopped=odd, not_run=(odd,), started=odd)
-    page = Page(build_html(run, conflicts=[(odd, odd)], log_tail=lambda _: odd))
+    page = Page(build_html(run, conflicts=[odd], log_tail=lambda _: odd))
     assert not page.all("img")
     assert "\x1b" not in page.text
 
@@ -160,7 +161,7 @@ def test_environments_list_their_packages(run: Run) -> None:
 
 def test_conflicts_are_shown_if_there_are_any(run: Run) -> None:
     assert "h-conflicts" not in build_html(run)
-    assert "numpy&lt;2 meets numpy&gt;=2" in build_html(run, conflicts=[("core and paper", "numpy<2 meets numpy>=2")])
+    assert "numpy&lt;2 meets numpy&gt;=2" in build_html(run, conflicts=["numpy<2 meets numpy>=2"])
 
 
 def test_efficiency_is_work_over_wall_time_and_workers(run: Run) -> None:
@@ -205,3 +206,38 @@ def test_a_hundred_notebooks_make_a_small_file(tmp_path: Path) -> None:
     run = report_samples.all_pass(tmp_path)
     many = dataclasses.replace(run, results=run.results * 4)
     assert len(build_html(many)) < 400_000
+
+
+def test_the_row_of_a_pass_tells_where_its_time_went_and_leads_to_its_files(tmp_path: Path) -> None:
+    times = {2: 0.001, 3: 1.5, 5: 0.5, 6: 0.06, 8: 0.3, 9: 0.2, 11: 0.1}
+    cells = tuple(CellTime(cell=number, seconds=seconds) for number, seconds in times.items())
+    run = one(status="passed", cells=cells, start_seconds=0.7, executed="executed/a.ipynb", left_behind=("out.csv",))
+    run = dataclasses.replace(run, directory=tmp_path)
+    (tmp_path / "executed").mkdir()
+    (tmp_path / "executed/a.ipynb").touch()
+    text = build_html(run)
+    told = re.findall(r"<dt>([^<]*)</dt><dd><span[^>]*><i[^>]*></i></span>([^<]*)</dd>", text)
+    assert told == [
+        ("cell 3", "1.5 s"),
+        ("cell 5", "0.5 s"),
+        ("cell 8", "0.3 s"),
+        ("cell 9", "0.2 s"),
+        ("cell 11", "0.1 s"),
+        ("2 other cells", "0.1 s"),
+        ("start", "0.7 s"),
+    ]
+    assert '<a href="executed/a.ipynb">executed copy</a>' in text
+    assert "out.csv" in text
+
+
+def test_the_card_of_a_failure_tells_where_its_time_went() -> None:
+    text = build_html(one(cells=(CellTime(cell=4, seconds=3.0),)))
+    assert "Where the time went" in text
+    assert "<dt>cell 4</dt>" in text
+
+
+def test_a_frame_is_about_as_high_as_its_notebook(run: Run) -> None:
+    short = frame_height('<style>x\n\n\n</style><div class="cell ">a\n</div>')
+    long = frame_height("<p>a line</p>\n" * 20 + "<img src=x>")
+    assert 60 < short < 150
+    assert 600 < long < 900

@@ -10,6 +10,7 @@ import pytest
 import report_samples
 
 from envsolver.models import Failure, Result, Run
+from envsolver.report.github import summary_markdown
 from envsolver.report.junit import junit_xml, write_junit
 
 CONSUMED = {
@@ -140,3 +141,13 @@ def test_the_written_file_holds_the_logs(run: Run) -> None:
     log.parent.mkdir()
     log.write_text("kernel said hello")
     assert "kernel said hello" in write_junit(run).read_text(encoding="utf-8")
+
+
+def test_a_crashs_last_lines_are_written_once() -> None:
+    stack = 'Fatal Python error: Aborted\n\nStack (most recent call first):\n  File "a.py", line 1 in f'
+    reason = f"the kernel ended in cell 2; its last lines were:\n{stack}"
+    failure = Failure(cell=2, ename="KernelDied", evalue=reason, traceback=stack, source="f()")
+    crashed = Result(notebook="a.ipynb", group="core", python="3.11", status="crashed", reason=reason, failure=failure)
+    run = Run(directory=Path("run"), started="", wall_seconds=1, workers=1, results=(crashed,))
+    assert junit_xml(run, lambda _: "").count("most recent call first") == 1
+    assert summary_markdown(run).count("most recent call first") == 1

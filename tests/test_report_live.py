@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import report_samples
@@ -13,7 +15,7 @@ from rich.console import Console
 
 from envsolver.models import Job, Result, Verdict
 from envsolver.report.live import LiveProgress, PlainProgress, make_progress, use_color
-from envsolver.report.live_view import Tally, live_view
+from envsolver.report.live_view import Tally, has_begun, live_view
 
 
 class Terminal(io.StringIO):
@@ -87,7 +89,7 @@ def test_the_live_view_names_the_python_only_where_several_run(pythons: tuple[st
     console.print(live_view(tally, 80, 24))
     progress.finished(a_result("y.ipynb", "failed"))
     progress.end()
-    assert ("  3.11         0:00" in written(console)) is (len(pythons) > 1)
+    assert ("  3.11     starting" in written(console)) is (len(pythons) > 1)
     assert ("core  3.11  y.ipynb" in written(console)) is (len(pythons) > 1)
 
 
@@ -167,13 +169,14 @@ def clock() -> Clock:
 @pytest.fixture
 def tally(clock: Clock) -> Tally:
     """Return a run of 33 notebooks, 10 done and 4 running for 7 seconds."""
-    tally = Tally(clock)
+    tally = Tally(clock, begun=lambda _: True)
     pairs = [(group, name, s) for group, names in report_samples.NOTEBOOKS.items() for name, s in names]
     tally.begin({group: len(names) for group, names in report_samples.NOTEBOOKS.items()}, 4, 100.0)
     for group, name, _ in pairs[:10]:
         tally.finish(a_result(name, group=group))
     for group, name, seconds in pairs[12:16]:
         tally.start(a_job(name, group), seconds)
+    tally.look()
     clock.now += 7
     return tally
 
@@ -239,18 +242,69 @@ def test_the_time_left_follows_the_pace_of_the_finished(clock: Clock) -> None:
     tally.begin({"core": 2}, 1, 20.0)
     assert tally.remaining() == pytest.approx(20.0)
     tally.start(a_job("a.ipynb"), 10.0)
-    clock.now += 20
-    tally.finish(a_result("a.ipynb"))
+    tally.finish(dataclasses.replace(a_result("a.ipynb"), seconds=20.0))
     # Half of the work took twice its time; the pace is believed by half: 20 s times 1.5, less the 20 s gone.
     assert tally.remaining() == pytest.approx(10.0)
 
 
 def test_the_time_left_is_never_less_than_a_running_job_needs(clock: Clock) -> None:
-    tally = Tally(clock)
-    tally.begin({"core": 2}, 1, 20.0)
-    clock.now += 19
-    tally.start(a_job("a.ipynb"), 10.0)
+    tally = Tally(clock, begun=lambda _: True)
+    tally.begin({"core": 2}, 2, 10.0)
+    tally.start(a_job("a.ipynb"), 9.0)
+    tally.look()
+    clock.now += 1
+    tally.finish(dataclasses.replace(a_result("z.ipynb"), seconds=9.0))
+    tally.start(a_job("b.ipynb"), 10.0)
     assert tally.remaining() == pytest.approx(10.0)
+
+
+def test_the_time_left_stands_still_until_there_is_work(clock: Clock) -> None:
+    begun: list[str] = []
+    tally = Tally(clock, begun=lambda job: job.notebook in begun)
+    tally.begin({"core": 3}, 1, 30.0)
+    clock.now += 50  # an environment is built
+    assert tally.remaining() == pytest.approx(30.0)
+    tally.start(a_job("a.ipynb"), 10.0)
+    tally.look()
+    clock.now += 3  # a worker starts
+    assert tally.remaining() == pytest.approx(30.0)
+    begun.append("a.ipynb")
+    tally.look()
+    clock.now += 4
+    assert tally.remaining() == pytest.approx(26.0)
+
+
+def test_when_nothing_waits_the_time_left_is_what_the_running_jobs_need(clock: Clock) -> None:
+    tally = Tally(clock, begun=lambda _: True)
+    tally.begin({"core": 2}, 2, 60.0)
+    tally.start(a_job("a.ipynb"), 8.0)
+    tally.start(a_job("b.ipynb"), 60.0)
+    tally.look()
+    clock.now += 20
+    assert tally.remaining() == pytest.approx(40.0)
+
+
+def test_a_worker_that_is_starting_takes_no_time_of_the_notebooks(clock: Clock) -> None:
+    begun: list[str] = []
+    tally = Tally(clock, begun=lambda job: job.notebook in begun)
+    tally.begin({"core": 1}, 1, None)
+    tally.start(a_job("a.ipynb"), 10.0)
+    for _ in range(2):
+        clock.now += 5
+        tally.look()
+        assert any(line.split() == ["a.ipynb", "starting", "/", "0:10"] for line in rendered(tally))
+    begun.append("a.ipynb")
+    tally.look()
+    clock.now += 2
+    assert any(line.split() == ["a.ipynb", "0:02", "/", "0:10"] for line in rendered(tally))
+
+
+def test_a_job_has_begun_when_its_log_is_there(tmp_path: Path) -> None:
+    job = dataclasses.replace(a_job("a.ipynb"), run_dir=str(tmp_path))
+    assert not has_begun(job)
+    (tmp_path / job.log).parent.mkdir()
+    (tmp_path / job.log).touch()
+    assert has_begun(job)
 
 
 def test_the_live_view_says_failures_above_and_leaves_a_clean_terminal() -> None:

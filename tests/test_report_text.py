@@ -116,9 +116,22 @@ def test_cached_notebooks_did_not_run_and_add_no_time() -> None:
     assert "Ran 1 notebook in 10 s; their times add up to 8.0 s, with 2 at once" in lines
 
 
+def test_several_failures_are_named_once_more_at_the_end(run: Run) -> None:
+    lines = report_lines(run)
+    at = lines.index("Did not pass:")
+    assert at > lines.index("Slowest:")
+    short = lines[at + 1 : lines.index("", at)]
+    assert [line.split()[0] for line in short] == [result.status for result in run.results if not result.good]
+    assert (
+        "  timeout      demos/papers/2023_figure_2.ipynb: cell 12 was still running after its limit of 120 s" in short
+    )
+    single = dataclasses.replace(run, results=tuple(r for r in run.results if r.good or r.status == "timeout"))
+    assert "Did not pass:" not in report_lines(single)
+
+
 def test_places_are_named(run: Run) -> None:
     text = "\n".join(report_lines(run))
-    for name in ("results.json", "executed", "logs"):
+    for name in ("report.html", "results.json", "executed", "logs"):
         assert str(run.directory / name) in text
 
 
@@ -196,6 +209,19 @@ def test_only_the_last_frames_of_a_deep_traceback_are_shown() -> None:
     assert shown[0] == "… 17 more frames"
     assert [line for line in shown if line.startswith("File")] == [f"File ~/deep.py:{n}, in f(x)" for n in (17, 18, 19)]
     assert shown[-1] == "RecursionError: too deep"
+
+
+def test_of_a_crashs_stack_the_innermost_frames_are_shown_which_come_first() -> None:
+    stack = "\n".join(f'  File "/lib/deep.py", line {number} in f' for number in range(20))
+    shown = last_frames(f"Fatal Python error: Aborted\n\nStack (most recent call first):\n{stack}", frames=2)
+    assert shown == [
+        "Fatal Python error: Aborted",
+        "",
+        "Stack (most recent call first):",
+        '  File "/lib/deep.py", line 0 in f',
+        '  File "/lib/deep.py", line 1 in f',
+        "… 18 more frames",
+    ]
 
 
 def test_a_flood_in_a_traceback_is_cut_to_its_end() -> None:

@@ -11,9 +11,11 @@ import report_samples
 from envsolver.models import Failure, Result, Run
 from envsolver.report.wording import (
     clock,
+    columns,
     count_verdicts,
     duration,
     file_in,
+    fitted,
     has_own_error,
     headline,
     keep_colours,
@@ -161,3 +163,25 @@ def test_a_reason_is_shown_once(values: dict[str, str], beyond: str) -> None:
     found = result(failure=failure, **values)
     assert reason_beyond_error(found) == beyond
     assert has_own_error(found) is (failure.evalue != found.reason)
+
+
+STACK = 'Fatal Python error: Segmentation fault\n\nStack (most recent call first):\n  File "a.py", line 1 in f'
+
+
+@pytest.mark.parametrize(
+    ("tail", "told"),
+    [(STACK, "Fatal Python error: Segmentation fault"), ("terminate called\n  what():  bad\n", "what(): bad")],
+)
+def test_a_crash_is_named_in_a_phrase_and_its_last_lines_are_shown_once(tail: str, told: str) -> None:
+    reason = f"the kernel was killed by SIGSEGV in cell 2; its last lines were:\n{tail}"
+    failure = Failure(cell=2, ename="KernelDied", evalue=reason, traceback=tail, source="f()")
+    crashed = result(status="crashed", reason=reason, failure=failure)
+    assert headline(crashed) == f"the kernel was killed by SIGSEGV in cell 2: {told}"
+    assert reason_beyond_error(crashed) == "the kernel was killed by SIGSEGV in cell 2"
+
+
+@pytest.mark.parametrize("name", ["demos/plain_name.ipynb", "demos/中文.ipynb", "a\u0301" * 9, "日本語" * 9, ""])
+@pytest.mark.parametrize("width", [0, 1, 2, 7, 8, 40])
+def test_a_fitted_name_takes_its_columns_whatever_it_is_written_in(name: str, width: int) -> None:
+    assert columns(fitted(name, width)) == width
+    assert columns("中 a\u0301") == 4

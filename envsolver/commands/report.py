@@ -27,8 +27,8 @@ def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> in
     finished = read_results(folder)
     path = write_html(
         finished,
-        expected=project.history.expected(),
-        conflicts=_numbered(finished.conflicts),
+        expected=project.history.expected(before=finished.started),
+        conflicts=finished.conflicts,
     )
     click.echo(str(path))
     if not no_open:
@@ -108,11 +108,6 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
     merged = merge(runs, target.absolute())
     write_results(merged)
     write_junit(merged)
-    write_html(merged, conflicts=_numbered(merged.conflicts))
+    write_html(merged, conflicts=merged.conflicts)
     click.echo("\n".join(report_lines(merged, color=use_color(sys.stdout, color))), color=True)
     return 0 if all(result.good for result in merged.results) and not merged.not_run else 1
-
-
-def _numbered(conflicts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Give the conflicts titles for the HTML report."""
-    return tuple((f"Kept apart ({number})", text) for number, text in enumerate(conflicts, 1))

@@ -6,6 +6,7 @@ could only be refused is also taken out, so that the browser's console stays emp
 
 from __future__ import annotations
 
+import re
 import warnings
 from functools import cache
 from html import escape
@@ -27,6 +28,9 @@ _DROPPED = [
     "script", "noscript", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base",
     "portal", "audio", "video", "source", "track", "template",
 ]  # fmt: skip
+_HARMLESS = re.compile(r"/\*.*?\*/|\"[^\"\n]*\"|'[^'\n]*'", re.DOTALL)
+"""What a style sheet may hold that is no rule: comments and texts."""
+_OVER_ALL = re.compile(r"url\(|position\s*:\s*(?:fixed|sticky)", re.IGNORECASE)
 _ADDRESSES = ("src", "href", "xlink:href", "action", "formaction", "poster", "background", "data", "ping", "srcset")
 
 
@@ -94,12 +98,22 @@ def _cut_data(data: dict[str, Any], room: int) -> tuple[dict[str, Any], int]:
             continue
         if kind == "text/plain":
             kept[kind] = _cut_text(str(value))
+        elif kind == "text/html" and len(value) <= min(DATA_LIMIT, room):
+            kept[kind] = _closed(str(value))
+            room -= len(value)
         elif len(value) <= min(DATA_LIMIT, room):
             kept[kind] = value
             room -= len(value)
         else:
             kept.setdefault("text/plain", f"an output of {len(value)} characters ({kind}) is too large to be shown")
     return kept, room
+
+
+def _closed(html: str) -> str:
+    """Return markup that closes what it opens, and nothing else, so that it ends no cell."""
+    from bs4 import BeautifulSoup
+
+    return str(BeautifulSoup(html, "html.parser"))
 
 
 def _scrub(body: str) -> str:
@@ -113,13 +127,42 @@ def _scrub(body: str) -> str:
         for name in list(element.attrs):
             value = str(element.attrs[name])
             foreign = name.lower() in _ADDRESSES and not value.startswith("data:image/")
-            if name.lower().startswith("on") or foreign or (name.lower() == "style" and "url(" in value.lower()):
+            if name.lower().startswith("on") or foreign or (name.lower() == "style" and _OVER_ALL.search(value)):
                 del element[name]
+    _scope_styles(soup)
     for error in soup.select(".output_error")[:1]:
         cell = error.find_parent(class_="code_cell")
         if cell is not None:
             cell["class"] = " ".join((*cell.get_attribute_list("class"), "fault"))
     return str(soup)
+
+
+def _scope_styles(soup: Any) -> None:
+    """Let the style sheets of an output, such as those of tables and drawings, reach no further than the output."""
+    from bs4.element import Stylesheet
+
+    for number, element in enumerate(soup.find_all("style")):
+        owner = element.find_parent(class_=["output_area", "text_cell_render"])
+        rules = element.get_text()
+        if owner is None or not _is_enclosed(rules):
+            element.decompose()
+            continue
+        owner["class"] = " ".join((*owner.get_attribute_list("class"), f"scope-{number}"))
+        element.clear()
+        element.append(Stylesheet(f"@scope (.scope-{number}) {{{rules}}}"))
+
+
+def _is_enclosed(rules: str) -> bool:
+    """Whether braces put around a style sheet hold all of it; what is hard to tell counts as not."""
+    plain = _HARMLESS.sub("", rules)
+    if _OVER_ALL.search(plain) or any(sign in plain for sign in ("\\", '"', "'", "/*", "<")):
+        return False
+    depth = 0
+    for brace in re.findall("[{}]", plain):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _document(body: str) -> str:

@@ -14,6 +14,7 @@ FRAMES = 3
 TRACEBACK_LINES = 45
 """Lines of a traceback that are shown at most."""
 
+_INNERMOST_FIRST = "(most recent call first)"
 _FRAME = re.compile(r"^ *(Cell In ?\[\d+\]|Input In ?\[\d+\]|File |<ipython-input|(/|[A-Za-z]:\\|~/).+ in )")
 _CELL_LINE = re.compile(r"^ *(?:Cell In ?\[\d+\], line |.*<ipython-input[^>]*>.*:)(\d+)", re.MULTILINE)
 _ARROW_LINE = re.compile(r"^-+> ?(\d+) ", re.MULTILINE)
@@ -56,11 +57,15 @@ def source_lines(source: str, fault: int | None, limit: int = SOURCE_LINES) -> l
 def last_frames(traceback: str, frames: int = FRAMES, limit: int = TRACEBACK_LINES) -> list[str]:
     """Return the end of a traceback as lines: its last frames and the error, colours kept.
 
-    A traceback of fewer frames is given whole, up to `limit` lines.
+    A traceback of fewer frames is given whole, up to `limit` lines. The stack of a crash, which Python writes the other
+    way round, is given from its beginning.
     """
     lines = keep_colours(traceback).strip("\n").split("\n")
     starts = [number for number, line in enumerate(lines) if _FRAME.match(strip_ansi(line))]
-    if len(starts) > frames:
+    if len(starts) > frames and _INNERMOST_FIRST in traceback:
+        left_out = len(starts) - frames
+        lines = [*lines[: starts[frames]], f"… {left_out} more frame{'s' if left_out > 1 else ''}"]
+    elif len(starts) > frames:
         left_out = len(starts) - frames
         lines = [f"… {left_out} more frame{'s' if left_out > 1 else ''}", *lines[starts[-frames] :]]
     if len(lines) > limit:

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from envsolver.models import Result, Run
 from envsolver.report.frames import last_frames
+from envsolver.report.places import line_of_failure
 from envsolver.report.wording import (
     count_verdicts,
     duration,
@@ -25,6 +26,7 @@ from envsolver.report.wording import (
     one_line,
     plural,
     read_log_tail,
+    reason_beyond_error,
     size,
     strip_ansi,
     where,
@@ -39,13 +41,15 @@ DETAILS = 20
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~$@])")
 
 
-def error_commands(run: Run, prefix: str = "") -> list[str]:
+def error_commands(run: Run, prefix: str = "", line_of: Callable[[Result], int | None] = lambda _: None) -> list[str]:
     """Return one ``::error`` command for each notebook that did not pass.
 
     Parameters
     ----------
     prefix
         The project's place in the repository, such as ``docs/``; empty when it is the repository's root.
+    line_of
+        Gives the line of a notebook's file that raised; None when it is not known.
     """
     lines = []
     for result in run.results:
@@ -55,7 +59,9 @@ def error_commands(run: Run, prefix: str = "") -> list[str]:
         message = headline(result) or result.status
         if result.failure and result.failure.traceback:
             message += "\n\n" + strip_ansi("\n".join(last_frames(result.failure.traceback)))
-        place = f"file={_property(prefix + result.notebook)},title={_property(title)}"
+        line = line_of(result)
+        at = "" if line is None else f",line={line}"
+        place = f"file={_property(prefix + result.notebook)}{at},title={_property(title)}"
         lines.append(f"::error {place}::{_message(message)}")
     return lines
 
@@ -117,7 +123,8 @@ def write_github(run: Run, environ: Mapping[str, str], stream: TextIO, *, root: 
     if environ.get("GITHUB_ACTIONS") != "true":
         return
     logs = folded_logs(run, lambda result: read_log_tail(run, result), secrets.token_hex(16))
-    errors = error_commands(run, _prefix(root, environ.get("GITHUB_WORKSPACE", "")))
+    prefix = _prefix(root, environ.get("GITHUB_WORKSPACE", ""))
+    errors = error_commands(run, prefix, lambda result: None if root is None else line_of_failure(root, result))
     stream.writelines(line + "\n" for line in chain(logs, errors))
     stream.flush()
     if path := environ.get("GITHUB_STEP_SUMMARY"):
@@ -160,7 +167,7 @@ def _table(results: Iterable[Result]) -> str:
 
 def _details(result: Result) -> str:
     title = f"{_markdown(result.status)}: {_markdown(result.notebook)}"
-    body = [strip_ansi(result.reason)]
+    body = [reason_beyond_error(result) or strip_ansi(result.reason)]
     if failure := result.failure:
         cell = "The cell" if failure.cell is None else f"Cell {failure.cell}"
         body += [f"{cell}:", _fenced(failure.source, "python")] if failure.source else []

@@ -50,7 +50,7 @@ def build_html(
     *,
     executed: Callable[[Result], str | None] = lambda _: None,
     expected: History | None = None,
-    conflicts: Sequence[tuple[str, str]] = (),
+    conflicts: Sequence[str] = (),
     log_tail: Callable[[Result], str] = lambda _: "",
 ) -> str:
     """Return a run as one HTML document.
@@ -62,7 +62,7 @@ def build_html(
     expected
         What the notebooks usually take.
     conflicts
-        Why groups cannot share an environment: a title and an explanation each.
+        Why groups cannot share an environment, a sentence each.
     log_tail
         Gives the end of a result's log.
     """
@@ -92,7 +92,7 @@ def build_html(
         "ticks": [{"left": percent(tick / laid.seconds), "text": clock(tick)} for tick in laid.ticks],
         "rows": rows_of(run, expected or {}),
         "compared": bool(expected),
-        "conflicts": [(one_line(title), strip_ansi(text)) for title, text in conflicts],
+        "conflicts": [strip_ansi(sentence) for sentence in conflicts],
         "environments": [environment_view(each) for each in run.environments],
         "version": __version__,
         "directory": str(run.directory),
@@ -105,7 +105,7 @@ def write_html(
     run: Run,
     *,
     expected: History | None = None,
-    conflicts: Sequence[tuple[str, str]] = (),
+    conflicts: Sequence[str] = (),
     seconds: float = math.inf,
 ) -> Path:
     """Write the run's `report.html` with its logs and executed notebooks, and return its path.

@@ -5,6 +5,7 @@ Values are text unless they are said to be HTML; the template escapes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,14 @@ from envsolver.report.wording import (
 
 History = Mapping[tuple[str, str, str], float]
 """The usual seconds of a notebook, by its path, group and Python."""
+
+CELLS = 5
+"""How many of a notebook's slowest cells are named."""
+
+LEAST_SECONDS = 0.05
+"""What a cell must take to be named; less would be shown as nothing."""
+
+_MARKUP = re.compile(r"<style.*?</style>|<[^>]*>", re.DOTALL)
 
 EXECUTED_CHARACTERS = 8_000_000
 """Size of one executed notebook that is still put into the report."""
@@ -88,11 +97,13 @@ def figures_of(run: Run) -> list[dict[str, str]]:
         ("Notebook time", duration(work), "sum over all notebooks"),
     ]
     if wall > 0 and work > 0:
-        figures.append(("Speed-up", f"{work / wall:.1f} {TIMES}", "notebook time over wall time"))
+        # Below 1 the time went to building environments, and a factor would only confuse.
+        if work > wall:
+            figures.append(("Speed-up", f"{work / wall:.1f} {TIMES}", "notebook time over wall time"))
         efficiency = work / (wall * max(1, run.workers))
         figures.append(("Efficiency", f"{efficiency:.0%}", f"of {plural(run.workers, 'worker')} kept busy"))
     if peak is not None and peak.peak_rss_bytes:
-        figures.append(("Peak memory", size(peak.peak_rss_bytes), shorten(Path(peak.notebook).name, 32)))
+        figures.append(("Peak memory", size(peak.peak_rss_bytes), shorten(Path(peak.notebook).stem, 32)))
     if run.environments:
         figures.append(
             (
@@ -121,6 +132,8 @@ class FailureView:
     left_behind: tuple[str, ...]
     log: str
     executed: str | None
+    height: int
+    cells: list[dict[str, str]]
     links: tuple[tuple[str, str], ...]
 
 
@@ -151,12 +164,44 @@ def failure_view(run: Run, index: int, result: Result, log: str, executed: str |
         left_behind=tuple(one_line(name) for name in result.left_behind),
         log=ansi_to_html(log.strip("\n")),
         executed=executed,
-        links=tuple(
-            (name, quote(relative))
-            for name, relative in (("executed copy", result.executed), ("log", result.log))
-            if file_in(run, relative)
-        ),
+        height=frame_height(executed or ""),
+        cells=slowest_cells(result),
+        links=_links(run, result),
     )
+
+
+def _links(run: Run, result: Result) -> tuple[tuple[str, str], ...]:
+    """Return what lies in the run's folder, as names and addresses."""
+    return tuple(
+        (name, quote(relative))
+        for name, relative in (("executed copy", result.executed), ("log", result.log))
+        if file_in(run, relative)
+    )
+
+
+def frame_height(document: str) -> int:
+    """Return about how many pixels a notebook's document is high; it cannot tell by itself, since it runs no script."""
+    text = _MARKUP.sub("", document)
+    lines = sum(bool(line.strip()) for line in text.split("\n"))
+    pictures = document.count("<img") + document.count("<svg")
+    return 60 + 19 * lines + 24 * document.count('class="cell ') + 320 * pictures
+
+
+def slowest_cells(result: Result) -> list[dict[str, str]]:
+    """Return the cells that took the longest, slowest first, and the rest in one."""
+    ran = sorted(result.cells, key=lambda cell: -cell.seconds)
+    if not ran or result.status == "cached":
+        return []
+    whole = max(result.seconds, sum(cell.seconds for cell in ran)) or 1.0
+    slow = [cell for cell in ran[:CELLS] if cell.seconds >= LEAST_SECONDS]
+    shown = [(f"cell {cell.cell}", cell.seconds) for cell in slow]
+    if rest := ran[len(slow) :]:
+        shown.append((plural(len(rest), "other cell" if slow else "cell"), sum(cell.seconds for cell in rest)))
+    if result.start_seconds:
+        shown.append(("start", result.start_seconds))
+    return [
+        {"name": name, "time": duration(seconds), "width": f"{100 * seconds / whole:.1f}"} for name, seconds in shown
+    ]
 
 
 def _facts(result: Result) -> tuple[str, ...]:
@@ -211,6 +256,7 @@ def rows_of(run: Run, expected: History) -> list[dict[str, Any]]:
     longest = max((result.seconds for result in run.results), default=0.0) or 1.0
     rows = [
         _row(index, result, expected.get((result.notebook, result.group, result.python)), longest)
+        | _more_of_row(run, result)
         for index, result in enumerate(run.results)
     ]
     return sorted(rows, key=lambda row: (row["rank"], row["notebook"], row["python"]))
@@ -241,6 +287,25 @@ def _row(index: int, result: Result, usual: float | None, longest: float) -> dic
         "slower": ratio is not None and _is_slower(seconds, usual or 0.0),
         "bytes": result.peak_rss_bytes or "",
         "memory": size(result.peak_rss_bytes),
+    }
+
+
+def _more_of_row(run: Run, result: Result) -> dict[str, Any]:
+    """Return what a row of a notebook that ran holds back until it is opened; a failure's card has all of it."""
+    if not result.good or result.status == "cached":
+        return {"cells": [], "facts": (), "links": (), "left_behind": ()}
+    started, begun = parse_time(result.started), parse_time(run.started)
+    facts = (
+        f"started at {clock((started - begun).total_seconds())}" if started and begun else "",
+        result.worker,
+        ("warm kernel" if result.warm else "cold kernel") if started else "",
+        plural(result.attempts, "attempt") if result.attempts > 1 else "",
+    )
+    return {
+        "cells": slowest_cells(result),
+        "facts": tuple(fact for fact in facts if fact),
+        "links": _links(run, result),
+        "left_behind": tuple(one_line(name) for name in result.left_behind),
     }
 
 

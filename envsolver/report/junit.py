@@ -10,7 +10,15 @@ from xml.etree import ElementTree as ET
 
 from envsolver.models import Environment, Result, Run, Verdict
 from envsolver.report.data import write_atomically
-from envsolver.report.wording import error_text, has_own_error, headline, one_line, read_log_tail, strip_ansi
+from envsolver.report.wording import (
+    error_text,
+    has_own_error,
+    headline,
+    one_line,
+    read_log_tail,
+    reason_beyond_error,
+    strip_ansi,
+)
 
 FILE_NAME = "junit.xml"
 
@@ -106,7 +114,7 @@ def _properties(result: Result, environments: dict[str, Environment]) -> Iterabl
 
 
 def _failure_text(result: Result) -> str:
-    parts = [result.reason]
+    parts = [reason_beyond_error(result) or result.reason]
     if failure := result.failure:
         if failure.source:
             cell = "the cell" if failure.cell is None else f"cell {failure.cell}"

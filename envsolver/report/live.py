@@ -223,6 +223,7 @@ class LiveProgress:
 
     def _view(self) -> RenderableType:
         with self._lock:
+            self._tally.look()
             return live_view(self._tally, self._console.width, self._console.height)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envsolver.models import Job, Result
-from envsolver.report.wording import clock, one_line, shorten
+from envsolver.report.wording import clock, fitted, one_line
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunningJob:
-    """A job that has been started and has no verdict yet; times are of `Tally.clock`."""
+    """A job that was sent to a worker and has no verdict yet.
 
-    notebook: str
-    group: str
-    python: str
-    started: float
+    `began` is a time of `Tally.clock`; None while its worker is still starting, which is no time of the notebook's.
+    """
+
+    job: Job
     expected: float | None
+    began: float | None = None
+
+
+def has_begun(job: Job) -> bool:
+    """Whether a worker has taken up a job: its log is there. On a second attempt it always is, and so are workers."""
+    return Path(job.run_dir, job.log).exists()
 
 
 class Tally:
@@ -37,10 +44,13 @@ class Tally:
     ----------
     clock
         Gives seconds that only grow.
+    begun
+        Tells whether a job that was sent is being worked on.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, begun: Callable[[Job], bool] = has_begun) -> None:
         self.clock = clock
+        self._begun = begun
         self.begun = clock()
         self.total: dict[str, int] = {}
         self.workers = 1
@@ -50,6 +60,7 @@ class Tally:
         self.done: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
         self._took = 0.0
+        self._took_as_expected = 0.0
         self._expected_of_done = 0.0
 
     def begin(
@@ -64,19 +75,29 @@ class Tally:
         self.begun = self.clock()
 
     def start(self, job: Job, expected: float | None) -> None:
-        """Take note of a running job."""
-        self.running[job.notebook, job.python] = RunningJob(
-            notebook=job.notebook, group=job.group, python=job.python, started=self.clock(), expected=expected
-        )
+        """Take note of a job that was sent."""
+        self.running[job.notebook, job.python] = RunningJob(job=job, expected=expected)
+
+    def look(self) -> None:
+        """See which jobs have begun since the last look."""
+        for key, running in self.running.items():
+            if running.began is None and self._begun(running.job):
+                self.running[key] = replace(running, began=self.clock())
 
     def finish(self, result: Result) -> None:
         """Take note of a verdict."""
-        job = self.running.pop((result.notebook, result.python), None)
+        running = self.running.pop((result.notebook, result.python), None)
         self.done[result.group] += 1
         self.bad[result.group] += not result.good
-        if job and job.expected:
-            self._took += self.clock() - job.started
-            self._expected_of_done += job.expected
+        if running:
+            self._took += result.seconds
+            if running.expected:
+                self._took_as_expected += result.seconds
+                self._expected_of_done += running.expected
+
+    def spent(self, running: RunningJob) -> float:
+        """Return the seconds since a job has begun; 0 while its worker is starting."""
+        return 0.0 if running.began is None else self.clock() - running.began
 
     @property
     def elapsed(self) -> float:
@@ -92,17 +113,27 @@ class Tally:
         """Return the seconds that the run still needs, by its history; None without a history.
 
         The expected time is corrected by how the finished jobs compared with their own history, the more the
-        greater their part of the work. It is never less than what the running jobs still need.
+        greater their part of the work. Only work brings the end nearer: while environments are built and workers
+        start, it stands still. It is never less than what the running jobs still need.
         """
         if self.expected is None:
             return None
-        now = self.clock()
-        pace = 1.0
-        if self._expected_of_done > 0 and self.expected > 0:
-            weight = min(1.0, self._expected_of_done / (self.expected * self.workers))
-            pace = 1.0 + weight * (self._took / self._expected_of_done - 1.0)
-        waits = [job.expected * pace - (now - job.started) for job in self.running.values() if job.expected]
-        return max(0.0, self.expected * pace - self.elapsed, *waits)
+        pace = self._pace(self.expected)
+        waits = [
+            max(0.0, running.expected * pace - self.spent(running))
+            for running in self.running.values()
+            if running.expected is not None
+        ]
+        if self.done.total() + len(self.running) >= self.goal and len(waits) == len(self.running):
+            return max(waits, default=0.0)
+        work = self._took + sum(map(self.spent, self.running.values()))
+        return max(0.0, self.expected * pace - work / self.workers, *waits)
+
+    def _pace(self, expected: float) -> float:
+        if not self._expected_of_done or not expected:
+            return 1.0
+        weight = min(1.0, self._expected_of_done / (expected * self.workers))
+        return 1.0 + weight * (self._took_as_expected / self._expected_of_done - 1.0)
 
 
 def live_view(tally: Tally, width: int, height: int) -> Group:
@@ -115,12 +146,12 @@ def live_view(tally: Tally, width: int, height: int) -> Group:
     lines: list[Text] = []
     if len(groups) + len(tally.running) <= room:
         for group in groups:
-            jobs = [job for job in tally.running.values() if job.group == group]
+            jobs = [running for running in tally.running.values() if running.job.group == group]
             if jobs or tally.done[group] < tally.total[group]:
                 lines.append(_group_line(tally, group, width, max(len(group or "no group") for group in groups)))
             lines += [_job_line(tally, job, width) for job in jobs]
     else:
-        jobs = sorted(tally.running.values(), key=lambda job: job.started)
+        jobs = sorted(tally.running.values(), key=tally.spent, reverse=True)
         lines = [_job_line(tally, job, width) for job in jobs[:room]]
         if len(jobs) > room:
             lines.append(_text(f"  … and {len(jobs) - room} more running", "dim"))
@@ -136,23 +167,25 @@ def _text(text: str, style: str = "") -> Text:
 def _group_line(tally: Tally, group: str, width: int, name_width: int) -> Text:
     done, bad, total = tally.done[group], tally.bad[group], tally.total[group]
     room = min(name_width, max(8, width - 24))
-    line = _text(f"{shorten(group or 'no group', room):{room}}", "bold")
-    line.append(f"  {f'{done}/{max(total, done)}':>7}", "not bold dim")
+    line = _text("")
+    line.append(fitted(group or "no group", room), "bold")
+    line.append(f"  {f'{done}/{max(total, done)}':>7}", "dim")
     if bad:
-        line.append(f"  {bad} failed", "not bold red")
+        line.append(f"  {bad} failed", "red")
     return line
 
 
-def _job_line(tally: Tally, job: RunningJob, width: int) -> Text:
-    times = clock(tally.clock() - job.started)
-    if job.expected is not None:
-        times += f" / {clock(job.expected)}"
-    late = job.expected is not None and tally.clock() - job.started > 1.5 * job.expected + 2
+def _job_line(tally: Tally, running: RunningJob, width: int) -> Text:
+    spent, expected = tally.spent(running), running.expected
+    times = "starting" if running.began is None else clock(spent)
+    if expected is not None:
+        times += f" / {clock(expected)}"
+    late = expected is not None and spent > 1.5 * expected + 2
     times = f"{times:>13}"
     if tally.several_pythons:
-        times = f"  {job.python}{times}"
+        times = f"  {running.job.python}{times}"
     room = max(1, width - len(times) - 3)
-    line = _text(f"  {shorten(one_line(job.notebook), room):{room}}")
+    line = _text(f"  {fitted(one_line(running.job.notebook), room)}")
     line.append(times, "yellow" if late else "dim")
     return line
 
@@ -166,7 +199,8 @@ def _bar_line(tally: Tally, width: int) -> Text:
     # The cursor waits behind this line, where a terminal echoes ^C: that must not begin a new line.
     length = max(0, min(40, width - len(words) - 3))
     full = length * done // goal if goal else 0
-    line = _text("━" * full, "red" if bad else "green")
+    line = _text("")
+    line.append("━" * full, "red" if bad else "green")
     line.append("━" * (length - full), "bright_black")
     line.append(f"  {done}/{goal}", "bold")
     line.append(failed, "bold red")

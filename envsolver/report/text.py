@@ -18,6 +18,7 @@ from envsolver.report.wording import (
     duration,
     error_text,
     has_own_error,
+    headline,
     keep_colours,
     last_counts,
     one_line,
@@ -55,8 +56,9 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     """Return the final report of a run.
 
     First each notebook that did not pass: the cell, its source, the end of the traceback, the reason. Then what
-    was skipped and not run, the slowest, where everything lies, and the totals. The line before the last is
-    unittest's, such as ``FAILED (failed=1, skipped=1)``; the last is ``N passed, N failed, N skipped``.
+    was skipped and not run, the slowest, what did not pass in a line each, where everything lies, and the totals.
+    The line before the last is unittest's, such as ``FAILED (failed=1, skipped=1)``; the last is
+    ``N passed, N failed, N skipped``.
     """
     style = Style(color=color)
     lines: list[str] = []
@@ -64,6 +66,7 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
         lines += _failure_lines(run, results[0], style) if len(results) == 1 else _shared_lines(results, style)
     lines += _remark_lines(run, style)
     lines += _slowest_lines(run, style)
+    lines += _short_lines(run, style)
     lines += _place_lines(run, style)
     lines += _total_lines(run, style)
     return lines
@@ -198,8 +201,21 @@ def _slowest_lines(run: Run, style: Style) -> Iterator[str]:
     yield ""
 
 
+def _short_lines(run: Run, style: Style) -> Iterator[str]:
+    """Name all that did not pass where the eye ends up, since the reports of several fill more than a screen."""
+    bad = [result for result in run.results if not result.good]
+    if len(bad) > 1:
+        width = max(len(result.status) for result in bad)
+        yield style("Did not pass:", BOLD)
+        for result in bad:
+            why = headline(result)
+            yield f"  {style(f'{result.status:{width}}', RED)}  {_label(run, result)}" + (f": {why}" if why else "")
+        yield ""
+
+
 def _place_lines(run: Run, style: Style) -> Iterator[str]:
-    yield style(f"{'Results:':12}{shown_path(run.directory / 'results.json')}", DIM)
+    for label, name in (("Report:", "report.html"), ("Results:", "results.json")):
+        yield style(f"{label:12}{shown_path(run.directory / name)}", DIM)
     for label, names in (
         ("Executed:", [result.executed for result in run.results]),
         ("Logs:", [result.log for result in run.results]),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import get_args
+from unicodedata import combining, east_asian_width
 
 from envsolver.models import Failure, Result, Run, Verdict
 
@@ -63,6 +64,21 @@ def shorten(name: str, width: int) -> str:
         return "…"[:width]
     head = (width - 1) // 3
     return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a line takes: Chinese letters and the like take two, accents none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def fitted(name: str, width: int) -> str:
+    """Return `name` in exactly `width` columns, with its middle cut out or filled up."""
+    shown = shorten(name, width)
+    while columns(shown) > width:
+        shown = shorten(name, len(shown) - 1)
+    return shown + " " * (width - columns(shown))
 
 
 def duration(seconds: float) -> str:
@@ -130,18 +146,36 @@ def error_text(failure: Failure) -> str:
 def headline(result: Result) -> str:
     """Say on one line what became of a notebook; empty for a plain pass."""
     failure = result.failure
-    if failure is None or result.status != "failed" or not _tells_of_error(result):
+    if failure is None or result.status != "failed":
+        sentence, words = _last_words(result.reason)
+        # A crash's stack is named by its first line, and what others print before they end by their last.
+        told = words[0] if words and words[0].startswith("Fatal") else words[-1] if words else ""
+        return one_line(f"{sentence}: {told}" if told else sentence)
+    if not _tells_of_error(result):
         return one_line(result.reason)
     cell = "" if failure.cell is None else f"cell {failure.cell}: "
     return cell + one_line(error_text(failure))
 
 
+def _last_words(reason: str) -> tuple[str, list[str]]:
+    """Split a reason into its sentence and the kernel's last lines, where it ends with those."""
+    sentence, _, tail = reason.partition("; its last lines were:\n")
+    return sentence, _full_lines(tail)
+
+
+def _full_lines(text: str) -> list[str]:
+    return [line for line in strip_ansi(text).split("\n") if line.strip()]
+
+
 def reason_beyond_error(result: Result) -> str:
     """Return the reason, without escapes, and without what the shown error says already."""
-    reason = strip_ansi(result.reason).strip()
-    if result.failure is None or result.status != "failed" or not has_own_error(result):
+    failure, reason = result.failure, strip_ansi(result.reason).strip()
+    if failure is None or not has_own_error(result):
         return reason
-    raised = _raised(result.failure)
+    if result.status != "failed":
+        sentence, words = _last_words(reason)
+        return sentence if words and "\n".join(words) in "\n".join(_full_lines(failure.traceback)) else reason
+    raised = _raised(failure)
     if reason.startswith(raised):
         return reason[len(raised) :].lstrip("; ")
     return "" if _tells_of_error(result) else reason
@@ -162,10 +196,7 @@ def _raised(failure: Failure) -> str:
 def has_own_error(result: Result) -> bool:
     """Whether a failure's error tells more than the reason does: not if it was made from it, as for a timeout."""
     failure = result.failure
-    if failure is None:
-        return False
-    traceback, reason = failure.traceback.strip(), result.reason.strip()
-    return failure.evalue.strip() != reason or traceback not in reason
+    return failure is not None and bool(failure.traceback.strip() or failure.evalue.strip() != result.reason.strip())
 
 
 def work_seconds(run: Run) -> float:

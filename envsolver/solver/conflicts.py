@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
-from envsolver.models import Group, Lock, Origin, Package, Requirement
+from envsolver.models import Group, Interpreter, Lock, Origin, Package, Requirement
 from envsolver.solver.explanations import sentence
 from envsolver.solver.locks import KERNEL
 from envsolver.solver.oracle import BOUND, Deducing, Finding, Oracle, minimise
 from envsolver.solver.requirement_text import requirement_name
+from envsolver.solver.specifiers import contradiction
 
 ANYWHERE = Requirement(text=KERNEL, origin=Origin(path="every environment"))
 """The requirement that nobody writes down."""
@@ -109,6 +111,22 @@ def compare(first: tuple[Group, Lock], second: tuple[Group, Lock], oracle: Oracl
         packages_saved=len(a_lock.packages) + len(b_lock.packages) - len(finding.packages),
         bytes_saved=_bytes_saved(sizes(a_lock), sizes(b_lock), finding.packages),
     )
+
+
+def plain_conflicts(groups: Sequence[Group], interpreter: Interpreter, root: Path) -> tuple[str, ...]:
+    """Say of each two groups whose texts alone exclude each other why, without asking anyone.
+
+    Dependencies of dependencies are not looked at, so groups that are not named may still be in conflict.
+    """
+    told = []
+    for a, b in combinations(sorted(groups, key=lambda group: group.name), 2):
+        items = items_of(a) | items_of(b)
+        met = contradiction((item.removeprefix(BOUND) for item in items), interpreter)
+        asked = [items.get(text, items.get(BOUND + text)) for text in met]
+        if found := [requirement for requirement in asked if requirement is not None]:
+            found.sort(key=lambda r: (r.origin.path, r.origin.line or 0))
+            told.append(f"{a.name} and {b.name}: {sentence(found, '', root)}")
+    return tuple(told)
 
 
 def _bytes_saved(a: Mapping[str, int], b: Mapping[str, int], together: Iterable[Package]) -> int | None:

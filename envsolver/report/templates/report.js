@@ -69,6 +69,8 @@
       target.scrollIntoView();
       target.querySelector("summary").focus({ preventScroll: true });
     } else if (target instanceof HTMLTableRowElement) {
+      const more = target.querySelector("details");
+      if (more) more.open = true;
       target.scrollIntoView({ block: "center" });
     }
   };
