@@ -149,10 +149,6 @@ def test_no_file_outside_the_run_is_read(run: Run) -> None:
             "add what provides y",
         ),
         ({"reason": "cell 3 raised ValueError: \x1b[31mx; z", "evalue": "\x1b[31mx", "traceback": "t"}, "z"),
-        (
-            {"reason": "died:\nFatal\nf", "evalue": "died:\nFatal\nf", "traceback": "Fatal\nf", "status": "crashed"},
-            "died:\nFatal\nf",
-        ),
         ({"reason": "cell 3 was edited", "evalue": "x", "traceback": "t"}, "cell 3 was edited"),
         ({"reason": "ran over 5 s", "evalue": "ran over 5 s", "status": "timeout"}, "ran over 5 s"),
         ({"reason": "ran over 5 s", "evalue": "interrupted", "status": "timeout"}, "ran over 5 s"),
