@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "warm_plan": {"warm_imports"},
     "warm_imports": set(),
     "template": set(),
+    "template_kernel": set(),
     "template_preload": set(),
     "monitor": {"processes"},
     "surroundings": {"processes"},
