@@ -277,8 +277,8 @@ def list_command(
 @click.pass_obj
 def sync_command(directory: Path, /, *, groups: tuple[str, ...], pythons: tuple[str, ...], upgrade: bool) -> int:
     """Solve the groups and build their environments, without running anything."""
-    from envsolver.preparation import sync
     from envsolver.project import open_project
+    from envsolver.syncing import sync
 
     project = open_project(directory, upgrade=upgrade)
     rows = [

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from envsolver import settings
 from envsolver.configuration.config_checks import semantic_faults
 from envsolver.configuration.config_types import Key, KeyFault, as_python, type_faults
 from envsolver.configuration.toml_places import dotted, key_lines, line_of
@@ -113,9 +114,32 @@ def json_schema() -> dict[str, object]:
     schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
     for hidden in ("root", "source"):
         schema["properties"].pop(hidden, None)
+    _describe(schema)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "envsolver"
     return schema
+
+
+def _describe(schema: dict[str, Any]) -> None:
+    """Put the settings' docstrings into their schema.
+
+    Pydantic would do it as well, by reading its own source at each start; only here is there a use for it.
+    """
+    import ast
+    import inspect
+    import itertools
+
+    tables = {"Config": schema, **schema["$defs"]}
+    for node in ast.parse(inspect.getsource(settings)).body:
+        if not isinstance(node, ast.ClassDef) or node.name not in tables:
+            continue
+        properties = tables[node.name]["properties"]
+        for field, text in itertools.pairwise(node.body):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            key = field.target.id.replace("_", "-")
+            if key in properties and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                properties[key]["description"] = inspect.cleandoc(str(text.value.value))
 
 
 def reference_rows() -> tuple[ReferenceRow, ...]:

@@ -6,17 +6,15 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from envsolver.context import RunContext, available_cores, worker_count
-from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, UnsolvableError
+from envsolver.context import RunContext, worker_count
+from envsolver.errors import BuildError, EnvsolverError
 from envsolver.executors import warmed_up
 from envsolver.gpus import gpu_sets
 from envsolver.history import History
-from envsolver.models import Environment, Job, Known, Lock
-from envsolver.project import Project, read_groups, solve_all
+from envsolver.models import Job, Known, Lock
 from envsolver.runner import Located, Note, Ready, Runner, Site, Unavailable
 from envsolver.services import Services
 from envsolver.settings import GroupSettings
@@ -108,47 +106,3 @@ def learn(history: History, templates: Templates) -> None:
     """Write down what the templates found out; a history that cannot be written only makes later runs slower."""
     with contextlib.suppress(sqlite3.Error, OSError):
         history.learn(templates.lessons())
-
-
-def sync(project: Project, *, groups: Sequence[str] = (), pythons: Sequence[str] = ()) -> tuple[Environment, ...]:
-    """Solve groups and build their environments, side by side.
-
-    Parameters
-    ----------
-    groups
-        Names; empty for all.
-    pythons
-        Versions; empty for the default.
-
-    Raises
-    ------
-    ConfigurationError
-        A group or an interpreter is not there.
-    UnsolvableError, BuildError
-        With the faults of all groups together.
-    """
-    known = read_groups(project.config)
-    unknown = [name for name in groups if name not in known]
-    if unknown:
-        have = ", ".join(sorted(known)) or "none"
-        raise ConfigurationError(
-            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
-        )
-    wanted = {name: known[name] for name in groups or known}
-    interpreters, _ = project.pythons(pythons)
-    locks, faults = solve_all(project, wanted, interpreters)
-    built: list[Environment] = []
-    errors = list(faults.values())
-    with ThreadPoolExecutor(max_workers=max(2, available_cores())) as pool:
-        for (group, _), building in {
-            site: pool.submit(project.store.ensure, lock) for site, lock in locks.items()
-        }.items():
-            try:
-                built.append(replace(building.result(), group=group))
-            except BuildError as error:
-                errors.append(error)
-    project.store.release()
-    if errors:
-        worst = next((e for e in errors if isinstance(e, UnsolvableError)), errors[0])
-        raise type(worst)("\n\n".join(error.message for error in errors), tip=worst.tip)
-    return tuple(built)

@@ -19,7 +19,6 @@ class _Settings(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         alias_generator=lambda name: name.replace("_", "-"),
-        use_attribute_docstrings=True,
     )
 
 

@@ -63,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "jobs": ALL,
     "context": ALL,
     "preparation": ALL,
+    "syncing": {"project"},
     "workflow": ALL,
     "commands": ALL,
     "testing": ALL,
