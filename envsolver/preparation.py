@@ -62,7 +62,8 @@ def prepare_site(context: RunContext, seen: Survey, site: Site, crew: Crew) -> N
         runner.post(Ready(site=site, environment=environment, env=variables))
     except EnvsolverError as error:
         context.errors.append(error)
-        runner.post(Unavailable(site=site, reason=error.message))
+        reason = "\n".join(filter(None, (error.message, error.tip)))
+        runner.post(Unavailable(site=site, reason=reason))
     except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
         context.errors.append(BuildError(str(error)))
         runner.post(Unavailable(site=site, reason=f"{type(error).__name__}: {error}"))

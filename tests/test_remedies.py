@@ -101,8 +101,13 @@ def root(tmp_path: Path) -> Path:
             "Failed to build `x`",
             f"see why `uv pip install -e .` fails here, or {SKIP}",
         ),
+        (
+            notebook(script=Script(dependencies=required("y @ git+https://x/y"))),
+            "Git operation failed",
+            f'see why `uv pip install "y @ git+https://x/y"` fails here, or {SKIP}',
+        ),
     ],
-    ids=["import", "install", "no wheel", "conflict", "conflict in a block", "address", "bad block", "own package"],
+    ids=["import", "install", "no wheel", "conflict", "in a block", "address", "bad block", "own package", "fetched"],
 )
 def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanation: str, advice: str) -> None:
     assert reason(given, explanation, root).endswith(f": {advice}")
