@@ -18,10 +18,15 @@ from envsolver.models import Job, Known, Lock
 from envsolver.runner import Located, Note, Ready, Runner, Site, Unavailable
 from envsolver.services import Services
 from envsolver.settings import GroupSettings
+from envsolver.solver.derive import without_local
+from envsolver.solver.explanations import build_failure
 from envsolver.survey import Survey
 
 if TYPE_CHECKING:
     from envsolver.warm import Templates
+
+LOCAL_MARK = "@ file:"
+"""What uv's words about a local project hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,7 @@ def prepare_site(context: RunContext, seen: Survey, site: Site, crew: Crew) -> N
             runner.post(
                 Note(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
             )
-        environment = replace(project.store.ensure(lock), group=group)
+        environment = replace(_built(context, seen, site, lock, runner), group=group)
         context.environments[site] = environment
         if environment.built:
             runner.post(Note(text=f"{group}: environment built in {environment.seconds:.1f} s"))
@@ -60,10 +65,41 @@ def prepare_site(context: RunContext, seen: Survey, site: Site, crew: Crew) -> N
         runner.post(Ready(site=site, environment=environment, env=variables))
     except EnvsolverError as error:
         context.errors.append(error)
-        runner.post(Unavailable(site=site, reason=error.message))
+        runner.post(Unavailable(site=site, reason=_told(error)))
     except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
         context.errors.append(BuildError(str(error)))
         runner.post(Unavailable(site=site, reason=f"{type(error).__name__}: {error}"))
+
+
+def _built(context: RunContext, seen: Survey, site: Site, lock: Lock, runner: Runner) -> Environment:
+    """Build a site's environment; without the local project if that cannot be built, for those who can do without.
+
+    Raises
+    ------
+    BuildError
+        Nothing is left to build.
+    """
+    group, version = site
+    store = context.project.store
+    try:
+        return store.ensure(lock)
+    except BuildError as error:
+        members = {a.notebook for a in seen.assignments if a.group == group}
+        spared = members - seen.local
+        if not spared or spared == members or LOCAL_MARK not in error.message:
+            raise
+        context.errors.append(error)
+        runner.post(Unavailable(site=site, reason=_told(error), notebooks=seen.local))
+        runner.post(Note(text=f"{group}: building it again, for {len(spared)} that do without the local project"))
+    rest = without_local(seen.groups[group], context.project.root)
+    return store.ensure(context.project.lock(rest, seen.interpreters[version]))
+
+
+def _told(error: EnvsolverError) -> str:
+    """Return what is to be said of an error; of a project that cannot be built, first why, and what to do."""
+    cause = build_failure(error.message) if LOCAL_MARK in error.message else ""
+    first = f"the project's own package cannot be built: {cause}; see why `uv pip install -e .` fails here"
+    return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
 
 
 def _lock_of(seen: Survey, site: Site) -> Lock:

@@ -55,11 +55,12 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unavailable:
-    """A site's notebooks cannot run; each gets `verdict` with `reason`."""
+    """A site's notebooks, or only some of them, cannot run; each gets `verdict` with `reason`."""
 
     site: Site
     reason: str
     verdict: Verdict = "environment"
+    notebooks: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,7 +231,11 @@ class Runner:
             self._dispatcher.open(key, prefix, min(self._budget.slots, jobs), gpus)
 
     def _give_up(self, event: Unavailable) -> None:
-        concerned = [job for job in self._waiting.values() if (job.group, job.python) == event.site]
+        concerned = [
+            job
+            for job in self._waiting.values()
+            if (job.group, job.python) == event.site and (event.notebooks is None or job.notebook in event.notebooks)
+        ]
         for job in concerned:
             del self._waiting[job.id]
             self._finish(

@@ -51,6 +51,8 @@ class Survey:
         Why derived groups are kept apart, a sentence each.
     holds
         Which notebook's requirement gives others older versions, a sentence each.
+    local
+        The notebooks of derived groups that ask for a local project.
     """
 
     notebooks: Mapping[str, Notebook]
@@ -62,6 +64,7 @@ class Survey:
     left_out: tuple[tuple[str, str], ...] = ()
     conflicts: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
+    local: frozenset[str] = frozenset()
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -98,11 +101,13 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
     loose = [notebooks[path] for path in paths if _is_loose(config, notebooks[path], assignments[path])]
     conflicts: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
+    local: frozenset[str] = frozenset()
     if loose:
         derived = _derive_as_before(project, paths, interpreters[first], solved, groups)
         if derived is None:
             derived = _derive(project, loose, interpreters[first], solved, groups)
         conflicts = tuple(conflict.sentence for conflict in derived.conflicts)
+        local = derived.local
         holds = tuple(hold.sentence for held in derived.holds.values() for hold in held)
         assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
         made = {group.name: group for group in derived.groups}
@@ -119,6 +124,7 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
         assignments=tuple(assignments[path] for path in paths),
         conflicts=conflicts,
         holds=holds,
+        local=local,
     )
 
 

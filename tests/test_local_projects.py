@@ -54,6 +54,17 @@ def test_a_stand_in_says_what_the_project_depends_on(tmp_path: Path) -> None:
     assert local.restore(f"idna==3\nsix @ {stub.as_uri()}\n") == "idna==3\n-e .\n"
 
 
+def test_extras_that_an_extra_holds_are_asked_for_too(tmp_path: Path) -> None:
+    extras = '[project.optional-dependencies]\nall = ["Six[a]", "idna"]\na = ["six[b,all]"]\nb = ["attrs"]\nc = []\n'
+    local = stand_in(required("-e .[all]"), project(tmp_path, STATIC + extras), tmp_path / "made")
+    assert local.overrides[0].startswith("six[a,all,b] @ file:")
+
+
+def test_extras_that_only_a_build_knows_are_left_to_uv(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").write_text("setup(name='six', extras_require={'all': ['six[a]']})", encoding="utf-8")
+    assert stand_in(required("-e .[all]"), tmp_path, tmp_path / "made").overrides == ()
+
+
 @pytest.mark.parametrize(
     ("text", "setup"),
     [
@@ -61,8 +72,9 @@ def test_a_stand_in_says_what_the_project_depends_on(tmp_path: Path) -> None:
         ('[project]\nname = "six"\nversion = "1"\n', True),
         (STATIC + '[tool.uv.sources]\nidna = { path = "../idna" }\n', False),
         ('[tool.poetry]\nname = "six"\n', False),
+        ('[project]\nname = "six"\nversion = "1"\ndependencies = ["a @ {root:uri}/a"]\n', False),
     ],
-    ids=["dynamic dependencies", "an old setup.py", "sources of uv", "another table"],
+    ids=["dynamic dependencies", "an old setup.py", "sources of uv", "another table", "values of a backend"],
 )
 def test_a_project_that_only_a_build_knows_is_left_to_uv(tmp_path: Path, text: str, *, setup: bool) -> None:
     root = project(tmp_path, text, setup=setup)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from envsolver.environments.uv_answers import Answer
 from envsolver.errors import BuildError, UnsolvableError
 from envsolver.models import Group, Interpreter, Origin, Package, Requirement
 from envsolver.settings import Config
-from envsolver.solver.locks import places, read_packages, solve_group
+from envsolver.solver.locks import Terms, places, read_packages, solve, solve_group
 from envsolver.solver.requirements import read_group
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
@@ -123,11 +124,12 @@ def test_no_solution_gives_uvs_words_and_the_lines_that_meet(tmp_path: Path) -> 
     with pytest.raises(UnsolvableError) as caught:
         solve_group(group(tmp_path, "pandas\nscipy==1.12\nnumpy>=2\n"), PYTHON, uv=uv, cache=None)
     assert caught.value.message.splitlines() == [
-        "group a cannot be solved for Python 3.11.7:",
-        "Because SciPy==1.12.0 depends on numpy<2,",
+        "group a cannot be solved for Python 3.11.7.",
         "These lines meet in it:",
         "  requirements/a.in:2: scipy==1.12",
         "  requirements/a.in:3: numpy>=2",
+        "uv says:",
+        "Because SciPy==1.12.0 depends on numpy<2,",
     ]
     assert caught.value.exit_code == 4
 
@@ -151,6 +153,20 @@ def test_a_failure_is_not_remembered(tmp_path: Path) -> None:
         with pytest.raises(BuildError):
             solve_group(group(tmp_path, "x\n"), PYTHON, uv=uv, cache=tmp_path / "cache")
     assert len(uv.asked) == 2
+
+
+def test_without_a_network_an_old_refusal_still_counts(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    given = group(tmp_path, "x\n")
+    refused = "No solution found when resolving\nBecause x"
+    solve(given, PYTHON, uv=FakeUv(tmp_path, failed(refused)), cache=cache, terms=Terms())
+    (memory,) = (cache / "solves").iterdir()
+    memory.write_text(json.dumps({**json.loads(memory.read_text(encoding="utf-8")), "time": 0.0}), encoding="utf-8")
+    offline = FakeUv(tmp_path, failed("error: Failed to fetch: x"))
+    outcome = solve(given, PYTHON, uv=offline, cache=cache, terms=Terms(), recall_refusals=True)
+    assert (outcome.text, outcome.proved, len(offline.asked)) == (None, True, 1)
+    with pytest.raises(BuildError):
+        solve(group(tmp_path, "y\n"), PYTHON, uv=offline, cache=cache, terms=Terms(), recall_refusals=True)
 
 
 def test_a_damaged_memory_is_asked_again(tmp_path: Path) -> None:

@@ -101,8 +101,13 @@ def root(tmp_path: Path) -> Path:
             "Failed to build `x`",
             f"see why `uv pip install -e .` fails here, or {SKIP}",
         ),
+        (
+            notebook(script=Script(dependencies=required("y @ git+https://x/y"))),
+            "Git operation failed",
+            f'see why `uv pip install "y @ git+https://x/y"` fails here, or {SKIP}',
+        ),
     ],
-    ids=["import", "install", "no wheel", "conflict", "conflict in a block", "address", "bad block", "own package"],
+    ids=["import", "install", "no wheel", "conflict", "in a block", "address", "bad block", "own package", "fetched"],
 )
 def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanation: str, advice: str) -> None:
     assert reason(given, explanation, root).endswith(f": {advice}")
@@ -126,10 +131,11 @@ def test_the_module_is_the_one_that_the_notebook_imports(root: Path) -> None:
     [
         (["[stderr]", "Traceback", "KeyError: 'y'", "", "hint: add y"], "KeyError: 'y'"),
         (["../meson.build:1:0: ERROR: no compiler", "Log in x"], "../meson.build:1:0: ERROR: no compiler"),
+        (["c.c:1:9: error: no", "c.c:2:1: error: more", "CompileError: failed"], "c.c:1:9: error: no"),
         (["some words", "the last"], "the last"),
         ([], ""),
     ],
-    ids=["exception", "meson", "words", "nothing"],
+    ids=["exception", "meson", "compiler", "words", "nothing"],
 )
 def test_a_failed_build_is_told_by_the_line_that_says_most(words: list[str], line: str) -> None:
     assert build_failure("\n".join(["Failed to build `x`", *words])) == line

@@ -256,6 +256,26 @@ def test_a_group_that_cannot_be_solved_is_explained_and_the_others_run(sandbox: 
     assert "requirements/odd.in:3" in reason
 
 
+def test_a_project_that_cannot_be_built_keeps_only_those_from_running_that_import_it(sandbox: Sandbox) -> None:
+    (sandbox.root / "requirements/base.in").unlink()
+    (sandbox.root / "envsolver.toml").unlink()
+    (sandbox.root / "pyproject.toml").write_text(
+        '[project]\nname = "mine"\nversion = "1"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (sandbox.root / "backend.py").write_text("raise RuntimeError('no compiler')\n")
+    (sandbox.root / "mine").mkdir()
+    (sandbox.root / "mine/__init__.py").touch()
+    sandbox.notebook("docs/mine.ipynb", "import mine")
+    sandbox.notebook("docs/other.ipynb", "x = 1")
+    done = sandbox.run()
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert sandbox.verdicts() == {"docs/mine.ipynb": "environment", "docs/other.ipynb": "passed"}
+    reason = sandbox.by_notebook()["docs/mine.ipynb"]["reason"]
+    said = "cannot be built: RuntimeError: no compiler; see why `uv pip install -e .` fails here"
+    assert reason.splitlines()[0] == f"the project's own package {said}"
+
+
 @pytest.mark.parametrize(
     ("configuration", "arguments", "code", "said"),
     [

@@ -191,6 +191,13 @@ def test_a_free_slot_goes_to_any_group_that_has_work() -> None:
     assert verdicts(runner.run()) == {"c.ipynb": "passed", "a.ipynb": "environment", "b.ipynb": "environment"}
 
 
+def test_a_site_may_be_unavailable_for_some_of_its_notebooks_and_serve_the_others() -> None:
+    runner, _ = make([job("a"), job("b")], FakeDispatcher())
+    runner.post(Unavailable(site=("core", "3.11"), reason="no", notebooks=frozenset({"a.ipynb"})))
+    runner.post(ready("core"))
+    assert verdicts(runner.run()) == {"a.ipynb": "environment", "b.ipynb": "passed"}
+
+
 def test_never_more_jobs_run_at_once_than_there_are_slots() -> None:
     class Releasing(FakeDispatcher):
         def broken(self) -> tuple[str, ...]:  # asked whenever nothing happens: let one job end

@@ -34,6 +34,7 @@ def fake_uv(tmp_path: Path, text: str, cache: Path | None = None) -> Uv:
     [
         "error: No solution found when resolving dependencies\n  cause: Because a and b,\n         we conclude.\n",
         "  \N{MULTIPLICATION SIGN} No solution found when resolving:\n  ╰─▶ Because a and b,\n      we conclude.\n",
+        "   Updating https://host/x.git (HEAD)\n   Building x @ file:///x\nBecause a and b,\nwe conclude.",
         "warning: a shim is broken\nResolved 3 packages in 1ms\nBecause a and b,\nwe conclude.",
     ],
 )

@@ -8,6 +8,10 @@ from envsolver.errors import BuildError
 
 _MARKS = "\N{MULTIPLICATION SIGN}╰─▶│├ "
 """What uv draws in front of the lines of a failure."""
+_PROGRESS = (
+    *("warning:", "Resolved ", "Using ", "No solution found when resolving"),
+    *("Updating ", "Updated ", "Building ", "Built ", "Cloning ", "Downloading ", "Prepared "),
+)
 _NO_NETWORK = (
     "network was disabled",
     "error sending request",
@@ -65,6 +69,6 @@ def tidy(err: str) -> str:
         line = raw.strip().lstrip(_MARKS)
         for mark in ("error: ", "cause: "):
             line = line.removeprefix(mark)
-        if line and not line.startswith(("warning:", "Resolved ", "Using ", "No solution found when resolving")):
+        if line and not line.startswith(_PROGRESS):
             lines.append(line)
     return "\n".join(lines)

@@ -50,11 +50,18 @@ class LocalModules:
         above = [directory for directory in folder.parents if directory.is_relative_to(root) and directory != root]
         self.above = tuple(above) if is_packaged(root) else (*above, root)
         self.elsewhere: set[str] = set()
+        self.found: dict[tuple[str, tuple[str, ...]], tuple[Path, ...] | None] = {}
         self.written = frozenset(_written_module(name) for name in written)
         self.followed: set[Path] = set()  # the files whose imports were looked at
 
     def find(self, module: str, names: tuple[str, ...] = ()) -> tuple[Path, ...] | None:
         """Return the files of a local module that importing it reads, or None when it is not local."""
+        key = module, names
+        if key not in self.found:
+            self.found[key] = self._find(module, names)
+        return self.found[key]
+
+    def _find(self, module: str, names: tuple[str, ...]) -> tuple[Path, ...] | None:
         top = module.partition(".")[0]
         if top in self.written:
             return ()
@@ -158,6 +165,15 @@ def _modules_in_cached(directory: Path, _modified: int) -> Mapping[str, frozense
 
 def _relative(path: Path, mention: Mention) -> tuple[Path, ...]:
     """Return the files that a relative import in a local file reads."""
+    try:
+        return _relative_cached(path, mention, path.parent.stat().st_mtime_ns)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=8192)
+def _relative_cached(path: Path, mention: Mention, _modified: int) -> tuple[Path, ...]:
+    """Look for a file once, since many notebooks share it."""
     place = path.parent.joinpath(*[".."] * (mention.level - 1))
     files: list[Path] = []
     for part in filter(None, mention.module.split(".")):

@@ -29,7 +29,16 @@ _REMOVED = """
     formatter imghdr imp lib2to3 macpath mailcap msilib nis nntplib ossaudiodev parser pipes smtpd sndhdr spwd sunau
     symbol telnetlib tomllib uu xdrlib
 """
-_STANDARD = frozenset(sys.stdlib_module_names) | frozenset(_REMOVED.split()) | {"__main__"}
+# Python 2 had them. Where a registry has a package of such a name, it is something else.
+_OF_PYTHON_2 = """
+    BaseHTTPServer CGIHTTPServer ConfigParser Cookie HTMLParser Queue SimpleHTTPServer SimpleXMLRPCServer SocketServer
+    StringIO Tkinter UserDict UserList UserString __builtin__ anydbm cPickle cStringIO commands cookielib copy_reg
+    exceptions htmlentitydefs htmllib httplib md5 mimetools robotparser sets sgmllib sha thread tkFileDialog
+    tkMessageBox ttk urllib2 urlparse whichdb xmlrpclib
+"""
+_STANDARD = (
+    frozenset(sys.stdlib_module_names) | frozenset(_REMOVED.split()) | frozenset(_OF_PYTHON_2.split()) | {"__main__"}
+)
 _BARS = frozenset({"notebook", "tqdm_notebook", "tnrange"})
 """What draws with ipywidgets of what tqdm has."""
 

@@ -18,7 +18,7 @@ from envsolver.solver.holding import Hold, find_holds
 from envsolver.solver.oracle import Finding, Oracle
 from envsolver.solver.partition import Partition, partition
 from envsolver.solver.remedies import remedy, remedy_of_fault
-from envsolver.solver.requirement_text import parse, project_name, requirement_name
+from envsolver.solver.requirement_text import local_path, parse, project_name, requirement_name
 from envsolver.solver.requirements import derive_group
 from envsolver.solver.specifiers import applies, python_allowed
 
@@ -42,12 +42,15 @@ class Derived:
         Why the groups are apart: one sentence for each conflict that was met.
     holds
         Whose requirements give others older versions, by the group's name.
+    local
+        The notebooks that ask for a local project, which may fail to build.
     """
 
     groups: tuple[Group, ...]
     assignments: tuple[Assignment, ...]
     conflicts: tuple[Conflict, ...] = ()
     holds: Mapping[str, tuple[Hold, ...]] = field(default_factory=dict)
+    local: frozenset[str] = frozenset()
 
 
 def derive(
@@ -96,6 +99,7 @@ def derive(
         assignments=tuple(settled[demand.notebook] for demand in demands),
         conflicts=_conflicts(waiting, found, root),
         holds=dict(zip(names, holds, strict=True)),
+        local=frozenset(d.notebook for d in demands if any(local_path(r.text) for r in d.requirements)),
     )
 
 
@@ -163,6 +167,11 @@ def _assigned(demand: Demand, homes: Mapping[frozenset[str], str], found: Partit
     conflict = _conflict([demand], least, finding, root)
     advice = remedy(demand, conflict.requirements, finding.explanation, root)
     return _environment(demand.notebook, ": ".join(filter(None, (conflict.sentence, advice))))
+
+
+def without_local(group: Group, root: Path) -> Group:
+    """Return a derived group without the local projects that it asks for."""
+    return derive_group(group.name, [r for r in group.requirements if local_path(r.text) is None], root=root)
 
 
 def _environment(notebook: str, reason: str) -> Assignment:

@@ -21,7 +21,8 @@ _NO_VERSION = re.compile(rf"there (?:is|are) no versions? of {_TERM}")
 _UNKNOWN = re.compile(rf"{_TERM} was not found in the package registry")
 _UNUSABLE = re.compile(rf"{_TERM} (has no (?:usable )?wheels(?: with a matching [\w ]+ tag)?)")
 
-_RAISED = re.compile(r"[A-Za-z_.]+(?:Error|Exception|Exit): \S|(?:\S+:)?\s*(?:ERROR|error): \S")
+_RAISED = re.compile(r"[A-Za-z_.]+(?:Error|Exception|Exit): \S")
+_COMPLAINT = re.compile(r"(?:\S+: ?)?(?:ERROR|error|fatal error): \S")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,14 +76,13 @@ def sentence(requirements: Sequence[Requirement], explanation: str, root: Path) 
 
 
 def build_failure(explanation: str) -> str:
-    """Return the one line that says most about a failed build: the last exception, or what was last said."""
+    """Return the line that says most about a failed build: a tool's first error, the last exception, or the last."""
     lines = [line.strip() for line in explanation.partition("\nhint:")[0].splitlines()[1:] if line.strip()]
     if "Failed to build" not in explanation or not lines:
         return ""
-    raised = [
-        line for line in lines if re.match(r"[A-Za-z_.]+(?:Error|Exception|Exit): \S|(?:\S+:)?\s*ERROR: \S", line)
-    ]
-    return (raised or lines)[-1]
+    complaint = next((line for line in lines if _COMPLAINT.match(line)), "")
+    raised = [line for line in lines if _RAISED.match(line)]
+    return complaint or (raised or lines)[-1]
 
 
 _Named = Sequence[tuple[str, Requirement]]

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from envsolver.models import Requirement
-from envsolver.solver.requirement_text import local_path, project_name, pyproject
+from envsolver.solver.requirement_text import local_path, parse, project_name, pyproject
 
 _SAID = ("name", "version", "requires-python", "dependencies")
 _EXTRAS = re.compile(r"\[[^\[\]]*\]$")
@@ -71,8 +73,12 @@ def stand_in(requirements: Iterable[Requirement], root: Path, folder: Path) -> L
     for number, place in enumerate(sorted(texts)):
         name = project_name(place)
         stub = _stub(place, folder / str(number))
+        if stub is None and extras[place]:
+            # An extra may hold others, which an override would have to name.
+            continue
         target = stub or place
-        asked = f"[{','.join(sorted(extras[place]))}]" if extras[place] else ""
+        wanted = sorted(_with_inner(place, str(name), extras[place]))
+        asked = f"[{','.join(wanted)}]" if wanted else ""
         overrides.append(f"{name}{asked} @ {target.as_uri()}")
         # Editable wins where both are asked for, as it does in uv.
         plain = next((t for t in texts[place] if t.startswith("-")), texts[place][0])
@@ -94,6 +100,20 @@ def _extras(text: str) -> set[str]:
     return {extra.strip() for extra in found[0][1:-1].split(",") if extra.strip()} if found else set()
 
 
+def _with_inner(place: Path, name: str, extras: set[str]) -> set[str]:
+    """Return some extras of a project and those that they hold, as ``all`` may hold ``mine[a,b]``."""
+    table = pyproject(place).get("project", {}).get("optional-dependencies", {})
+    held = {str(canonicalize_name(extra)): texts for extra, texts in table.items()}
+    found, waiting = set(extras), [str(canonicalize_name(extra)) for extra in extras]
+    while waiting:
+        for text in held.get(waiting.pop(), ()):
+            parsed = parse(text)
+            if parsed is not None and canonicalize_name(parsed.name) == name:
+                waiting += [str(canonicalize_name(extra)) for extra in parsed.extras - found]
+                found |= parsed.extras
+    return found
+
+
 def _stub(place: Path, folder: Path) -> Path | None:
     """Write a project that says what another one depends on; None where only a build tells that."""
     table = pyproject(place)
@@ -101,6 +121,9 @@ def _stub(place: Path, folder: Path) -> Path | None:
     dynamic = set(project.get("dynamic", ()))
     # uv itself reads what stands in its own table.
     if "name" not in project or not dynamic.isdisjoint({"dependencies", "optional-dependencies"}) or _sources(table):
+        return None
+    if "{" in json.dumps([project.get("dependencies"), *project.get("optional-dependencies", {}).values()]):
+        # Some build backends put values in there.
         return None
     if "dependencies" not in project and (place / "setup.py").is_file():
         # An old setup.py may say them beside a table that does not.

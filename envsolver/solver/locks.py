@@ -150,7 +150,13 @@ def solve(
         known.text is not None or (recall_refusals and time.time() - known.time < REFUSAL_SECONDS)
     ):
         return known
-    outcome = _ask(group, interpreter, uv, [*terms.options, *(["--upgrade"] if upgrade else [])])
+    try:
+        outcome = _ask(group, interpreter, uv, [*terms.options, *(["--upgrade"] if upgrade else [])])
+    except BuildError:
+        if known is None or not recall_refusals:
+            raise
+        # Without a network, an old refusal is the best that is known.
+        return known
     _remember(memory, outcome)
     return outcome
 
@@ -179,11 +185,12 @@ def places(explanation: str, requirements: Iterable[Requirement], root: Path) ->
 
 
 def unsolvable(group: Group, interpreter: Interpreter, explanation: str, root: Path) -> UnsolvableError:
-    """Return the error for a group that has no solution: uv's words, then the lines that meet."""
-    lines = [f"group {group.name} cannot be solved for Python {interpreter.version}:", explanation]
+    """Return the error for a group that has no solution: the lines that meet, then uv's words."""
+    lines = [f"group {group.name} cannot be solved for Python {interpreter.version}."]
     met = places(explanation, (*group.requirements, *group.constraints), root)
     if met:
-        lines += ["These lines meet in it:", *(f"  {r.origin}: {r.text}" for r in met)]
+        lines += ["These lines meet in it:", *(f"  {r.origin}: {r.text}" for r in met), "uv says:"]
+    lines.append(explanation)
     return UnsolvableError("\n".join(lines), tip="Change one of these lines, or put the notebooks in two groups.")
 
 

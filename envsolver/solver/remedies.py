@@ -29,8 +29,9 @@ def remedy(demand: Demand, met: Sequence[Requirement], explanation: str, root: P
     if len(met) > 1:
         other = "" if demand.scripted else "list versions that fit in a `# /// script` block of the notebook, "
         return f"change one of these lines, {other}or {skipped}"
-    if local_path(text) is not None:
-        return f"see why `uv pip install {text}` fails here, or {skipped}"
+    if local_path(text) is not None or " @ " in text:
+        asked = f'"{text}"' if " @ " in text else text
+        return f"see why `uv pip install {asked}` fails here, or {skipped}"
     if module and _unknown(text, explanation, root):
         line = f'`{_key(module)} = "<distribution>"`'
         return f"if another distribution provides it, add {line} to {_table('modules', root)}; otherwise {skipped}"
