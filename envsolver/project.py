@@ -37,8 +37,9 @@ from envsolver.solver.specifiers import python_allowed
 STATE = ".envsolver"
 """The project's own directory for history and runs, ignored by git."""
 
-WITH_JUPYTER = ("ipywidgets",)
-"""What `pip install jupyter` brings beside the kernel, and notebooks use without saying, as in progress bars."""
+WITH_JUPYTER = ("ipywidgets", "nbformat")
+"""What `pip install jupyter` brings beside the kernel, and notebooks use without saying: for progress bars; for `%run`
+of a notebook and Plotly's figures."""
 
 SOLVERS = 4
 """How many solves wait for the registry side by side."""
