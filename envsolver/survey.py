@@ -23,8 +23,9 @@ from envsolver.solver.demands import Demand, demand_of, own_project
 from envsolver.solver.derive import Derived, derive
 from envsolver.solver.oracle import UvOracle
 
-WITH_JUPYTER = ("ipywidgets",)
-"""What `pip install jupyter` brings beside the kernel, and notebooks use without saying, as in progress bars."""
+WITH_JUPYTER = ("ipywidgets", "nbformat")
+"""What `pip install jupyter` brings beside the kernel, and notebooks use without saying: for progress bars; for `%run`
+of a notebook and Plotly's figures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,29 +11,40 @@ from typing import Any
 from envsolver.models import Edits, Notebook
 
 _HARMLESS_MAGICS = ("matplotlib", "config", "load_ext", "reload_ext", "autoreload", "precision", "pip", "conda")
-_HARMLESS_CALLS = frozenset({"print", "seed", "filterwarnings", "simplefilter", "use", "display"})
+_HARMLESS_CALLS = frozenset(
+    {
+        *("print", "seed", "manual_seed", "filterwarnings", "simplefilter", "use", "display"),
+        # How things are drawn and shown, which no import asks for.
+        *("rc", "set_theme", "set_context", "set_style", "set_palette", "set_printoptions", "set_option"),
+        "register_matplotlib_converters",
+    }
+)
+_MISSING = frozenset({"ImportError", "ModuleNotFoundError"})
+_TRIED = "?"  # before a name that the notebook can do without
 _STOPPING_TAGS = frozenset({"skip-execution", "raises-exception"})
 
 
 def sure_imports(root: Path, notebook: Notebook, edits: Edits) -> tuple[str, ...]:
     """Return what the notebook's leading imports load, in their order.
 
-    The leading imports are those that stand in a cell by themselves, under no condition, with nothing before them
-    that could change what they do: no call, no shell line, no edit of ours.
+    The leading imports are those that stand in a cell by themselves, under no condition but that they can be
+    imported, with nothing before them that could change what they do: no call, no shell line, no edit of ours.
 
     Returns
     -------
     tuple
         Names of modules, such as ``scipy``, and ``scipy:stats`` for what a ``from`` takes out of one. What is local
-        to the project or optional is not among them.
+        to the project is not among them; what is only tried is, and may be missing.
     """
     required = {found.module for found in notebook.imports if not found.optional}
+    required |= {_TRIED + found.module for found in notebook.imports}
     try:
         cells = json.loads(Path(root, *PurePosixPath(notebook.path).parts).read_text(encoding="utf-8"))["cells"]
         names = [name for cell in _running(cells, edits) for name in cell]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ()
-    return tuple(dict.fromkeys(name for name in names if name.partition(":")[0] in required))
+    sure = (name.removeprefix(_TRIED) for name in names if name.partition(":")[0] in required)
+    return tuple(dict.fromkeys(sure))
 
 
 def _running(cells: list[dict[str, Any]], edits: Edits) -> Iterator[list[str]]:
@@ -54,27 +65,48 @@ def _running(cells: list[dict[str, Any]], edits: Edits) -> Iterator[list[str]]:
 
 def _of_cell(source: str) -> tuple[list[str], bool]:
     """Return a cell's leading imports, and whether the cell holds nothing that bars the next."""
-    lines = source.splitlines()
-    harmless = [_is_harmless_magic(line) for line in lines]
-    text = "\n".join("" if skip else line for line, skip in zip(lines, harmless, strict=True))
+    text = "\n".join(_without_magic(line) for line in source.splitlines())
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError):
         return [], False
     names: list[str] = []
     for node in body:
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}:{alias.name}" for alias in node.names if alias.name != "*")]
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names += _names_in(node)
+        elif isinstance(node, ast.Try) and _is_attempt(node):
+            names += [_TRIED + name for tried in node.body for name in _names_in(tried)]
         elif not _is_harmless(node):
             return names, False
     return names, True
 
 
-def _is_harmless_magic(line: str) -> bool:
+def _names_in(node: ast.stmt) -> list[str]:
+    """Return what an import loads from elsewhere; nothing for another statement."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module, *(f"{node.module}:{alias.name}" for alias in node.names if alias.name != "*")]
+    return []
+
+
+def _is_attempt(node: ast.Try) -> bool:
+    """Tell whether a statement only tries imports, and does nothing that matters to others when one is missing."""
+    caught = [getattr(handler.type, "id", "") for handler in node.handlers]
+    # What is imported in its stead is another matter, and so is not taken.
+    rest = [*(line for handler in node.handlers for line in handler.body), *node.orelse, *node.finalbody]
+    harmless = all(isinstance(line, (ast.Import, ast.ImportFrom)) or _is_harmless(line) for line in rest)
+    return bool(caught) and set(caught) <= _MISSING and harmless and all(map(_names_in, node.body))
+
+
+def _without_magic(line: str) -> str:
+    """Return a line, or for a harmless magic or install a statement that does nothing in its place."""
     words = line.strip().split()
-    return bool(words) and words[0][:1] == "%" and words[0][1:] in _HARMLESS_MAGICS
+    if not words:
+        return line
+    install = words[0] in {"!pip", "!pip3"} and words[1:2] == ["install"] and not set(line) & set("&|;<>$`")
+    magic = words[0][:1] == "%" and words[0][1:] in _HARMLESS_MAGICS
+    return line[: len(line) - len(line.lstrip())] + "pass" if install or magic else line
 
 
 def _is_harmless(node: ast.stmt) -> bool:

@@ -81,3 +81,12 @@ def test_the_schema_is_a_json_schema(root: Path) -> None:
 
 def test_without_a_run_there_is_no_report(root: Path) -> None:
     assert envsolver(root, "report", "--no-open").returncode == 3
+
+
+@pytest.mark.integration
+def test_without_configuration_a_notebook_has_what_every_jupyter_brings(tmp_path: Path) -> None:
+    nbformat.write(new_notebook(cells=[new_code_cell("%run other.ipynb")]), tmp_path / "a.ipynb")
+    done = envsolver(tmp_path, "init")
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / "requirements" / "notebooks.in").read_text()
+    assert {line.split()[0] for line in written.splitlines()[1:]} == {"ipywidgets", "nbformat"}
