@@ -81,3 +81,17 @@ def test_the_schema_is_a_json_schema(root: Path) -> None:
 
 def test_without_a_run_there_is_no_report(root: Path) -> None:
     assert envsolver(root, "report", "--no-open").returncode == 3
+
+
+def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> None:
+    code = (
+        "import warnings\n"
+        "from envsolver import executors\n"
+        "def imported():\n"
+        "    warnings.warn('SOCKS support in urllib3 requires the installation of optional dependencies')\n"
+        "executors._import_parsl = imported\n"
+        "executors.warm_up()\n"
+        "executors.warmed_up()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
