@@ -12,6 +12,7 @@ import contextlib
 import shlex
 import sys
 import threading
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -318,6 +319,8 @@ _warming: list[threading.Thread] = []
 
 def warm_up() -> None:
     """Import Parsl on a thread of its own, while the command reads its configuration."""
+    # One of its libraries silences this itself, which does not hold while another thread changes the filters.
+    warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
     thread = threading.Thread(target=_import_parsl, name="parsl-import", daemon=True)
     thread.start()
     _warming.append(thread)

@@ -90,3 +90,17 @@ def test_without_configuration_a_notebook_has_what_every_jupyter_brings(tmp_path
     assert done.returncode == 0, done.stderr
     written = (tmp_path / "requirements" / "notebooks.in").read_text()
     assert {line.split()[0] for line in written.splitlines()[1:]} == {"ipywidgets", "nbformat"}
+
+
+def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> None:
+    code = (
+        "import warnings\n"
+        "from envsolver import executors\n"
+        "def imported():\n"
+        "    warnings.warn('SOCKS support in urllib3 requires the installation of optional dependencies')\n"
+        "executors._import_parsl = imported\n"
+        "executors.warm_up()\n"
+        "executors.warmed_up()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -10,13 +10,15 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from envsolver.environments.uv import Uv
-from envsolver.models import Group, Interpreter, Lock, Origin, Package, Requirement
+from envsolver.models import Assignment, Group, Interpreter, Lock, Origin, Package, Requirement
+from envsolver.project import Survey, open_project
 from envsolver.solver.conflicts import compare, explain, items_of, plain_conflicts
 from envsolver.solver.explanations import Link, read_links, sentence
 from envsolver.solver.locks import make_lock
 from envsolver.solver.oracle import Finding, UvOracle
 from envsolver.solver.requirements import derive_group
 from envsolver.solver.specifiers import applies, contradiction, is_empty, python_allowed
+from envsolver.workflow import _configured_conflicts
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
 
@@ -329,4 +331,16 @@ def test_groups_whose_texts_exclude_each_other_are_told_without_asking_anyone() 
     assert plain_conflicts(groups, PYTHON, Path()) == (
         "core and paper: requirements/core.in:1 asks for numpy>=2; requirements/paper.in:2 asks for numpy<2",
         "ml and paper: requirements/ml-limits.in:1 asks for numpy>=2.1; requirements/paper.in:2 asks for numpy<2",
+    )
+
+
+def test_a_runs_report_tells_the_conflicts_of_the_written_groups_that_it_used(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.envsolver]\nnotebooks = ["*.ipynb"]\n')
+    (tmp_path / "requirements").mkdir()
+    for name, text in {"core": "numpy>=2\n", "paper": "scipy\nnumpy<2\n", "unused": "numpy==1.26.4\n"}.items():
+        (tmp_path / "requirements" / f"{name}.in").write_text(text)
+    seen = Survey(notebooks={}, groups={}, interpreters={"3.11": PYTHON}, locks={}, faults={}, assignments=())
+    chosen = [Assignment(notebook=f"{name}.ipynb", group=name, why="") for name in ("core", "paper")]
+    assert _configured_conflicts(open_project(tmp_path), seen, chosen) == (
+        "core and paper: requirements/core.in:1 asks for numpy>=2; requirements/paper.in:2 asks for numpy<2",
     )

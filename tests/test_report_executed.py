@@ -115,3 +115,45 @@ def test_a_style_sheet_that_is_hard_to_enclose_is_left_out(tmp_path: Path, rules
 def test_an_output_closes_no_cell(tmp_path: Path) -> None:
     text = document(tmp_path, display("text/html", "<b>bold</div></div></div></iframe></body><p>after"))
     assert "<b>bold<p>after</p></b>" in text
+
+
+def prose(tmp_path: Path, text: str) -> str:
+    cell = {"cell_type": "markdown", "metadata": {}, "source": text}
+    return executed_document(write(tmp_path, {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "display"),
+    [
+        ("the rate $n^{-1}$ holds", "inline"),
+        ("$$\n\\int_0^1 f(x)\\,dx\n$$", "block"),
+        ("\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}", "block"),
+        ("**bold $x_1 * x_2$ and** more", "inline"),
+    ],
+)
+def test_formulas_are_drawn_without_a_script(tmp_path: Path, text: str, display: str) -> None:
+    shown = prose(tmp_path, text)
+    assert f'display="{display}"' in shown
+    assert "$" not in shown.partition("<body>")[2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["`a $x$ b`", "```\n$x$\n```", "costs $5 and $10", "only $ one", "$" + "x" * 5000 + "$", "`$$a$$`", "a\\$b$"],
+)
+def test_what_is_no_formula_stays_as_it_is_written(tmp_path: Path, text: str) -> None:
+    shown = prose(tmp_path, text)
+    assert "<math" not in shown
+    assert "$" in shown.partition("<body>")[2]
+
+
+def test_a_formula_that_cannot_be_read_stays_as_it_is_written(tmp_path: Path) -> None:
+    shown = prose(tmp_path, "see $x^2^3$ and $b$")
+    assert "see $x^2^3$ and <math" in shown
+
+
+def test_a_formula_brings_no_markup_of_its_own(tmp_path: Path) -> None:
+    shown = prose(tmp_path, "$\\text{<img src=x onerror=alert(1)>} \\href{javascript:alert(1)}{x}$")
+    assert "<img" not in shown
+    assert "href" not in shown
+    assert "&lt;img" in shown

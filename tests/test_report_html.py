@@ -241,3 +241,12 @@ def test_a_frame_is_about_as_high_as_its_notebook(run: Run) -> None:
     long = frame_height("<p>a line</p>\n" * 20 + "<img src=x>")
     assert 60 < short < 150
     assert 600 < long < 900
+
+
+def test_a_crash_is_told_once() -> None:
+    stack = "Fatal Python error: Aborted\n\nStack (most recent call first):\n  File 'a.py', line 1 in f"
+    reason = f"the kernel ended in cell 2; its last lines were:\n{stack}"
+    failure = Failure(cell=2, ename="KernelDied", evalue=reason, traceback=stack, source="f()")
+    text = build_html(one(status="crashed", reason=reason, failure=failure))
+    assert "<p>the kernel ended" not in text
+    assert text.count("most recent call first") == 1

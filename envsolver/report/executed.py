@@ -13,6 +13,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from envsolver.report.formulas import draw_formulas
+
 TEXT_LIMIT = 20_000
 """Characters kept of one text output."""
 DATA_LIMIT = 2_000_000
@@ -121,6 +123,7 @@ def _scrub(body: str) -> str:
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(body, "html.parser")
+    draw_formulas(soup)
     for element in soup.find_all(_DROPPED):
         element.decompose()
     for element in soup.find_all(True):

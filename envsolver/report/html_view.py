@@ -157,7 +157,7 @@ def failure_view(run: Run, index: int, result: Result, log: str, executed: str |
         what=what,
         group=result.group,
         facts=_facts(result),
-        reason="" if one_line(reason) == what else reason,
+        reason="" if what.startswith(one_line(reason)) else reason,
         cell=cell,
         source=source_lines(source, fault_line(failure.traceback), SOURCE_LINES) if failure and source.strip() else [],
         traceback=traceback,
