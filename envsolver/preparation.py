@@ -14,7 +14,7 @@ from envsolver.errors import BuildError, EnvsolverError
 from envsolver.executors import warmed_up
 from envsolver.gpus import gpu_sets
 from envsolver.history import History
-from envsolver.models import Job, Known, Lock
+from envsolver.models import Environment, Job, Known, Lock
 from envsolver.runner import Located, Note, Ready, Runner, Site, Unavailable
 from envsolver.services import Services
 from envsolver.settings import GroupSettings
