@@ -11,13 +11,14 @@ from packaging.specifiers import SpecifierSet
 
 from envsolver.environments.uv import Uv
 from envsolver.models import Assignment, Group, Interpreter, Lock, Origin, Package, Requirement
+from envsolver.project import open_project
 from envsolver.solver.conflicts import compare, explain, items_of, plain_conflicts
 from envsolver.solver.explanations import Link, read_links, sentence
 from envsolver.solver.locks import make_lock
 from envsolver.solver.oracle import Finding, UvOracle
 from envsolver.solver.requirements import derive_group
 from envsolver.solver.specifiers import applies, contradiction, is_empty, python_allowed
-from envsolver.survey import Survey, open_project
+from envsolver.survey import Survey
 from envsolver.workflow import _configured_conflicts
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
