@@ -96,7 +96,8 @@ def _is_attempt(node: ast.Try) -> bool:
     # What is imported in its stead is another matter, and so is not taken.
     rest = [*(line for handler in node.handlers for line in handler.body), *node.orelse, *node.finalbody]
     harmless = all(isinstance(line, (ast.Import, ast.ImportFrom)) or _is_harmless(line) for line in rest)
-    return bool(caught) and set(caught) <= _MISSING and harmless and all(map(_names_in, node.body))
+    tried = all(_names_in(line) or _is_harmless(line) for line in node.body)
+    return bool(caught) and set(caught) <= _MISSING and harmless and tried
 
 
 def _without_magic(line: str) -> str:

@@ -170,6 +170,10 @@ def leading(
         (["def f():\n    import torch"], []),
         (["try:\n    import torch\nexcept ImportError:\n    pass", "import numpy"], ["torch", "numpy"]),
         (["try:\n    import rich\nexcept ModuleNotFoundError:\n    !pip install rich\n    import rich"], ["rich"]),
+        (
+            ["try:\n    import rich\n    print(rich.x)\nexcept ImportError:\n    !pip install rich", "import numpy"],
+            ["rich", "numpy"],
+        ),
         (["try:\n    import local\nexcept ImportError:\n    pass"], []),
         (["try:\n    import torch\nexcept:\n    pass", "import numpy"], []),
         (["try:\n    import torch\nexcept ImportError:\n    prepare()", "import numpy"], []),
