@@ -86,7 +86,8 @@ def _built(context: RunContext, seen: Survey, site: Site, lock: Lock, runner: Ru
     except BuildError as error:
         members = {a.notebook for a in seen.assignments if a.group == group}
         spared = members - seen.local
-        if not spared or spared == members or LOCAL_MARK not in error.message:
+        derived = not seen.groups[group].file
+        if not (derived and spared and spared != members and LOCAL_MARK in error.message):
             raise
         context.errors.append(error)
         runner.post(Unavailable(site=site, reason=_told(error), notebooks=seen.local))

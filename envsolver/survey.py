@@ -100,21 +100,15 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
     solved = {name: locks[name, first] for name in groups if (name, first) in locks}
     assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
     loose = [notebooks[path] for path in paths if _is_loose(config, notebooks[path], assignments[path])]
-    conflicts: tuple[str, ...] = ()
-    holds: tuple[str, ...] = ()
-    local: frozenset[str] = frozenset()
+    derived = Derived(groups=(), assignments=())
     if loose:
-        derived = _derive_as_before(project, paths, interpreters[first], solved, groups)
-        if derived is None:
-            derived = _derive(project, loose, interpreters[first], solved, groups)
-        conflicts = tuple(conflict.sentence for conflict in derived.conflicts)
-        local = derived.local
-        holds = tuple(hold.sentence for held in derived.holds.values() for hold in held)
-        assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
+        derived = _derive_as_before(project, paths, interpreters[first], solved, groups) or _derive(
+            project, loose, interpreters[first], solved, groups
+        )
         made = {group.name: group for group in derived.groups}
-        groups = {**groups, **made}
         more_locks, more_faults = solve_all(project, made, interpreters)
-        locks, faults = {**locks, **more_locks}, {**faults, **more_faults}
+        groups, locks, faults = {**groups, **made}, {**locks, **more_locks}, {**faults, **more_faults}
+        assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
     return Survey(
         notebooks=notebooks,
         groups=groups,
@@ -123,9 +117,9 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
         locks=locks,
         faults=faults,
         assignments=tuple(assignments[path] for path in paths),
-        conflicts=conflicts,
-        holds=holds,
-        local=local,
+        conflicts=tuple(conflict.sentence for conflict in derived.conflicts),
+        holds=tuple(hold.sentence for held in derived.holds.values() for hold in held),
+        local=derived.local,
     )
 
 

@@ -88,9 +88,8 @@ def derive(
     names = name_parts([part.items for part in found.parts], list(found.conflicts), root, taken=taken)
     members = [[d for d in waiting if d.items in part.sets] for part in found.parts]
     groups = [_group(name, demands, root) for name, demands in zip(names, members, strict=True)]
-    holds = [
-        find_holds(demands, part.finding.packages, oracle) for demands, part in zip(members, found.parts, strict=True)
-    ]
+    shared = zip(names, members, found.parts, strict=True)
+    holds = {name: find_holds(demands, part.finding.packages, oracle) for name, demands, part in shared}
     homes = {wanted: name for name, part in zip(names, found.parts, strict=True) for wanted in part.sets}
     for demand in waiting:
         settled[demand.notebook] = _assigned(demand, homes, found, root)
@@ -98,7 +97,7 @@ def derive(
         groups=tuple(groups),
         assignments=tuple(settled[demand.notebook] for demand in demands),
         conflicts=_conflicts(waiting, found, root),
-        holds=dict(zip(names, holds, strict=True)),
+        holds=holds,
         local=frozenset(d.notebook for d in demands if any(local_path(r.text) for r in d.requirements)),
     )
 
