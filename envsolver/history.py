@@ -160,7 +160,9 @@ class History:
             )
 
     def costs(self, jobs: Sequence[Job]) -> dict[str, Cost]:
-        """Expect of each job what its last passes took, or what its group's did.
+        """Expect of each job what its last passes took; else what they took elsewhere, or what its group's did.
+
+        A notebook takes about as long on another version of Python, or in another group.
 
         Returns
         -------
@@ -171,16 +173,19 @@ class History:
             records = {(r.notebook, r.group, r.python): r for r in self.records()}
         except sqlite3.DatabaseError:
             return {}
+        elsewhere: dict[str, list[float]] = {}
         by_group: dict[str, list[float]] = {}
         for record in records.values():
             if record.seconds is not None:
+                elsewhere.setdefault(record.notebook, []).append(record.seconds)
                 by_group.setdefault(record.group, []).append(record.seconds)
         costs = {}
         for job in jobs:
             found = records.get((job.notebook, job.group, job.python))
             seconds = found.seconds if found else None
-            if seconds is None and job.group in by_group:
-                seconds = median(by_group[job.group])
+            if seconds is None:
+                alike = elsewhere.get(job.notebook) or by_group.get(job.group)
+                seconds = median(alike) if alike else None
             costs[job.id] = Cost(
                 seconds=seconds,
                 memory=found.memory if found else None,

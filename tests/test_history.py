@@ -52,6 +52,13 @@ def test_a_run_can_be_compared_with_what_came_before_it(history: History) -> Non
     assert history.expected() == {("a.ipynb", "core", "3.11"): 4.0}
 
 
+def test_a_notebook_is_expected_to_last_as_long_as_on_another_python(history: History) -> None:
+    history.add(result(seconds=60), "d")
+    history.add(result(notebook="b.ipynb", seconds=1), "d")
+    other = dataclasses.replace(job("a.ipynb"), python="3.13")
+    assert history.costs([other])["a.ipynb"].seconds == 60
+
+
 def test_a_new_notebook_is_expected_to_last_as_long_as_its_group_does(history: History) -> None:
     for number, seconds in enumerate((1, 5, 60)):
         history.add(result(notebook=f"{number}.ipynb", seconds=seconds), "d")
