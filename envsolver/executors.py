@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from envsolver.models import Job, Result
+from envsolver.parsl_import import unchecked
 from envsolver.parsl_monitoring import interrupts_held, make_hub
 from envsolver.processes import RUN_MARK
 
@@ -283,14 +284,13 @@ def make_executor(
         GPUs to pin workers to, one each.
     """
     from parsl.executors import HighThroughputExecutor
-    from parsl.executors import high_throughput as package
     from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
     from parsl.launchers import SimpleLauncher
     from parsl.providers import LocalProvider
 
-    scripts = Path(package.__file__).parent
     python = shlex.quote(sys.executable)
-    pool = shlex.quote(str(Path(__file__).with_name("worker_pool.py"))).replace("{", "{{").replace("}", "}}")
+    program = str(Path(__file__).with_name("parsl_program.py"))
+    pool = shlex.quote(program).replace("{", "{{").replace("}", "}}") + " pool"
     return HighThroughputExecutor(
         label=label,
         address="127.0.0.1",
@@ -305,7 +305,7 @@ def make_executor(
         launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"exec {python} {pool}", 1),
         interchange_launch_cmd=[
             *(sys.executable, "-S", "-E", "-c", _APART, str(output)),
-            *(sys.executable, str(scripts / "interchange.py")),
+            *(sys.executable, program, "interchange"),
         ],
         block_error_handler=False,
         provider=LocalProvider(
@@ -333,6 +333,7 @@ def warmed_up() -> None:
 
 
 def _import_parsl() -> None:
-    import parsl.dataflow.dflow
-    import parsl.executors
-    import parsl.providers  # noqa: F401  all three are imported only so that they are loaded
+    with unchecked():
+        import parsl.dataflow.dflow
+        import parsl.executors
+        import parsl.providers  # noqa: F401  all three are imported only so that they are loaded

@@ -367,7 +367,7 @@ def test_workers_are_forked_from_a_server_that_has_imported_what_they_run(sandbo
 
 
 def _pools(root: Path) -> list[psutil.Process]:
-    return [p for p in marked_processes(root) if any("worker_pool.py" in word for word in _words(p))]
+    return [p for p in marked_processes(root) if "pool" in _words(p)]
 
 
 def _words(process: psutil.Process) -> list[str]:
