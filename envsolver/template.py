@@ -210,6 +210,16 @@ class Template:
             return "the job's mark is too long"
         return ""
 
+    def let_go(self) -> None:
+        """Forget the sockets without closing them: the kernel closes all descriptors, and gives the numbers to others.
+
+        Otherwise they would be closed once more at its end, when they are ZeroMQ's, which aborts the process for that.
+        """
+        for node in self.nodes.values():
+            node.listener.detach()
+        for connection, _ in self.kernels.connections.values():
+            connection.detach()
+
     # The tree
 
     def _top(self, node: Node) -> Node:

@@ -44,6 +44,7 @@ def _write_mark(place: tuple[int, int], mark: str) -> None:
 def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     """Make this forked child what ``python -m ipykernel_launcher`` finds when it starts."""
     spec = template.spec
+    template.let_go()
     _write_mark(template.mark_place, request["env"][spec["mark_name"]])
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT, 0o666)
     os.dup2(log, 1)
@@ -156,17 +157,10 @@ def _compiled_patterns() -> list[tuple[str, int]]:
 
 
 def spare_work(patterns: list[tuple[str, int]]) -> None:
-    """Do once what each kernel would do for itself and no notebook can tell: a third of a kernel's start and end."""
+    """Do once what each kernel would do for itself and no notebook can tell."""
     re = sys.modules["re"]
     for pattern, flags in patterns:
         re.compile(pattern, flags)
-    # The kernel imports psutil to look for its children when it ends; until then a notebook must not find it.
-    before = set(sys.modules)
-    find = getattr(sys.modules["ipykernel.kernelbase"], "_get_psutil", None)
-    if find is not None:
-        find()
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
 
 
 def _plain_modules() -> list[str]:

@@ -357,6 +357,15 @@ def test_a_first_pass_in_a_warm_kernel_teaches_what_a_cold_one_would(bench: Benc
     assert set(warm.modules) == set(cold.modules)
 
 
+def test_a_warm_kernel_does_not_abort_when_it_ends(bench: Bench) -> None:
+    # Sockets of the template's, closed a second time by number, would be ZeroMQ's by then.
+    job = bench.job("ends well", ["1"])
+    bench.start([job])
+    result = bench.warm(job)
+    assert (result.status, result.warm) == ("passed", True)
+    assert "Fatal Python error" not in (bench.run_dir / result.log).read_text(encoding="utf-8")
+
+
 def test_many_kernels_at_once_come_from_one_template(bench: Bench) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
