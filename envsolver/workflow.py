@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
@@ -35,9 +34,6 @@ from envsolver.services import Services
 from envsolver.shards import make_shard
 from envsolver.solver.conflicts import plain_conflicts
 from envsolver.survey import Survey, survey
-
-if TYPE_CHECKING:
-    pass
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""

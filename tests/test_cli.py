@@ -10,7 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
+
+from envsolver.cli import cli
 
 HEAVY = ("parsl", "pydantic", "nbformat", "nbclient", "rich", "jinja2", "asyncio", "zmq")
 
@@ -104,3 +107,35 @@ def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "everything", "packages"),
+    [
+        ([], False, ()),
+        (["--upgrade"], True, ()),
+        (["--upgrade", "-g", "a"], True, ()),
+        (["--upgrade", "six"], False, ("six",)),
+        (["-P", "six", "-P", "numpy"], False, ("six", "numpy")),
+    ],
+)
+def test_a_lock_is_upgraded_as_a_whole_or_by_package(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    everything: bool,
+    packages: tuple[str, ...],
+) -> None:
+    asked: list[tuple[object, object]] = []
+
+    def write_lock(*_: object, upgrade: bool, upgrade_packages: tuple[str, ...], **__: object) -> bool:
+        asked.append((upgrade, upgrade_packages))
+        return False
+
+    monkeypatch.setattr("envsolver.solver.lockfiles.write_lock", write_lock)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements/a.in").write_text("six\n")
+    (tmp_path / "envsolver.toml").write_text('notebooks = ["*.ipynb"]\n')
+    done = CliRunner().invoke(cli, ["-C", str(tmp_path), "lock", *options], catch_exceptions=False)
+    assert "requirements/a.txt: unchanged" in done.output
+    assert asked == [(everything, packages)]

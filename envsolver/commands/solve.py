@@ -75,11 +75,17 @@ def solve_command(
 @click.command("lock")
 @click.option("-g", "--group", "names", multiple=True, metavar="GROUP", help="Only these groups; repeatable.")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; fail when a lock is missing or stale.")
-@click.option("--upgrade", is_flag=True, help="Move everything to the newest versions that fit.")
+@click.option(
+    "--upgrade",
+    is_flag=False,
+    flag_value="*",
+    metavar="[PACKAGE]",
+    help="Move everything, or this package, to the newest versions that fit.",
+)
 @click.option("-P", "--upgrade-package", "packages", multiple=True, metavar="PACKAGE", help="Move only this package.")
 @click.pass_obj
 def lock_command(
-    directory: Path, /, *, names: tuple[str, ...], only_check: bool, upgrade: bool, packages: tuple[str, ...]
+    directory: Path, /, *, names: tuple[str, ...], only_check: bool, upgrade: str | None, packages: tuple[str, ...]
 ) -> int:
     """Write `requirements/<group>.txt`: each group solved for all platforms and Pythons, with hashes."""
     from envsolver.project import open_project, read_groups
@@ -99,7 +105,12 @@ def lock_command(
     interpreter = next(iter(project.pythons()[0].values()))
     for group in chosen:
         changed = write_lock(
-            project.config, group, interpreter, uv=project.uv, upgrade=upgrade, upgrade_packages=packages
+            project.config,
+            group,
+            interpreter,
+            uv=project.uv,
+            upgrade=upgrade == "*",
+            upgrade_packages=(*packages, *([upgrade] if upgrade not in {None, "*"} else [])),
         )
         click.echo(f"{lock_path(group)}: {'written' if changed else 'unchanged'}")
     return 0
