@@ -99,7 +99,7 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
     first = next(iter(interpreters))
     solved = {name: locks[name, first] for name in groups if (name, first) in locks}
     assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
-    loose = [notebooks[path] for path in paths if _is_loose(config, notebooks[path], assignments[path])]
+    loose = _loose(config, notebooks, assignments)
     derived = Derived(groups=(), assignments=())
     if loose:
         derived = _derive_as_before(project, paths, interpreters[first], solved, groups) or _derive(
@@ -142,11 +142,16 @@ def _with_holds(assignment: Assignment, derived: Derived) -> Assignment:
     return replace(assignment, held_back=tuple(h.sentence for h in held if assignment.notebook in h.notebooks))
 
 
-def _is_loose(config: Config, notebook: Notebook, assignment: Assignment) -> bool:
-    """Whether a notebook's environment follows from the notebook itself: nothing was configured, or it says so."""
-    if assignment.verdict in {"failed", "skipped"} or is_named(config, notebook, settings_for(config, notebook.path)):
-        return False
-    return not (config.groups and config.source) or notebook.script is not None
+def _loose(config: Config, notebooks: Mapping[str, Notebook], assignments: Mapping[str, Assignment]) -> list[Notebook]:
+    """Return the notebooks whose environment follows from themselves: nothing was configured, or they say so."""
+    configured = bool(config.groups and config.source)
+    return [
+        notebook
+        for path, notebook in notebooks.items()
+        if assignments[path].verdict not in {"failed", "skipped"}
+        and not is_named(config, notebook, settings_for(config, path))
+        and (notebook.script is not None or not configured)
+    ]
 
 
 def _derive(
@@ -189,8 +194,7 @@ def _derive_as_before(
     if set(everything) <= set(chosen) or not set(chosen) <= set(everything):
         return None
     assignments = {a.notebook: a for a in _assignments(project, everything.values(), groups, solved)}
-    loose = [notebook for path, notebook in everything.items() if _is_loose(config, notebook, assignments[path])]
-    derived = _derive(project, loose, interpreter, solved, groups)
+    derived = _derive(project, _loose(config, everything, assignments), interpreter, solved, groups)
     placed = [a for a in derived.assignments if a.notebook in chosen]
     needed = {a.group for a in placed if a.group}
     made = {group.name: group for group in derived.groups if group.name in needed}
