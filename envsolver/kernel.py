@@ -34,6 +34,7 @@ _T = TypeVar("_T")
 _DEATH_POLL = 0.05  # seconds between looks where the system tells nobody of a process's end
 _LAST_WORDS = 0.3  # seconds in which output that a dead kernel sent may still arrive
 _FAREWELL = 0.6  # seconds that a kernel gets to run its exit handlers; now and then one hangs there
+_RECONNECT_MILLISECONDS = 5
 _TAIL_BYTES = 32_768
 _TAIL_LINES = 15
 _FATAL = "Fatal Python error"  # where the stack of a crash begins, innermost frame first
@@ -103,8 +104,8 @@ class Kernel:
             connection_file=str(private / "kernel.json"),
             context=zmq.asyncio.Context(),
         )
-        # A client connects before its kernel listens; by default it tries again only after 0.1 s.
-        self.manager.context.setsockopt(zmq.RECONNECT_IVL, 10)
+        # A client connects before its kernel listens; by default it tries again only after 0.1 to 0.2 s.
+        self.manager.context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MILLISECONDS)
         # The notebook's kernelspec is not trusted: this is the only one there is.
         python = str(Path(prefix, "bin", "python"))
         argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", *KERNEL_ARGUMENTS]
@@ -160,7 +161,7 @@ class Kernel:
                 stderr=subprocess.STDOUT,
             )
         self._exited = asyncio.ensure_future(self._watch())
-        self.client = self.manager.client(log=QUIET)
+        self.client = self.manager.client(log=QUIET, context=self.manager.context)
         self.client.shell_channel_class = ShellChannel
         self.client.start_channels(stdin=False, hb=False)
         self.client.allow_stdin = False
