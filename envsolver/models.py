@@ -336,6 +336,8 @@ class Job:
     """Socket of the template that forks its kernel; empty for a cold start."""
     cold: bool = False
     """Whether its kernel must start cold, whatever `template` says."""
+    notices: str = ""
+    """Socket on which the controller hears that its cores are free again; empty when nobody listens."""
 
     @property
     def mark(self) -> str:

@@ -31,6 +31,7 @@ class Need:
     cores: int
     memory: int
     seconds: float
+    slots: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +54,11 @@ class Budget:
 
     def less(self, need: Need) -> Budget:
         """Give what is left beside a running job."""
-        return Budget(slots=self.slots - 1, cores=self.cores - need.cores, memory=self.memory - need.memory)
+        return Budget(slots=self.slots - need.slots, cores=self.cores - need.cores, memory=self.memory - need.memory)
 
     def holds(self, need: Need) -> bool:
         """Whether a job fits in what is left."""
-        return self.slots >= 1 and self.cores >= need.cores and self.memory >= need.memory
+        return self.slots >= need.slots and self.cores >= need.cores and self.memory >= need.memory
 
 
 def need_of(job: Job, cost: Cost, budget: Budget, shared: int = 0) -> Need:
@@ -169,7 +170,7 @@ def admit(waiting: Sequence[Need], running: Sequence[tuple[float, Need]], budget
 def _reserve(need: Need, running: Sequence[tuple[float, Need]], free: Budget) -> tuple[float, Budget]:
     """Find when a job could start, and what is then left beside it."""
     for remaining, other in sorted(running, key=lambda pair: pair[0]):
-        free = Budget(slots=free.slots + 1, cores=free.cores + other.cores, memory=free.memory + other.memory)
+        free = Budget(slots=free.slots + other.slots, cores=free.cores + other.cores, memory=free.memory + other.memory)
         if free.holds(need):
             return max(remaining, 0.0), free.less(need)
     return 0.0, Budget(slots=0, cores=0, memory=0)

@@ -30,6 +30,9 @@ LOST_RETRIES = 1
 WINDOW = 64
 """How many of the jobs that wait are looked at when one may start; it bounds the work of each decision."""
 
+ENDING = 2
+"""How many jobs may be ending while as many others have their cores already; an executor has so many workers more."""
+
 CHECK_SECONDS = 1.0
 """How often the workers are looked after while nothing happens."""
 
@@ -70,6 +73,13 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GivenBack:
+    """A job's last cell has ended: it needs its cores no more, and has its memory and its worker until it is done."""
+
+    mark: str
+
+
 class Warmth(Protocol):
     """The templates of warm kernels, as the scheduling sees them."""
 
@@ -97,6 +107,8 @@ class _Running:
     key: str
     started: float
     """Seconds of `time.monotonic`."""
+    ending: bool = False
+    """Whether it has given its cores and its slot back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +156,9 @@ class Runner:
         Called with each final result, for instance to write it down at once.
     warmth
         The templates that fork the jobs' kernels; None when all start anew.
+    notices
+        Socket on which the workers say that a job has given its cores back, which is then posted as `GivenBack`;
+        empty when nobody listens.
     """
 
     def __init__(
@@ -158,6 +173,7 @@ class Runner:
         retries: int = 0,
         on_result: Callable[[Result], None] | None = None,
         warmth: Warmth | None = None,
+        notices: str = "",
     ) -> None:
         self._waiting = {job.id: job for job in jobs}
         self._jobs_of: Counter[Site] = Counter((job.group, job.python) for job in jobs)
@@ -169,7 +185,8 @@ class Runner:
         self._retries = retries
         self._on_result = on_result
         self._warmth = warmth
-        self._events: SimpleQueue[Located | Ready | Unavailable | Note | _Done] = SimpleQueue()
+        self._notices = notices
+        self._events: SimpleQueue[Located | Ready | Unavailable | Note | GivenBack | _Done] = SimpleQueue()
         self._ready: dict[Site, Ready] = {}
         self._keys: set[str] = set()
         self._running: dict[int, _Running] = {}
@@ -179,7 +196,7 @@ class Runner:
         self._results: list[Result] = []
         self._stopped = ""
 
-    def post(self, event: Located | Ready | Unavailable | Note) -> None:
+    def post(self, event: Located | Ready | Unavailable | Note | GivenBack) -> None:
         """Hand in news; may be called from any thread."""
         self._events.put(event)
 
@@ -222,13 +239,15 @@ class Runner:
             self._give_up(event)
         elif isinstance(event, Note):
             self._progress.note(event.text)
+        elif isinstance(event, GivenBack):
+            self._free(event.mark)
         else:
             self._take(event)
 
     def _open(self, key: str, prefix: Path, jobs: int, gpus: tuple[str, ...] = ()) -> None:
         if key not in self._keys:
             self._keys.add(key)
-            self._dispatcher.open(key, prefix, min(self._budget.slots, jobs), gpus)
+            self._dispatcher.open(key, prefix, min(self._budget.slots + (ENDING if self._notices else 0), jobs), gpus)
 
     def _give_up(self, event: Unavailable) -> None:
         concerned = [
@@ -282,6 +301,7 @@ class Runner:
             env={**job.env, **ready.env},
             attempt=self._attempts[job.id],
             expected=self._cost(job).seconds,
+            notices=self._notices,
         )
         if self._warmth is not None:
             sent = replace(sent, template=self._warmth.path_for(sent))
@@ -289,7 +309,7 @@ class Runner:
             self._progress.note(f"{job.notebook} asks for more than this machine has; it runs alone")
         self._tickets += 1
         ticket = self._tickets
-        taken = {running.slot for running in self._running.values()}
+        taken = {running.slot for running in self._running.values() if not running.ending}
         slot = next(n for n in range(self._budget.slots) if n not in taken)
         self._running[ticket] = _Running(
             job=sent, need=need, slot=slot, key=ready.environment.key, started=time.monotonic()
@@ -297,6 +317,15 @@ class Runner:
         self._progress.started(sent, self._cost(job).seconds)
         future = self._dispatcher.submit(ready.environment.key, sent)
         future.add_done_callback(lambda done: self._events.put(_Done(ticket=ticket, future=done)))
+
+    def _free(self, mark: str) -> None:
+        """Let others have the cores and the slot of a job that is ending, as far as there are workers for that."""
+        if sum(running.ending for running in self._running.values()) >= ENDING:
+            return
+        for running in self._running.values():
+            if running.job.mark == mark:
+                running.ending = True
+                running.need = replace(running.need, cores=0, slots=0, seconds=0.0)
 
     def _take(self, event: _Done) -> None:
         running = self._running.pop(event.ticket, None)

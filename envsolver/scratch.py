@@ -303,12 +303,17 @@ def _temporary() -> Path:
     return place if short else Path("/tmp").resolve()  # noqa: S108  # what is made there is private
 
 
+def make_private(directory: Path) -> bool:
+    """Make a directory that only its owner may enter; False when there is one of that name that others may."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    status = directory.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+
+
 def _private_directory(run_id: str) -> Path:
     parent = run_directory(run_id)
     for _ in range(_ATTEMPTS):
-        parent.mkdir(mode=0o700, exist_ok=True)
-        status = parent.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        if not make_private(parent):
             # Someone else took the name: a directory that nobody can foresee serves as well.
             return Path(tempfile.mkdtemp(prefix="envsolver-", dir=parent.parent))
         try:

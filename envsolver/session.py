@@ -26,6 +26,7 @@ from envsolver.client import BoundedClient
 from envsolver.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
 from envsolver.models import CellTime, Edits, Failure, Job, Result, Verdict
 from envsolver.monitor import Monitor, oom_kills
+from envsolver.notices import give_back
 from envsolver.processes import JOB_MARK
 
 _BINDING = {
@@ -63,6 +64,8 @@ class Story:
         Phrases for the errors that `allow_errors` let pass.
     waited
         Seconds that passed until a template answered; they are not the notebook's.
+    ended
+        Reading of the monotonic clock when the notebook no longer needed its cores; None when it had them to the end.
     changed
         Files of the project itself that changed meanwhile.
     """
@@ -84,6 +87,7 @@ class Story:
     value_faults: dict[str, str] = field(default_factory=dict)
     warm: bool = False
     waited: float = 0.0
+    ended: float | None = None
     allowed: list[str] = field(default_factory=list)
 
     def fail(self, status: Verdict, reason: str) -> None:
@@ -110,7 +114,7 @@ class Story:
             environment=job.environment,
             status=self.status,
             started=started,
-            seconds=time.monotonic() - self.began,
+            seconds=(self.ended or time.monotonic()) - self.began,
             start_seconds=self.start_seconds,
             peak_rss_bytes=self.peak,
             reason=reason,
@@ -187,6 +191,7 @@ class Session:
             if await self._start():
                 await self._cells()
                 await self._finish()
+            self._give_back()
         except OutOfTimeError:
             self._out_of_time()
         except KernelDiedError:
@@ -351,6 +356,12 @@ class Session:
             if answer["values"]:
                 found = json.loads(answer["values"])
                 self.story.values, self.story.value_faults = found["values"], found["faults"]
+
+    def _give_back(self) -> None:
+        """Let another notebook have the cores, unless this one will be tried again, in a cold kernel."""
+        if self.story.status == "passed" or (self.story.status == "failed" and not self.story.warm):
+            self.story.ended = time.monotonic()
+            give_back(self.job.notices, self.mark)
 
     async def _end(self) -> None:
         if self.monitor is not None:

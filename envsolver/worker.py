@@ -1,8 +1,8 @@
 """Run one notebook in the kernel of its environment: a `Job` comes in, a `Result` goes out.
 
 This is imported on the far side, in each worker process. It may import only `models`, the modules that serve it alone
-(`client`, `edits`, `kernel`, `monitor`, `processes`, `scratch`, `session`, `surroundings`, `warm_kernel`), nbclient,
-nbformat, jupyter_client and psutil.
+(`client`, `edits`, `kernel`, `monitor`, `notices`, `processes`, `scratch`, `session`, `surroundings`, `warm_kernel`),
+nbclient, nbformat, jupyter_client and psutil.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
 from envsolver.inputs import input_digests
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Assignment, Cost, Job, Progress, Result, Run
+from envsolver.notices import Notices
 from envsolver.plan import Budget, Order, foretold_wall, order
 from envsolver.preparation import Crew, choose_templates, learn, prepare_site
 from envsolver.processes import RUN_MARK, kill_marked
@@ -29,7 +30,7 @@ from envsolver.project import Project, read_groups
 from envsolver.report.data import write_results
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
-from envsolver.runner import Outcome, Runner
+from envsolver.runner import GivenBack, Outcome, Runner
 from envsolver.services import Services
 from envsolver.shards import make_shard
 from envsolver.solver.conflicts import plain_conflicts
@@ -167,8 +168,10 @@ def _run_jobs(
     jobs, templates = choose_templates(context, seen, jobs, digests)
     dispatcher = _dispatcher(context)
     done: list[Result] = list(settled)
+    notices = None if options.sequential else Notices(context.run_id)
     runner = Runner(
         jobs=jobs,
+        notices=notices.path if notices is not None else "",
         warmth=templates,
         dispatcher=dispatcher,
         progress=context.progress,
@@ -185,6 +188,8 @@ def _run_jobs(
     crew = Crew(services=services, templates=templates, runner=runner)
     outcome = None
     try:
+        if notices is not None:
+            notices.listen(lambda mark: runner.post(GivenBack(mark=mark)))
         for site in dict.fromkeys((job.group, job.python) for job in jobs):
             prepare = threading.Thread(
                 target=prepare_site,
@@ -204,6 +209,8 @@ def _run_jobs(
         templates.stop()
         services.stop()
         dispatcher.close(gently=not hurried)
+        if notices is not None:
+            notices.close()
     return outcome
 
 

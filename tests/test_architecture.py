@@ -45,7 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "surroundings": {"processes"},
     "edits": set(),
     "client": {"edits", "kernel"},
-    "session": {"client", "edits", "kernel", "monitor", "processes", "scratch", "surroundings"},
+    "notices": {"scratch"},
+    "session": {"client", "edits", "kernel", "monitor", "notices", "processes", "scratch", "surroundings"},
     "worker": {"edits", "scratch", "session", "surroundings"},
     # The near side.
     "executors": {"parsl_import", "parsl_monitoring", "processes", "worker"},
@@ -82,7 +83,18 @@ DOORS = {
 }
 
 # What the far side may import beside the standard library, so that a worker starts fast.
-FAR_SIDE = {"client", "edits", "kernel", "monitor", "processes", "scratch", "session", "surroundings", "worker"}
+FAR_SIDE = {
+    "client",
+    "edits",
+    "kernel",
+    "monitor",
+    "notices",
+    "processes",
+    "scratch",
+    "session",
+    "surroundings",
+    "worker",
+}
 FAR_LIBRARIES = {"nbclient", "nbformat", "jupyter_client", "psutil", "traitlets", "zmq"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from envsolver import runner as runner_module
 from envsolver.models import Cost, Environment, Job, Result, Verdict
 from envsolver.plan import Budget
-from envsolver.runner import Located, Note, Outcome, Ready, Runner, Unavailable
+from envsolver.runner import GivenBack, Located, Note, Outcome, Ready, Runner, Unavailable
 
 
 def job(name: str, group: str = "core", **changes: object) -> Job:
@@ -128,6 +128,7 @@ def make(
     retries: int = 0,
     costs: dict[str, Cost] | None = None,
     warmth: FakeWarmth | None = None,
+    notices: str = "",
 ) -> tuple[Runner, FakeProgress]:
     progress = FakeProgress()
     runner = Runner(
@@ -139,6 +140,7 @@ def make(
         retries=retries,
         costs=costs,
         warmth=warmth,
+        notices=notices,
     )
     return runner, progress
 
@@ -319,3 +321,71 @@ def test_memory_that_kernels_share_with_their_template_counts_once() -> None:
         runner._start_what_fits()
         most[size] = dispatcher.most
     assert most == {0: 2, 400_000_000: 4}
+
+
+class Giving(FakeDispatcher):
+    """Holds all jobs; whenever nothing happens, one that runs says that it has given its cores back."""
+
+    def __init__(self) -> None:
+        super().__init__(hold=True)
+        self.runner: Runner | None = None
+        self.told: list[str] = []
+        self.order: list[str] = []
+
+    def submit(self, key: str, job: Job) -> Future[Result]:
+        self.order.append(f"start {job.id}")
+        return super().submit(key, job)
+
+    def broken(self) -> tuple[str, ...]:
+        assert self.runner is not None
+        untold = [sent for sent, _ in self.held if sent.mark not in self.told]
+        if untold and len(self.told) < len(self.sent):
+            self.told.append(untold[0].mark)
+            self.order.append(f"told {untold[0].id}")
+            self.runner.post(GivenBack(mark=untold[0].mark))
+        else:
+            sent, future = next((j, f) for j, f in self.held if not f.done())
+            self.order.append(f"done {sent.id}")
+            self._settle(sent, future)
+        return ()
+
+
+def test_the_next_job_starts_while_one_that_gave_its_cores_back_is_ending() -> None:
+    dispatcher = Giving()
+    runner, _ = make([job("a"), job("b")], dispatcher, slots=1, notices="/n")
+    dispatcher.runner = runner
+    runner.post(ready())
+    outcome = runner.run()
+    assert verdicts(outcome) == {"a.ipynb": "passed", "b.ipynb": "passed"}
+    assert dispatcher.order[:3] == ["start a", "told a", "start b"]
+    assert [sent.notices for sent in dispatcher.sent] == ["/n", "/n"]
+    # Its lane is free too: bars of the timeline do not overlap.
+    assert {r.worker for r in outcome.results} == {"worker 1"}
+
+
+def test_no_more_jobs_are_ending_at_once_than_there_are_workers_for() -> None:
+    dispatcher = Giving()
+    runner, _ = make([job(name) for name in "abcde"], dispatcher, slots=1, notices="/n")
+    dispatcher.runner = runner
+    runner.post(ready())
+    assert len(runner.run().results) == 5
+    assert dispatcher.opened == [("key-core", 3)]
+    assert dispatcher.most == 3
+
+
+def test_without_word_from_workers_there_are_no_spare_ones() -> None:
+    dispatcher = FakeDispatcher()
+    runner, _ = make([job(name) for name in "abcde"], dispatcher, slots=1)
+    runner.post(ready())
+    runner.run()
+    assert dispatcher.opened == [("key-core", 1)]
+
+
+def test_a_job_that_gave_its_cores_back_keeps_its_memory() -> None:
+    dispatcher = Giving()
+    big = [job(name, memory=600_000_000) for name in "ab"]
+    runner, _ = make(big, dispatcher, slots=2, notices="/n")
+    dispatcher.runner = runner
+    runner.post(ready())
+    runner.run()
+    assert dispatcher.order[:4] == ["start a", "told a", "done a", "start b"]

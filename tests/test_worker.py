@@ -17,6 +17,7 @@ from nbclient.output_widget import OutputWidget
 
 from envsolver import edits, scratch, worker
 from envsolver.models import Edits, Job, Result
+from envsolver.notices import Notices
 from envsolver.processes import RUN_MARK, marked
 from envsolver.worker import run_job
 
@@ -551,6 +552,30 @@ def test_jobs_run_side_by_side_in_one_process(bench: Bench) -> None:
     with ThreadPoolExecutor(2) as pool:
         run: Callable[[int], Result] = lambda i: bench.run(f"print({i})", notebook=f"n{i}.ipynb", id=f"side{i}")  # noqa: E731
         assert [r.status for r in pool.map(run, range(2))] == ["passed", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [("1 / 1", True), ("1 / 0", True), ("import os; os._exit(3)", False)],
+    ids=["passed", "failed", "crashed"],
+)
+def test_the_cores_are_given_back_after_the_last_cell(bench: Bench, last: str, told: bool) -> None:
+    slow = "import atexit, time; atexit.register(time.sleep, 0.4)"
+    heard: list[tuple[str, float]] = []
+    notices = Notices(bench.run_id)
+    notices.listen(lambda mark: heard.append((mark, time.monotonic())))
+    began = time.monotonic()
+    try:
+        result = bench.run(slow, last, notices=notices.path)
+    finally:
+        notices.close()
+        scratch.remove(scratch.run_directory(bench.run_id))
+    ended = time.monotonic()
+    assert [mark for mark, _ in heard] == ([f"{bench.run_id}/job1/1"] if told else [])
+    if told:
+        assert heard[0][1] <= ended - 0.3
+        # What comes after the last cell is not the notebook's time.
+        assert result.seconds <= ended - began - 0.3
 
 
 @pytest.mark.parametrize(
