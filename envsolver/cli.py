@@ -177,10 +177,12 @@ def run_command(
     """
     from dataclasses import replace
 
-    from envsolver.executors import warm_up
+    from envsolver.executors import HeadStart
 
+    start = None
     if not choices["sequential"]:
-        warm_up()
+        start = HeadStart()
+        click.get_current_context().call_on_close(start.stop)
     from envsolver.context import Options
     from envsolver.project import open_project
     from envsolver.report.live import make_progress
@@ -198,7 +200,7 @@ def run_command(
     part = _shard(shard, times, directory)
     options = Options(patterns=notebooks, groups=groups, pythons=pythons, **part, **choices)
     progress = make_progress(sys.stdout, color=color, quiet=quiet, verbose=verbose)
-    finished, status = run(project, options, progress, cwd=directory.absolute())
+    finished, status = run(project, options, progress, cwd=directory.absolute(), start=start)
     _print_report(finished, color=color, quiet=quiet)
     return status
 

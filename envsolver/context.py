@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from envsolver.errors import EnvsolverError
+from envsolver.executors import HeadStart
 from envsolver.models import Environment, Progress, Result, Run, Shard
 from envsolver.plan import Order
 from envsolver.processes import RUN_MARK, kill_marked, start_guardian
@@ -78,6 +79,7 @@ class RunContext:
     environments: dict[Site, Environment] = field(default_factory=dict)
     errors: list[EnvsolverError] = field(default_factory=list)
     saved: float = 0.0
+    start: HeadStart | None = None
     shard: Shard | None = None
 
     def record(self, results: Sequence[Result], outcome: Outcome | None = None) -> Run:
@@ -106,9 +108,11 @@ def available_cores() -> int:
 
 
 @contextlib.contextmanager
-def open_context(project: Project, options: Options, progress: Progress, clock: float) -> Iterator[RunContext]:
+def open_context(
+    project: Project, options: Options, progress: Progress, clock: float, start: HeadStart | None = None
+) -> Iterator[RunContext]:
     """Open a run's folder and mark; afterwards end every process that carries the mark."""
-    run_id = uuid.uuid4().hex
+    run_id = start.run_id if start is not None else uuid.uuid4().hex
     # Parsl writes scripts that do not quote their paths, so it gets a directory that needs no quoting.
     scratch = Path(tempfile.mkdtemp(prefix="envsolver-"))
     before = os.environ.get(RUN_MARK)
@@ -123,6 +127,7 @@ def open_context(project: Project, options: Options, progress: Progress, clock: 
         scratch=scratch,
         started=datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds"),
         clock=clock,
+        start=start,
     )
     try:
         yield context

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import shlex
+import socket
+import subprocess
 import sys
 import threading
+import uuid
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +25,7 @@ from envsolver.models import Job, Result
 from envsolver.parsl_import import unchecked
 from envsolver.parsl_monitoring import interrupts_held, make_hub
 from envsolver.processes import RUN_MARK
+from envsolver.scratch import make_private, run_directory
 
 if TYPE_CHECKING:
     from parsl.dataflow.dflow import DataFlowKernel
@@ -29,24 +34,8 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 2
 """How often a pool looks for dead workers and tells the interchange that it lives."""
 
-KEEP_MARK = {"SPT_NOENV": "1"}
-"""Parsl's processes rename themselves, which would overwrite the environment that carries their mark."""
-
 HEARTBEAT_THRESHOLD_SECONDS = 60
 """Silence after which the interchange gives a pool up; a dead local pool is noticed sooner."""
-
-
-# Ctrl-C in a terminal reaches all processes of its session. The interchange gets a session of its own, so that it
-# neither ends before the controller has said what becomes of the run, nor prints a traceback over its report.
-_APART = """
-import os, sys
-os.setsid()
-os.environ["SPT_NOENV"] = "1"
-output = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-os.dup2(output, 1)
-os.dup2(output, 2)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class Dispatcher(Protocol):
@@ -107,6 +96,8 @@ class ParslDispatcher:
         Marks every process that is started.
     directory
         Where Parsl writes; its path must be free of characters that a shell treats specially.
+    server
+        Socket of the `parsl_server` that forks Parsl's programs; where none answers, they start anew.
     monitor
         Have Parsl measure the run, into a database in `directory`.
     """
@@ -116,9 +107,11 @@ class ParslDispatcher:
         *,
         run_id: str,
         directory: Path,
+        server: str = "",
         monitor: bool = False,
     ) -> None:
         self._run_id = run_id
+        self._server = server
         self._monitor = monitor
         self._directory = directory
         self._kernel: DataFlowKernel | None = None
@@ -194,6 +187,7 @@ class ParslDispatcher:
             workers=workers,
             worker_init=worker_init(prefix, self._run_id),
             accelerators=gpus,
+            server=self._server,
             output=self._directory / f"{label}.interchange.out",
         )
         kernel = self._load()
@@ -258,7 +252,7 @@ def worker_init(prefix: Path, run_id: str) -> str:
     str
         One export a line.
     """
-    exports = {"VIRTUAL_ENV": str(prefix), RUN_MARK: run_id, **KEEP_MARK}
+    exports = {"VIRTUAL_ENV": str(prefix), RUN_MARK: run_id}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
     lines.append(f"export PATH={shlex.quote(str(prefix / 'bin'))}:$PATH")
     lines.append("unset PYTHONHOME")
@@ -266,7 +260,13 @@ def worker_init(prefix: Path, run_id: str) -> str:
 
 
 def make_executor(
-    label: str, *, workers: int, worker_init: str, output: Path, accelerators: tuple[str, ...] = ()
+    label: str,
+    *,
+    workers: int,
+    worker_init: str,
+    output: Path,
+    server: str = "",
+    accelerators: tuple[str, ...] = (),
 ) -> HighThroughputExecutor:
     """Build an executor on this machine whose pool runs on this interpreter.
 
@@ -280,6 +280,8 @@ def make_executor(
         Shell text run before the pool starts.
     output
         File for what the interchange prints.
+    server
+        Socket of the process that forks Parsl's programs.
     accelerators
         GPUs to pin workers to, one each.
     """
@@ -288,9 +290,8 @@ def make_executor(
     from parsl.launchers import SimpleLauncher
     from parsl.providers import LocalProvider
 
-    python = shlex.quote(sys.executable)
-    program = str(Path(__file__).with_name("parsl_program.py"))
-    pool = shlex.quote(program).replace("{", "{{").replace("}", "}}") + " pool"
+    client = [sys.executable, "-I", "-S", str(Path(__file__).with_name("parsl_client.py")), server]
+    pool = shlex.join([*client, "", "pool"]).replace("{", "{{").replace("}", "}}")
     return HighThroughputExecutor(
         label=label,
         address="127.0.0.1",
@@ -302,11 +303,8 @@ def make_executor(
         available_accelerators=list(accelerators),
         heartbeat_period=HEARTBEAT_SECONDS,
         heartbeat_threshold=HEARTBEAT_THRESHOLD_SECONDS,
-        launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"exec {python} {pool}", 1),
-        interchange_launch_cmd=[
-            *(sys.executable, "-S", "-E", "-c", _APART, str(output)),
-            *(sys.executable, program, "interchange"),
-        ],
+        launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"exec {pool}", 1),
+        interchange_launch_cmd=[*client, str(output), "interchange"],
         block_error_handler=False,
         provider=LocalProvider(
             init_blocks=0, min_blocks=0, max_blocks=1, launcher=SimpleLauncher(), worker_init=worker_init
@@ -314,22 +312,57 @@ def make_executor(
     )
 
 
-_warming: list[threading.Thread] = []
+class HeadStart:
+    """Gets Parsl ready while the command reads its configuration: here on a thread, and in the server of its programs.
 
+    Attributes
+    ----------
+    run_id
+        The run's mark, which the server and all that it forks carry.
+    server
+        Socket of the server; empty where there is none.
+    """
 
-def warm_up() -> None:
-    """Import Parsl on a thread of its own, while the command reads its configuration."""
-    # One of its libraries silences this itself, which does not hold while another thread changes the filters.
-    warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
-    thread = threading.Thread(target=_import_parsl, name="parsl-import", daemon=True)
-    thread.start()
-    _warming.append(thread)
+    def __init__(self) -> None:
+        self.run_id = uuid.uuid4().hex
+        self.server = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        if sys.platform.startswith("linux"):
+            with contextlib.suppress(OSError):
+                self._start_server()
+        # One of its libraries silences this itself, which does not hold while another thread changes the filters.
+        warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
+        self._thread = threading.Thread(target=_import_parsl, name="parsl-import", daemon=True)
+        self._thread.start()
 
+    def _start_server(self) -> None:
+        directory = run_directory(self.run_id)
+        if not make_private(directory):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(str(directory / "parsl"))
+            listener.listen(128)
+            self._process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("parsl_server.py")), str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                # Parsl's processes rename themselves, which would overwrite the environment that carries their mark.
+                env={**os.environ, RUN_MARK: self.run_id, "SPT_NOENV": "1"},
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
+            )
+        self.server = str(directory / "parsl")
 
-def warmed_up() -> None:
-    """Wait until what `warm_up` imports is there."""
-    for thread in _warming:
-        thread.join()
+    def wait(self) -> None:
+        """Wait until all is imported here."""
+        self._thread.join()
+
+    def stop(self) -> None:
+        """End the server, and the programs that it still has. Harmless when repeated."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait()
 
 
 def _import_parsl() -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from envsolver.context import RunContext, worker_count
 from envsolver.errors import BuildError, EnvsolverError
-from envsolver.executors import warmed_up
 from envsolver.gpus import gpu_sets
 from envsolver.history import History
 from envsolver.models import Environment, Job, Known, Lock
@@ -120,7 +119,8 @@ def choose_templates(
         Of what each notebook depends on, by path.
     """
     # Jupyter's packages import each other in circles, so no other thread may be importing what they share.
-    warmed_up()
+    if context.start is not None:
+        context.start.wait()
     from envsolver.warm import Templates
     from envsolver.warm_plan import WarmPlan, plan_templates
 

@@ -86,6 +86,9 @@ class Warmth(Protocol):
     def path_for(self, job: Job) -> str:
         """Give the socket of the template that forks a job's kernel; empty for a kernel that starts anew."""
 
+    def loading(self, job: Job) -> frozenset[str]:
+        """Name the parts of a template that must still be loaded before it can fork a job's kernel."""
+
     def shared(self, job: Job) -> int:
         """Give the memory that a job's kernel has in common with its template, bytes."""
 
@@ -270,8 +273,7 @@ class Runner:
     def _start_what_fits(self) -> None:
         if self._stopped:
             return
-        ready = (job for job in self._waiting.values() if (job.group, job.python) in self._ready)
-        able = list(islice(ready, WINDOW))
+        able = self._able()
         if not able:
             return
         now = time.monotonic()
@@ -280,6 +282,25 @@ class Runner:
         running = [(r.need.seconds - (now - r.started), r.need) for r in self._running.values()]
         for index in admit(needs, running, budget):
             self._start(able[index], needs[index])
+
+    def _able(self) -> list[Job]:
+        """Give the jobs that could start, in order; last those for whose template another one waits already.
+
+        That one has the template loaded. The others would wait beside it, in slots where something else can run.
+        """
+        ready = (job for job in self._waiting.values() if (job.group, job.python) in self._ready)
+        if self._warmth is None:
+            return list(islice(ready, WINDOW))
+        awaited = {part for running in self._running.values() for part in self._warmth.loading(running.job)}
+        first: list[Job] = []
+        last: list[Job] = []
+        for job in ready:
+            parts = self._warmth.loading(job)
+            (last if parts and parts <= awaited else first).append(job)
+            awaited |= parts
+            if len(first) == WINDOW:
+                break
+        return [*first, *last][:WINDOW]
 
     def _budget_now(self) -> Budget:
         """Give the budget beside what the templates take, whose pages their kernels share."""

@@ -370,7 +370,31 @@ def _beside(name: str) -> dict[str, Any]:
     return space
 
 
+def _run_kernel() -> int:
+    """Be a kernel until it ends; return its exit code."""
+    try:
+        # Exactly what `python -m ipykernel_launcher` calls.
+        runpy._run_module_as_main("ipykernel_launcher")  # type: ignore[attr-defined]
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return 0
+
+
+def _end_as(code: int) -> None:
+    """End this process as the interpreter does, up to the exit handlers.
+
+    What is left out would take a kernel's modules apart, and copy all memory that it shares with its template for it.
+    """
+    sys.modules["threading"]._shutdown()
+    sys.modules["atexit"]._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # it is closed, or not there
+            pass
+    os._exit(code)
+
+
 if __name__ == "__template__":  # as `warm` starts it
     main(sys.argv[2])
-    # Exactly what `python -m ipykernel_launcher` calls.
-    runpy._run_module_as_main("ipykernel_launcher")  # type: ignore[attr-defined]
+    _end_as(_run_kernel())

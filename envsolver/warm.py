@@ -26,7 +26,7 @@ from envsolver.processes import JOB_MARK, kill_all, session_members, tree
 from envsolver.scratch import remove, run_directory
 from envsolver.surroundings import variables
 from envsolver.warm_kernel import KERNEL_ARGUMENTS
-from envsolver.warm_plan import NodeSpec, TemplateSpec, WarmPlan
+from envsolver.warm_plan import BASE, NodeSpec, TemplateSpec, WarmPlan
 
 PROGRAM = Path(__file__).with_name("template.py")
 """What the template's process runs."""
@@ -78,6 +78,7 @@ class Templates:
         self._outer = os.environ if outer is None else outer
         self._running: dict[str, tuple[TemplateSpec, Path, subprocess.Popen[bytes]]] = {}
         self._sizes: dict[tuple[Path, str], tuple[float, int]] = {}
+        self._up: set[Path] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -110,6 +111,26 @@ class Templates:
         if job.cold or running is None or running[2].poll() is not None:
             return ""
         return str(running[1] / f"{node}.sock")
+
+    def loading(self, job: Job) -> frozenset[str]:
+        """Name the nodes, beside the base, that are not up yet and without which the job's kernel cannot be forked."""
+        key, name = self._plan.serves.get(job.id, ("", ""))
+        running = self._running.get(key)
+        if job.cold or running is None:
+            return frozenset()
+        found = set()
+        parents = {node.id: node.parent for node in running[0].nodes}
+        while name != BASE:
+            if not self._is_up(running[1], name):
+                found.add(f"{key}/{name}")
+            name = parents[name] or BASE
+        return frozenset(found)
+
+    def _is_up(self, directory: Path, node: str) -> bool:
+        place = directory / f"{node}.json"
+        if place not in self._up and place.exists():
+            self._up.add(place)
+        return place in self._up
 
     def lessons(self) -> dict[str, str]:
         """Return what the templates found out about their environments, by the environment's key.

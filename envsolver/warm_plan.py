@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from envsolver.models import Edits, Job, Known, Notebook
@@ -111,14 +112,14 @@ def plan_templates(
             families.setdefault(same, []).append(job)
     templates: list[TemplateSpec] = []
     serves: dict[str, tuple[str, str]] = {}
-    soon = {job.id for job in jobs[:workers]}
     for family in families.values():
         if len(family) < 2:  # noqa: PLR2004  # a single kernel gains nothing from being forked
             continue
         first = family[0]
         name = f"t{len(templates)}"
         tree = _Tree([_wishes(job, notebooks[job.notebook], known.get(job.id, Known())) for job in family])
-        eager = {tree.serving[index] for index, job in enumerate(family) if job.id in soon}
+        # The scheduling has each of the first jobs wait for another node.
+        eager = set(islice(dict.fromkeys(tree.serving[index] for index in range(len(family))), workers))
         templates.append(
             TemplateSpec(
                 key=name,

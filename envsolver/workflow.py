@@ -18,7 +18,7 @@ import psutil
 from envsolver import parsl_monitoring
 from envsolver.context import Options, RunContext, available_cores, open_context, worker_count
 from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
-from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
+from envsolver.executors import Dispatcher, HeadStart, InlineDispatcher, ParslDispatcher
 from envsolver.inputs import input_digests
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Assignment, Cost, Job, Progress, Result, Run
@@ -47,13 +47,17 @@ HTML_SECONDS = 5.0
 """How long executed notebooks are put into the HTML report; `envsolver report` puts in all."""
 
 
-def run(project: Project, options: Options, progress: Progress, *, cwd: Path) -> tuple[Run, int]:
+def run(
+    project: Project, options: Options, progress: Progress, *, cwd: Path, start: HeadStart | None = None
+) -> tuple[Run, int]:
     """Run notebooks as tests.
 
     Parameters
     ----------
     cwd
         What `options.patterns` are relative to.
+    start
+        What was started ahead, with the run's mark.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def run(project: Project, options: Options, progress: Progress, *, cwd: Path) ->
         if options.sequential:
             raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
         parsl_monitoring.prepare()
-    with open_context(project, options, progress, clock) as context:
+    with open_context(project, options, progress, clock, start) as context:
         context.shard = shard
         frame = Frame(config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout)
         jobs, settled = plan_jobs(frame, seen, chosen)
@@ -217,7 +221,12 @@ def _run_jobs(
 def _dispatcher(context: RunContext) -> Dispatcher:
     if context.options.sequential:
         return InlineDispatcher()
-    return ParslDispatcher(run_id=context.run_id, directory=context.scratch / "parsl", monitor=context.options.monitor)
+    return ParslDispatcher(
+        run_id=context.run_id,
+        directory=context.scratch / "parsl",
+        server=context.start.server if context.start is not None else "",
+        monitor=context.options.monitor,
+    )
 
 
 def _keep(context: RunContext, digest: str, done: list[Result], result: Result) -> None:

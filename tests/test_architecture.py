@@ -49,9 +49,11 @@ ALLOWED: dict[str, set[str]] = {
     "session": {"client", "edits", "kernel", "monitor", "notices", "processes", "scratch", "surroundings"},
     "worker": {"edits", "scratch", "session", "surroundings"},
     # The near side.
-    "executors": {"parsl_import", "parsl_monitoring", "processes", "worker"},
+    "executors": {"parsl_import", "parsl_monitoring", "processes", "scratch", "worker"},
     "parsl_import": set(),
     "parsl_program": {"parsl_import"},
+    "parsl_server": {"parsl_program"},
+    "parsl_client": set(),
     "worker_shared": {"parsl_import", "worker"},
     "parsl_monitoring": set(),
     "shards": {"config", "history", "report"},

@@ -360,7 +360,7 @@ def test_workers_are_forked_from_a_server_that_has_imported_what_they_run(sandbo
         "import os\n"
         "worker = open(f'/proc/{os.getppid()}/stat').read()\n"
         "server = worker.rpartition(')')[2].split()[1]\n"
-        "assert 'forkserver' in open(f'/proc/{server}/cmdline').read()",
+        "assert 'parsl_server' in open(f'/proc/{server}/cmdline').read()",
     )
     done = sandbox.run("--cold")
     assert done.returncode == 0, done.stdout

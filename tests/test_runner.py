@@ -84,6 +84,9 @@ class FakeWarmth:
     def path_for(self, job: Job) -> str:
         return "/template.sock"
 
+    def loading(self, job: Job) -> frozenset[str]:
+        return frozenset()
+
     def shared(self, job: Job) -> int:
         return self.size
 
@@ -389,3 +392,34 @@ def test_a_job_that_gave_its_cores_back_keeps_its_memory() -> None:
     runner.post(ready())
     runner.run()
     assert dispatcher.order[:4] == ["start a", "told a", "done a", "start b"]
+
+
+class Loading(FakeWarmth):
+    """Templates of which each job needs the parts in `needs`, until they are up."""
+
+    def __init__(self, needs: Mapping[str, set[str]]) -> None:
+        super().__init__(0)
+        self.needs = needs
+
+    def loading(self, job: Job) -> frozenset[str]:
+        return frozenset(self.needs.get(job.id, ()))
+
+
+@pytest.mark.parametrize(
+    ("needs", "first"),
+    [
+        ({"a": {"torch"}, "b": {"torch"}, "c": {"scipy"}}, ["a", "c"]),
+        ({"a": {"numpy", "torch"}, "b": {"numpy"}, "c": {"numpy", "scipy"}}, ["a", "c"]),
+        ({"a": {"torch"}, "b": {"torch"}, "c": set()}, ["a", "c"]),
+        ({"a": {"torch"}, "b": {"torch"}, "c": {"torch"}}, ["a", "b"]),
+        ({}, ["a", "b"]),
+    ],
+    ids=["another", "another below the same", "none", "the same for all", "all are up"],
+)
+def test_one_job_waits_for_a_template_while_others_run(needs: dict[str, set[str]], first: list[str]) -> None:
+    dispatcher = Giving()
+    runner, _ = make([job(name) for name in "abc"], dispatcher, slots=2, warmth=Loading(needs))
+    dispatcher.runner = runner
+    runner.post(ready())
+    assert len(runner.run().results) == 3
+    assert [sent.id for sent in dispatcher.sent[:2]] == first
