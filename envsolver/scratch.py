@@ -11,6 +11,7 @@ The rule, in order:
    directories outside the notebook's folder, and what is beyond the bounds. Such a file that changed while the
    notebook ran is told by `changed_sources`.
 5. What is in `LEFT_OUT` is not there at all.
+6. The directory of a notebook that passed may serve the next of the same folder; see `spares`.
 
 Symbolic links are kept as links, and never followed.
 """
@@ -27,6 +28,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from envsolver.spares import Known, Mark, Placed, Spares, mark_of
 
 LEFT_OUT = frozenset(
     {".envsolver", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox", "__pycache__"}
@@ -52,6 +55,9 @@ _LONGEST_TEMPORARY = 40  # bytes; a socket's path must stay below 104 on macOS, 
 _ATTEMPTS = 5
 _PIECE = 1024 * 1024
 _IS_LINK = (-1, -1)
+_SPARE_BYTES = 32 * 1024 * 1024  # above which a copy is not kept, since each worker keeps one
+
+_spares = Spares()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,6 +82,10 @@ class Scratch:
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     sources: dict[str, tuple[Path, int, int]] = field(default_factory=dict)
     """The project's files that are linked, with their size and time of change, by path relative to `root`."""
+    key: Mark = ()
+    """What it is the likeness of."""
+    placed: dict[str, Placed] = field(default_factory=dict)
+    """All that was put there, by path relative to `root`."""
 
     def changed_sources(self) -> tuple[str, ...]:
         """Return the project's own files that changed since the directory was made, sorted; at most 200."""
@@ -103,6 +113,17 @@ class Scratch:
             inside = f"{directory}/"[start:]
             found += [inside + name for name in files if self._changed(inside + name)]
         return tuple(sorted(found)[:_LISTED])
+
+    def keep(self) -> None:
+        """Delete the directory, but keep the likeness for the next notebook of the folder in this run.
+
+        Whoever asks for this must remove the run's directory in the end. Never raises.
+        """
+        size = sum(thing.fingerprint[0] for thing in self.placed.values() if thing.fingerprint != _IS_LINK)
+        if size <= _SPARE_BYTES:
+            with contextlib.suppress(OSError):
+                _spares.keep(self.key, self.base / "w", self.placed)
+        self.remove()
 
     def remove(self) -> None:
         """Delete the directory. Never raises."""
@@ -148,11 +169,13 @@ def create(root: Path, notebook: str, run_id: str) -> Scratch:
     parts = PurePosixPath(notebook).parts[:-1]
     # It keeps the project's name: notebooks look for their root by it.
     home = base / "w" / (root.name or "root")
-    scratch = Scratch(base=base, root=home, folder=home.joinpath(*parts))
+    folder = str(PurePosixPath(*parts))
+    scratch = Scratch(base=base, root=home, folder=home.joinpath(*parts), key=(run_id, root, folder))
     try:
         (base / "tmp").mkdir()
-        scratch.folder.mkdir(parents=True)
-        _Mirror(root, scratch, str(PurePosixPath(*parts))).build()
+        known = _spares.take(scratch.key, base / "w", home.name)
+        scratch.folder.mkdir(parents=True, exist_ok=True)
+        _Mirror(root, scratch, folder, known).build()
     except BaseException:
         scratch.remove()
         raise
@@ -175,11 +198,13 @@ def remove(directory: Path) -> None:
 class _Mirror:
     """Builds the project's likeness in a scratch directory. Paths inside are text, for speed: there are many."""
 
-    def __init__(self, root: Path, scratch: Scratch, folder: str) -> None:
+    def __init__(self, root: Path, scratch: Scratch, folder: str, known: Known) -> None:
         self.source = str(root)
         self.target = str(scratch.root)
         self.seen = scratch.seen
         self.sources = scratch.sources
+        self.placed = scratch.placed
+        self.known = known
         self.folder = folder
         self.on_the_way = {folder, *map(str, PurePosixPath(folder).parents)}
         self.files = COPIED_FILES
@@ -189,10 +214,25 @@ class _Mirror:
 
     def build(self) -> None:
         """Make the notebook's folder first, so that the bounds are spent on it, then the rest."""
+        for path in self.on_the_way:
+            self.known.take(path, ())
+            self._note(path, (), (0, 0))
         self._fill(deque([self.folder]), copy=True)
         self.files = min(self.files, SMALL_FILES)
         self.bytes = min(self.bytes, SMALL_BYTES)
         self._fill(deque(map(str, reversed(PurePosixPath(self.folder).parents))), copy=False)
+        self.known.finish()
+
+    def _note(self, path: str, source: Mark, fingerprint: tuple[int, int]) -> None:
+        target = mark_of(os.lstat(f"{self.target}/{path}"))
+        self.placed[path] = Placed(source, target, fingerprint)
+
+    def _is_there(self, path: str, source: Mark) -> Placed | None:
+        """Return what is at a path already, if it was made from the same source; note it."""
+        known = self.known.take(path, source)
+        if known is not None:
+            self.placed[path] = known
+        return known
 
     def _fill(self, queue: deque[str], *, copy: bool) -> None:
         while queue:
@@ -229,7 +269,9 @@ class _Mirror:
             self._link(entry.path, path)
             return False
         self.directories -= 1
-        Path(self.target, path).mkdir()
+        if self._is_there(path, ()) is None:
+            Path(self.target, path).mkdir()
+            self._note(path, (), (0, 0))
         return True
 
     def _file(self, entry: os.DirEntry[str], path: str, *, copy: bool) -> None:
@@ -240,12 +282,18 @@ class _Mirror:
             self.sources[path] = (Path(entry.path), size, status.st_mtime_ns)
             return
         target = f"{self.target}/{path}"
-        try:
-            self.seen[path] = _copy(entry.path, target, status)
-        except PermissionError:
-            Path(target).unlink(missing_ok=True)
-            self._link(entry.path, path)
-            return
+        origin = ("copy", status.st_ino, size, status.st_mtime_ns, status.st_ctime_ns)
+        there = self._is_there(path, origin)
+        if there is not None:
+            self.seen[path] = there.fingerprint
+        else:
+            try:
+                self.seen[path] = _copy(entry.path, target, status)
+            except PermissionError:
+                Path(target).unlink(missing_ok=True)
+                self._link(entry.path, path)
+                return
+            self._note(path, origin, self.seen[path])
         self.files -= 1
         self.bytes -= size
 
@@ -259,7 +307,10 @@ class _Mirror:
 
     def _link(self, to: str, path: str) -> None:
         self.entries -= 1
-        os.symlink(to, f"{self.target}/{path}")  # noqa: PTH211  # as above
+        origin = ("link", to)
+        if self._is_there(path, origin) is None:
+            os.symlink(to, f"{self.target}/{path}")  # noqa: PTH211  # as above
+            self._note(path, origin, _IS_LINK)
         self.seen[path] = _IS_LINK
 
 

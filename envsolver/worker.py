@@ -1,8 +1,8 @@
 """Run one notebook in the kernel of its environment: a `Job` comes in, a `Result` goes out.
 
 This is imported on the far side, in each worker process. It may import only `models`, the modules that serve it alone
-(`client`, `edits`, `kernel`, `monitor`, `notices`, `processes`, `scratch`, `session`, `surroundings`, `warm_kernel`),
-nbclient, nbformat, jupyter_client and psutil.
+(`client`, `edits`, `kernel`, `monitor`, `notices`, `processes`, `scratch`, `session`, `spares`, `surroundings`,
+`warm_kernel`), nbclient, nbformat, jupyter_client and psutil.
 """
 
 from __future__ import annotations
@@ -113,4 +113,8 @@ def _execute(job: Job, script: edits.Script, story: Story) -> None:
         story.left_behind = place.left_behind()
         story.changed = place.changed_sources()
     finally:
-        place.remove()
+        # Whoever hears of the job's end clears the run's directory away too.
+        if job.notices and story.status == "passed":
+            place.keep()
+        else:
+            place.remove()

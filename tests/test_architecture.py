@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "tables": {"report"},
     "report": set(),
     "processes": {"scratch"},
-    "scratch": set(),
+    "scratch": {"spares"},
+    "spares": set(),
     "services": {"processes"},
     # The far side.
     "kernel": {"processes", "warm_kernel"},
