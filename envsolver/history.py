@@ -183,6 +183,7 @@ class History:
         for job in jobs:
             found = records.get((job.notebook, job.group, job.python))
             seconds = found.seconds if found else None
+            guessed = seconds is None and job.notebook not in elsewhere
             if seconds is None:
                 alike = elsewhere.get(job.notebook) or by_group.get(job.group)
                 seconds = median(alike) if alike else None
@@ -190,6 +191,7 @@ class History:
                 seconds=seconds,
                 memory=found.memory if found else None,
                 failed=bool(found and found.last not in GOOD),
+                guessed=guessed,
             )
         return costs
 

@@ -123,6 +123,8 @@ class Notebook:
     guarded_installs: tuple[Requirement, ...] = ()
     """Requirements of install lines that bind nothing: behind a condition such as "only on Colab", in an
     `except ImportError`, or conda's. They tell which distribution the notebook means by an import."""
+    recorded_seconds: float | None = None
+    """What its cells took when it was last saved, on whatever machine that was; None when it does not tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -367,6 +369,8 @@ class Cost:
     seconds: float | None = None
     memory: int | None = None
     failed: bool = False
+    guessed: bool = False
+    """Whether `seconds` are what others of its group take, since nothing is known of the notebook itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

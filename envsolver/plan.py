@@ -89,7 +89,9 @@ def oversized(job: Job, budget: Budget) -> bool:
     return job.cores > budget.cores or (job.memory or 0) > budget.memory
 
 
-def order(jobs: Sequence[Job], costs: Mapping[str, Cost], by: Order) -> tuple[Job, ...]:
+def order(
+    jobs: Sequence[Job], costs: Mapping[str, Cost], by: Order, recorded: Mapping[str, float | None] | None = None
+) -> tuple[Job, ...]:
     """Sort jobs into the order in which they should start.
 
     Parameters
@@ -101,6 +103,8 @@ def order(jobs: Sequence[Job], costs: Mapping[str, Cost], by: Order) -> tuple[Jo
     by
         ``longest`` ends a run soonest; ``shortest`` reports most verdicts early; ``failed`` puts what
         failed last time first and then the shortest; ``name`` is alphabetical.
+    recorded
+        Seconds that a notebook itself tells, by path: for one of which history knows nothing.
 
     Returns
     -------
@@ -109,8 +113,11 @@ def order(jobs: Sequence[Job], costs: Mapping[str, Cost], by: Order) -> tuple[Jo
     """
 
     def seconds(job: Job) -> float:
-        known = costs.get(job.id, Cost()).seconds
-        return UNKNOWN_SECONDS if known is None else known
+        cost = costs.get(job.id, Cost())
+        own = None if recorded is None else recorded.get(job.notebook)
+        if own is not None and (cost.guessed or cost.seconds is None):
+            return own
+        return UNKNOWN_SECONDS if cost.seconds is None else cost.seconds
 
     def name(job: Job) -> tuple[str, str, str]:
         return (job.notebook, job.python, job.group)

@@ -141,7 +141,7 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
     options, progress = context.options, context.progress
     costs = context.project.history.costs(jobs)
     by: Order = options.order or ("failed" if options.failfast else "longest")
-    ordered = order(jobs, costs, by)
+    ordered = order(jobs, costs, by, {path: notebook.recorded_seconds for path, notebook in seen.notebooks.items()})
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
     progress.begin(counts, workers, foretold_wall(ordered, costs, workers), tuple(seen.interpreters))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -526,3 +527,37 @@ def test_odd_strings_in_a_notebooks_code_warn_nobody(tmp_path: Path) -> None:
 def test_what_no_encoding_can_write_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.ipynb").write_text('{"nbformat": 4, "cells": [{"cell_type": "code", "source": "\\ud800"}]}')
     assert read_notebook(tmp_path, "a.ipynb").fault is None
+
+
+SPAN = {"iopub.execute_input": "2024-05-01T10:00:00.000000Z", "shell.execute_reply": "2024-05-01T10:00:02.500000Z"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "metadata", "seconds"),
+    [
+        ([{"execution": SPAN}, {"execution": SPAN}], {}, 5.0),
+        ([{"execution": SPAN}, {}], {"papermill": {"duration": 99}}, 2.5),
+        (
+            [{"ExecuteTime": {"start_time": "2021-02-03T04:05:06.500Z", "end_time": "2021-02-03T04:05:07.500Z"}}],
+            {},
+            1.0,
+        ),
+        ([{"ExecuteTime": {"start_time": "2021-02-03T04:05:06.500", "end_time": "2021-02-03T04:05:07.500"}}], {}, 1.0),
+        ([{"papermill": {"duration": 0.5, "status": "completed"}}], {}, 0.5),
+        ([{}], {"papermill": {"duration": 12.5}}, 12.5),
+        ([{"execution": {**SPAN, "shell.execute_reply": "2024-05-01T09:00:00Z"}}], {}, None),
+        ([{"execution": {**SPAN, "shell.execute_reply": "yesterday"}}], {}, None),
+        ([{"execution": {**SPAN, "shell.execute_reply": "2024-05-01T12:00:00+02:00"}}], {}, None),
+        ([{"execution": ["odd"], "papermill": {"duration": "long"}}], {"papermill": 3}, None),
+        ([{}], {}, None),
+    ],
+)
+def test_a_notebook_tells_what_it_took_when_it_was_saved(
+    tmp_path: Path, cells: list[dict[str, Any]], metadata: dict[str, Any], seconds: float | None
+) -> None:
+    path = write(tmp_path, "a.ipynb", *["x = 1" for _ in cells], **metadata)
+    document = json.loads(path.read_text())
+    for cell, table in zip(document["cells"], cells, strict=True):
+        cell["metadata"] = table
+    path.write_text(json.dumps(document))
+    assert read_notebook(tmp_path, "a.ipynb").recorded_seconds == seconds

@@ -34,6 +34,14 @@ def test_jobs_start_in_the_order_asked_for(by: str, expected: str) -> None:
     assert "".join(j.id for j in order(jobs, costs, by)) == expected  # type: ignore[arg-type]  # parametrised
 
 
+def test_a_notebook_that_history_does_not_know_tells_itself_what_it_takes() -> None:
+    jobs = [job(name) for name in "abcd"]
+    costs = {"a": Cost(seconds=30), "b": Cost(seconds=20, guessed=True), "c": Cost(seconds=20, guessed=True)}
+    recorded = {"a.ipynb": 1.0, "b.ipynb": 60.0, "c.ipynb": None, "d.ipynb": 25.0}
+    assert "".join(j.id for j in order(jobs, costs, "longest", recorded)) == "badc"
+    assert "".join(j.id for j in order(jobs, costs, "longest")) == "abcd"
+
+
 def test_equal_jobs_keep_the_order_of_their_names_whatever_order_they_come_in() -> None:
     jobs = [job(name) for name in "abcdef"]
     assert order(jobs, {}, "longest") == order(jobs[::-1], {}, "longest") == tuple(jobs)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envsolver.reading.recorded_times import recorded_seconds
+
 _OLDEST, _NEWEST = 3, 4
 _LFS = b"version https://git-lfs.github.com/spec/"
 _CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
@@ -32,6 +34,8 @@ class Cell:
     kind: str
     source: str
     tags: tuple[str, ...] = ()
+    seconds: float | None = None
+    """What it took when the notebook was last saved."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,9 +138,10 @@ def _cell(raw: object, number: int) -> Cell:
     if not isinstance(text, str):
         raise UnusableNotebookError(f"not a notebook: the source of cell {number} is not text")
     metadata = raw.get("metadata")
-    tags = metadata.get("tags") if isinstance(metadata, dict) else None
+    metadata = metadata if isinstance(metadata, dict) else {}
+    tags = metadata.get("tags")
     kept = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
-    return Cell(number=number, kind=kind, source=text, tags=kept)
+    return Cell(number=number, kind=kind, source=text, tags=kept, seconds=recorded_seconds(metadata))
 
 
 def _language(metadata: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from envsolver.reading.distributions import is_namespace
 from envsolver.reading.installs import InstallReader
 from envsolver.reading.local_modules import NOT_INSTALLED, LocalModules, ending_in
 from envsolver.reading.notebook_file import Cell, NotebookFile, UnusableNotebookError, read_notebook_file
+from envsolver.reading.recorded_times import recorded_seconds
 from envsolver.reading.scripts import read_script
 from envsolver.reading.strays import is_stray
 from envsolver.settings import NotebookSettings
@@ -88,8 +89,14 @@ class _Reading:
             timeout=_seconds(execution.get("timeout")),
             allow_errors=execution.get("allow_errors") is True,
             code_digest=_digest(self.code),
+            recorded_seconds=self._recorded(),
         )
         return self._with_code(notebook) if self.file.language == "python" else notebook
+
+    def _recorded(self) -> float | None:
+        """Return what the notebook took when it was last saved, as far as its cells or its metadata tell."""
+        times = [cell.seconds for cell in _run_cells(self.code, self.settings) if cell.seconds is not None]
+        return sum(times) if times else recorded_seconds(self.file.metadata)
 
     def _with_code(self, notebook: Notebook) -> Notebook:
         """Add what the code of a Python notebook says."""
