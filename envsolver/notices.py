@@ -22,7 +22,7 @@ class Notices:
     Parameters
     ----------
     run_id
-        The run, in whose private directory it listens.
+        The run, in whose private directory it listens; empty for one that wants to hear nothing.
 
     Attributes
     ----------
@@ -34,11 +34,11 @@ class Notices:
         self.path = ""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._thread: threading.Thread | None = None
-        directory = run_directory(run_id)
         with contextlib.suppress(OSError):
-            if make_private(directory):
-                self._socket.bind(str(directory / "notices"))
-                self.path = str(directory / "notices")
+            if run_id and make_private(run_directory(run_id)):
+                place = str(run_directory(run_id) / "notices")
+                self._socket.bind(place)
+                self.path = place
 
     def listen(self, heard: Callable[[str], None]) -> None:
         """Call `heard` with the mark of each job that has given its cores back, on a thread of its own."""

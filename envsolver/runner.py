@@ -298,7 +298,7 @@ class Runner:
             parts = self._warmth.loading(job)
             (last if parts and parts <= awaited else first).append(job)
             awaited |= parts
-            if len(first) == WINDOW:
+            if len(first) == WINDOW or len(last) == 4 * WINDOW:
                 break
         return [*first, *last][:WINDOW]
 

@@ -172,18 +172,15 @@ def _run_jobs(
     jobs, templates = choose_templates(context, seen, jobs, digests)
     dispatcher = _dispatcher(context)
     done: list[Result] = list(settled)
-    notices = None if options.sequential else Notices(context.run_id)
+    # One at a time means that the next does not even start while the last one ends.
+    notices = Notices("" if options.sequential else context.run_id)
     runner = Runner(
         jobs=jobs,
-        notices=notices.path if notices is not None else "",
+        notices=notices.path,
         warmth=templates,
         dispatcher=dispatcher,
         progress=context.progress,
-        budget=Budget(
-            slots=worker_count(options),
-            cores=max(worker_count(options), available_cores()),
-            memory=int(psutil.virtual_memory().available * MEMORY_SHARE),
-        ),
+        budget=_budget(options),
         costs=costs,
         failfast=options.failfast,
         retries=options.retries,
@@ -192,16 +189,10 @@ def _run_jobs(
     crew = Crew(services=services, templates=templates, runner=runner)
     outcome = None
     try:
-        if notices is not None:
-            notices.listen(lambda mark: runner.post(GivenBack(mark=mark)))
+        notices.listen(lambda mark: runner.post(GivenBack(mark=mark)))
         for site in dict.fromkeys((job.group, job.python) for job in jobs):
-            prepare = threading.Thread(
-                target=prepare_site,
-                args=(context, seen, site, crew),
-                name=f"prepare-{site}",
-                daemon=True,
-            )
-            prepare.start()
+            arguments = (context, seen, site, crew)
+            threading.Thread(target=prepare_site, args=arguments, name=f"prepare-{site}", daemon=True).start()
         outcome = runner.run()
     finally:
         if outcome is None or outcome.stopped:
@@ -213,9 +204,15 @@ def _run_jobs(
         templates.stop()
         services.stop()
         dispatcher.close(gently=not hurried)
-        if notices is not None:
-            notices.close()
+        notices.close()
     return outcome
+
+
+def _budget(options: Options) -> Budget:
+    """Give what the notebooks of a run may use together."""
+    workers = worker_count(options)
+    memory = int(psutil.virtual_memory().available * MEMORY_SHARE)
+    return Budget(slots=workers, cores=max(workers, available_cores()), memory=memory)
 
 
 def _dispatcher(context: RunContext) -> Dispatcher:

@@ -116,8 +116,9 @@ def loops(setting: Setting, count: int | None = None) -> None:
 
 
 def nbmake(setting: Setting) -> None:
-    """Run `pytest --nbmake -n N`."""
-    command = [setting.python, "-m", "pytest", "-q", "--nbmake", "-n", str(setting.workers), "notebooks"]
+    """Run `pytest --nbmake -n N`; it would look for the kernels that the notebooks name, wherever they were saved."""
+    options = ["--nbmake", "--nbmake-kernel=python3", "-n", str(setting.workers)]
+    command = [setting.python, "-m", "pytest", "-q", *options, "notebooks"]
     check(setting, command)
 
 
