@@ -102,8 +102,9 @@ def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> N
         "def imported():\n"
         "    warnings.warn('SOCKS support in urllib3 requires the installation of optional dependencies')\n"
         "executors._import_parsl = imported\n"
-        "executors.warm_up()\n"
-        "executors.warmed_up()\n"
+        "start = executors.HeadStart()\n"
+        "start.wait()\n"
+        "start.stop()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
