@@ -8,14 +8,14 @@ from __future__ import annotations
 import ast
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from envsolver.settings import NotebookSettings
 
 BASE = "NotebookTestCase"
 TEST = "test_notebook"
-SETTINGS = tuple(NotebookSettings.model_fields)
+SETTINGS = tuple(each.name for each in fields(NotebookSettings))
 """What a test class may set about its notebook: the same as the configuration's table of one notebook."""
 
 _RUNS = frozenset({"value", "result"})

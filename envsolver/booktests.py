@@ -13,19 +13,19 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from envsolver import edits
 from envsolver.booktest_files import SETTINGS, TestFile, read_test_files
 from envsolver.config import settings_for
-from envsolver.configuration.config_types import as_python, type_faults
+from envsolver.configuration.plain import as_python
+from envsolver.configuration.validation import type_faults
 from envsolver.discovery import find_notebooks, read_notebook, select_notebooks
 from envsolver.errors import ConfigurationError, NothingToRunError
 from envsolver.models import Edits
-from envsolver.settings import Config, NotebookSettings
+from envsolver.settings import Config, NotebookSettings, merged
 
 DIRECTORY = "tests/booktests"
 """Where test files are, unless the project says otherwise."""
@@ -267,14 +267,7 @@ def with_settings(config: Config, notebook: str, given: Mapping[str, object], *,
     if faults:
         raise ConfigurationError([f"{owner}: {fault.key[-1].replace('-', '_')}: {fault.text}" for fault in faults])
     entries = (config.notebook.get(notebook, NotebookSettings()), read.notebook[notebook])
-    merged: dict[str, Any] = {}
-    for entry in entries:
-        for name in entry.model_fields_set:
-            value, before = getattr(entry, name), merged.get(name)
-            both = isinstance(value, Mapping) and isinstance(before, Mapping)
-            merged[name] = {**before, **value} if both and before else value
-    settings = NotebookSettings.model_construct(_fields_set=set(merged), **merged)
-    return config.model_copy(update={"notebook": {**config.notebook, notebook: settings}})
+    return replace(config, notebook={**config.notebook, notebook: merged(entries)})
 
 
 def _as_toml(value: object) -> object:
@@ -338,7 +331,7 @@ def _runs(config: Config, notebook: str, given: Mapping[str, object]) -> bool:
         settings = settings_for(with_settings(config, notebook, given, owner=notebook), notebook)
         changes = Edits(
             replace=settings.replace,
-            skip_cells=settings.skip_cells,
+            skip_cells=settings.skip_cells or (),
             stop_at=settings.stop_at,
             parameters=settings.parameters,
         )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from envsolver import settings
 from envsolver.configuration.config_checks import semantic_faults
-from envsolver.configuration.config_types import Key, KeyFault, as_python, type_faults
+from envsolver.configuration.faults import Key, KeyFault
+from envsolver.configuration.plain import as_python, memory, recall, remember
 from envsolver.configuration.toml_places import dotted, key_lines, line_of
 from envsolver.errors import ConfigurationError
 from envsolver.globs import glob_matches
-from envsolver.settings import Config, GroupSettings, NotebookSettings
+from envsolver.settings import Config, GroupSettings, NotebookSettings, merged
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -70,11 +71,18 @@ def find_root(start: Path) -> Path:
     return start
 
 
-def load_config(root: Path) -> Config:
+def load_config(root: Path, cache: Path | None = None) -> Config:
     """Read the configuration of the project at `root`; a project without any gets the defaults.
 
     Every ``requirements/*.in`` that is not named becomes a group too, `python` is filled with the running minor
     version when it is empty, and every group's `requirements` names its file.
+
+    Parameters
+    ----------
+    root
+        The project's root directory.
+    cache
+        Directory in which a table that was once found faultless is remembered; None to validate anew.
 
     Raises
     ------
@@ -83,7 +91,7 @@ def load_config(root: Path) -> Config:
     """
     root = root.resolve()
     source = _read_source(root)
-    config, faults = type_faults(as_python(source.table), in_own_file=not source.prefix)
+    config, faults = _typed(source, cache)
     config = _completed(config, root, source.name)
     faults = [*faults, *semantic_faults(config)]
     if faults:
@@ -99,21 +107,15 @@ def settings_for(config: Config, notebook: str) -> NotebookSettings:
     All entries whose path or glob matches are merged in the order they are written, the exact path last; a later
     entry wins key by key, and tables such as `env` are merged.
     """
-    merged: dict[str, Any] = {}
     entries = [(glob, entry) for glob, entry in config.notebook.items() if glob_matches(notebook, glob)]
-    for _, entry in sorted(entries, key=lambda item: item[0] == notebook):
-        for name in entry.model_fields_set:
-            value = getattr(entry, name)
-            both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-            merged[name] = {**merged[name], **value} if both else value
-    return NotebookSettings.model_construct(_fields_set=set(merged), **merged)
+    return merged(entry for _, entry in sorted(entries, key=lambda item: item[0] == notebook))
 
 
 def json_schema() -> dict[str, object]:
     """Return the JSON schema of the configuration's table, for editors and for other tools."""
-    schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
-    for hidden in ("root", "source"):
-        schema["properties"].pop(hidden, None)
+    from envsolver.configuration.validation import validating_model
+
+    schema: dict[str, Any] = validating_model().model_json_schema(by_alias=True)
     _describe(schema)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "envsolver"
@@ -246,10 +248,26 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         raise ConfigurationError([f"{name}{at}: is not valid TOML: {message}"], tip=tip if plural else "") from error
 
 
+def _typed(source: _Source, cache: Path | None) -> tuple[Config, list[KeyFault]]:
+    """Return what is usable of a file's table, and the faults of its keys and types."""
+    table, own = as_python(source.table), not source.prefix
+    if table == {}:
+        return Config(), []
+    file = memory(table, cache, in_own_file=own)
+    if (known := recall(file)) is not None:
+        return known, []
+    from envsolver.configuration.validation import type_faults
+
+    config, faults = type_faults(table, in_own_file=own)
+    if not faults:
+        remember(file, config)
+    return config, faults
+
+
 def _completed(config: Config, root: Path, source: str) -> Config:
     """Fill in what a configuration may leave open: groups by file, their files, and the Python version."""
     groups: dict[str, GroupSettings] = {
-        name: group if group.requirements else group.model_copy(update={"requirements": f"requirements/{name}.in"})
+        name: group if group.requirements else replace(group, requirements=f"requirements/{name}.in")
         for name, group in config.groups.items()
     }
     named = {group.requirements for group in groups.values()}
@@ -258,7 +276,7 @@ def _completed(config: Config, root: Path, source: str) -> Config:
         if file.stem not in groups and relative not in named:
             groups[file.stem] = GroupSettings(requirements=relative)
     python = config.python or (f"{sys.version_info.major}.{sys.version_info.minor}",)
-    return config.model_copy(update={"groups": groups, "python": python, "root": root, "source": source})
+    return replace(config, groups=groups, python=python, root=root, source=source)
 
 
 def _group_files(root: Path) -> list[Path]:

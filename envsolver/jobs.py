@@ -105,7 +105,7 @@ def _job(frame: Frame, seen: Survey, assignment: Assignment, version: str, *, nu
         pass_env=config.pass_env,
         edits=Edits(
             replace=settings.replace,
-            skip_cells=settings.skip_cells,
+            skip_cells=settings.skip_cells or (),
             stop_at=settings.stop_at,
             parameters=settings.parameters,
         ),

@@ -126,7 +126,7 @@ def open_project(start: Path, **options: object) -> Project:
     ConfigurationError
         With every fault of the configuration.
     """
-    return Project(config=load_config(find_root(start.absolute())), **options)  # type: ignore[arg-type]  # named by cli
+    return Project(config=load_config(find_root(start.absolute()), cache_directory()), **options)  # type: ignore[arg-type]  # named by cli
 
 
 def prepare_state(directory: Path) -> Path:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from envsolver.configuration.plain import config_of
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Assignment, Group, Interpreter, Notebook, Script
-from envsolver.settings import Config
 from envsolver.survey import Survey
 
 PYTHON = Interpreter(request="3.11", executable="/p/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
@@ -17,7 +17,7 @@ OLD = Interpreter(request="3.10", executable="/p/python3.10", version="3.10.13",
 
 
 def frame(settings: dict[str, Any] | None = None, timeout: float | None = None) -> Frame:
-    config = Config.model_validate({"groups": {"core": {}}, **(settings or {}), "root": Path("/project")})
+    config = config_of({"groups": {"core": {}}, **(settings or {}), "root": Path("/project")})
     return Frame(config=config, run_id="0123456789abcdef", run_dir=Path("/run"), timeout=timeout)
 
 
@@ -66,7 +66,10 @@ def test_variables_of_the_notebook_win_over_the_groups_and_the_projects() -> Non
 
 
 def test_cores_and_memory_come_from_the_notebook_else_from_its_group() -> None:
-    settings = {"groups": {"core": {"cores": 2, "memory": "4GiB"}}, "notebook": {"a.ipynb": {"cores": 3}}}
+    settings: dict[str, Any] = {
+        "groups": {"core": {"cores": 2, "memory": 4 * 2**30}},
+        "notebook": {"a.ipynb": {"cores": 3}},
+    }
     (job,), _ = plan_jobs(frame(settings), survey(Notebook(path="a.ipynb"), placed()), [placed()])
     assert (job.cores, job.memory) == (3, 4 * 2**30)
 
@@ -83,7 +86,7 @@ def test_a_notebook_becomes_one_job_for_each_python_with_ids_fit_for_file_names(
 def test_a_python_that_is_not_supported_skips_the_notebook_with_the_reason(where: str) -> None:
     bounds = ">=3.11"
     group = Group(name="core", file="x", requires_python=bounds if where == "group" else None)
-    settings = {"notebook": {"a.ipynb": {"requires-python": bounds}}} if where == "notebook" else {}
+    settings = {"notebook": {"a.ipynb": {"requires_python": bounds}}} if where == "notebook" else {}
     script = Script(requires_python=bounds) if where == "script" else None
     notebook = Notebook(path="a.ipynb", script=script)
     jobs, (skipped,) = plan_jobs(frame(settings), survey(notebook, placed(), PYTHON, OLD, group=group), [placed()])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.configuration.plain import config_of
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_answers import Answer
 from envsolver.errors import BuildError, ConfigurationError, UnsolvableError
@@ -61,7 +62,7 @@ class FakeUv(Uv):
 def project(root: Path, text: str = "numpy\n", **settings: object) -> tuple[Config, Group]:
     (root / "requirements").mkdir(exist_ok=True)
     (root / "requirements" / "a.in").write_text(text, encoding="utf-8")
-    config = Config.model_validate({"root": root, "python": ("3.11", "3.10", "3.12"), **settings})
+    config = config_of({"root": root, "python": ("3.11", "3.10", "3.12"), **settings})
     return config, read_group(config, "a")
 
 
@@ -77,7 +78,7 @@ def test_a_written_lock_is_fresh_and_is_read_for_this_platform(tmp_path: Path) -
 
 
 def test_a_lock_is_made_for_all_platforms_from_the_lowest_python_on(tmp_path: Path) -> None:
-    config, group = project(tmp_path, **{"exclude-newer": "2026-01-01"})
+    config, group = project(tmp_path, exclude_newer="2026-01-01")
     uv = FakeUv(tmp_path)
     write_lock(config, group, PYTHON, uv=uv)
     assert uv.options[:3] == ["--universal", "--python-version", "3.10"]
@@ -106,7 +107,7 @@ def test_upgrades_are_passed_on(tmp_path: Path, given: dict[str, object], argume
     assert [option for option in uv.options if "upgrade" in option or option in {"six", "numpy"}] == arguments
 
 
-@pytest.mark.parametrize("change", ["requirements", "nested", "python", "exclude-newer", "uv.toml"])
+@pytest.mark.parametrize("change", ["requirements", "nested", "python", "exclude_newer", "uv.toml"])
 def test_a_lock_is_stale_once_its_inputs_have_changed(tmp_path: Path, change: str) -> None:
     (tmp_path / "limits.txt").write_text("six<2\n", encoding="utf-8")
     text = "numpy\n-c ../limits.txt\n"

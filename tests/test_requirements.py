@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from envsolver.solver.requirement_text import content_digest, local_path, requir
 from envsolver.solver.requirements import expand, logical_lines, read_group
 
 
-def group(root: Path, files: Mapping[str, str], name: str = "a", **settings: str) -> Group:
+def group(root: Path, files: Mapping[str, str], name: str = "a", **settings: Any) -> Group:
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")

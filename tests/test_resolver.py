@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,9 +152,9 @@ def test_a_notebook_of_a_group_that_cannot_be_solved_stays_with_it() -> None:
     ],
 )
 def test_a_notebook_that_cannot_run_gets_its_verdict_and_the_reason(
-    given: Notebook, settings: dict[str, str], verdict: str, reason: str
+    given: Notebook, settings: dict[str, Any], verdict: str, reason: str
 ) -> None:
-    assigned = decide(given, settings=NotebookSettings.model_validate(settings))
+    assigned = decide(given, settings=NotebookSettings(**settings))
     assert (assigned.group, assigned.verdict, assigned.reason) == (None, verdict, reason)
 
 

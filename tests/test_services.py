@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -33,13 +34,13 @@ def services(tmp_path: Path, **settings: ServiceSettings) -> Services:
 
 
 def server(**changes: object) -> ServiceSettings:
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "command": f'python -c "{SERVER}" {{port}}',
         "ready": "http://127.0.0.1:{port}/",
         "env": {"URL": "http://127.0.0.1:{port}"},
         **changes,
     }
-    return ServiceSettings.model_validate(values)
+    return ServiceSettings(**values)
 
 
 def test_a_service_answers_at_the_address_that_notebooks_get_and_is_gone_afterwards(
@@ -71,7 +72,7 @@ def test_a_service_that_ends_shows_the_end_of_its_log(tmp_path: Path, environmen
 
 
 def test_a_service_that_never_answers_is_given_up(tmp_path: Path, environment: Environment) -> None:
-    silent = server(command='python -c "import time; time.sleep(600)"', **{"ready-timeout": 0.5})
+    silent = server(command='python -c "import time; time.sleep(600)"', ready_timeout=0.5)
     running = services(tmp_path, silent=silent)
     with pytest.raises(ServiceError, match=r"silent was not ready within 0\.5 s"):
         running.start(["silent"], environment)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from envsolver.configuration.config_types import Key, KeyFault, nearest
+from envsolver.configuration.faults import Key, KeyFault, nearest
 from envsolver.globs import is_glob
 from envsolver.settings import Config, ServiceSettings
 

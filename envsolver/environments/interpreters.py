@@ -7,12 +7,12 @@ import hashlib
 import json
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from envsolver.errors import ConfigurationError
+from envsolver.json_files import write_json
 from envsolver.models import Interpreter
 
 # What decides which interpreter a request stands for; a change asks again.
@@ -90,10 +90,7 @@ def remember(memory: Path, interpreter: Interpreter, found: Path) -> None:
     """Keep an answer: the file `found` stands for `interpreter`, as long as both files stay the same."""
     stamps = list(_stamps(found, Path(interpreter.executable)))
     with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        fresh = memory.with_name(f"{memory.name}.{os.getpid()}.{threading.get_ident()}")
-        fresh.write_text(json.dumps({"found": str(found), "stamps": stamps, "interpreter": asdict(interpreter)}))
-        fresh.replace(memory)
+        write_json(memory, {"found": str(found), "stamps": stamps, "interpreter": asdict(interpreter)})
 
 
 def recall(memory: Path | None) -> Interpreter | None:

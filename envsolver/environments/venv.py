@@ -17,7 +17,6 @@ Below the store's directory::
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -26,7 +25,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 from platformdirs import user_cache_dir
@@ -35,6 +33,7 @@ from envsolver.environments.file_lock import BusyError, file_lock
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_settings import building, digest
 from envsolver.errors import BuildError
+from envsolver.json_files import read_json, write_json
 from envsolver.models import Environment, Lock
 
 _FORMAT = "1"
@@ -158,7 +157,7 @@ class Store:
         """Return what the cache holds, the longest unused first; directories without our tag are no part of it."""
         if not self.directory.is_dir():
             return ()
-        found = [_entry(home) for home in self.directory.iterdir() if _json(home / _TAG)]
+        found = [_entry(home) for home in self.directory.iterdir() if read_json(home / _TAG)]
         return tuple(sorted(found, key=lambda entry: (entry.used, entry.key)))
 
     def evict(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
@@ -166,7 +165,7 @@ class Store:
         removed = []
         for entry in entries:
             with contextlib.suppress(BusyError), self._locked(entry.directory, wait=False):
-                if _json(entry.directory / _TAG) and not _live_users(entry.directory):
+                if read_json(entry.directory / _TAG) and not _live_users(entry.directory):
                     # What marks it complete goes first, so that an interrupted removal leaves nothing to trust.
                     (entry.directory / _COMPLETE).unlink(missing_ok=True)
                     shutil.rmtree(entry.directory)
@@ -182,14 +181,14 @@ class Store:
         return file_lock(home.with_name(home.name + ".lock"), wait=wait, give_up=self.uv.check)
 
     def _register(self, home: Path) -> None:
-        if home.is_dir() and any(home.iterdir()) and not _json(home / _TAG):
+        if home.is_dir() and any(home.iterdir()) and not read_json(home / _TAG):
             raise BuildError(
                 f"{home} is in the way of an environment, and is not envsolver's", tip="Move it elsewhere."
             )
         users = home / "users"
         home.mkdir(exist_ok=True)
         if not (home / _TAG).exists():
-            _write(home / _TAG, {"format": _FORMAT, "key": "", "group": "", "python": ""})
+            write_json(home / _TAG, {"format": _FORMAT, "key": "", "group": "", "python": ""})
         users.mkdir(exist_ok=True)
         user = users / f"{os.getpid()}-{psutil.Process().create_time():.2f}-{socket.gethostname()}"
         user.touch()
@@ -201,7 +200,7 @@ class Store:
         python = lock.interpreter
         (home / _COMPLETE).unlink(missing_ok=True)
         _remove(prefix)
-        _write(home / _TAG, {"format": _FORMAT, "key": key, "group": lock.group, "python": python.version})
+        write_json(home / _TAG, {"format": _FORMAT, "key": key, "group": lock.group, "python": python.version})
         text = home / "lock.txt"
         text.write_text(lock.text, encoding="utf-8")
         start = time.time()
@@ -219,16 +218,16 @@ class Store:
             _remove(prefix)
             raise
         facts = {"key": key, "packages": len(lock.packages), "size": _size(prefix), "built": start}
-        _write(home / _COMPLETE, facts)
+        write_json(home / _COMPLETE, facts)
 
 
 def _is_complete(home: Path, key: str) -> bool:
     # `exists` follows the link to the base interpreter: when that was deleted, the environment is of no use.
-    return _json(home / _COMPLETE).get("key") == key and (home / "env" / "bin" / "python").exists()
+    return read_json(home / _COMPLETE).get("key") == key and (home / "env" / "bin" / "python").exists()
 
 
 def _entry(home: Path) -> Entry:
-    tag, facts = _json(home / _TAG), _json(home / _COMPLETE)
+    tag, facts = read_json(home / _TAG), read_json(home / _COMPLETE)
     stamp = home / _COMPLETE if facts else home / _TAG
     return Entry(
         key=tag.get("key", ""),
@@ -285,18 +284,3 @@ def _size(directory: Path) -> int:
 def _remove(directory: Path) -> None:
     if directory.is_dir() and not directory.is_symlink():
         shutil.rmtree(directory)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    fresh.write_text(json.dumps(content), encoding="utf-8")
-    fresh.replace(path)

@@ -179,7 +179,7 @@ def _run_cells(cells: list[Cell], settings: NotebookSettings) -> Iterator[Cell]:
     for cell in cells:
         if settings.stop_at is not None and settings.stop_at in cell.source:
             return
-        if "skip-execution" not in cell.tags and not any(text in cell.source for text in settings.skip_cells):
+        if "skip-execution" not in cell.tags and not any(text in cell.source for text in settings.skip_cells or ()):
             yield cell
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import tempfile
-import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -20,6 +17,7 @@ from envsolver.environments.uv import Uv
 from envsolver.environments.uv_answers import Answer, network_error
 from envsolver.environments.uv_settings import digest
 from envsolver.errors import BuildError, UnsolvableError
+from envsolver.json_files import read_json, write_json
 from envsolver.models import Group, Interpreter, Lock, Package, Requirement
 from envsolver.solver.local_projects import LocalProjects, stand_in
 from envsolver.solver.requirement_text import content_digest, local_path, project_name, requirement_name
@@ -287,9 +285,8 @@ def _recall(memory: Path | None) -> Outcome | None:
     if memory is None:
         return None
     try:
-        known: Mapping[str, Any] = json.loads(memory.read_text(encoding="utf-8"))
-        return Outcome(**known)
-    except (OSError, ValueError, TypeError):
+        return Outcome(**read_json(memory))
+    except TypeError:
         return None
 
 
@@ -297,7 +294,4 @@ def _remember(memory: Path | None, outcome: Outcome) -> None:
     if memory is None:
         return
     with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        fresh = memory.with_name(f"{memory.name}.{os.getpid()}.{threading.get_ident()}")
-        fresh.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-        fresh.replace(memory)
+        write_json(memory, asdict(outcome))

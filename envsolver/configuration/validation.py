@@ -6,27 +6,29 @@ A faulty key is told and then left out, so that what depends on the other keys c
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from envsolver.settings import Config, GroupSettings, NotebookSettings, ServiceSettings
+from envsolver.configuration.faults import Key, KeyFault, nearest, show
+from envsolver.configuration.plain import TABLES, config_of
+from envsolver.settings import HIDDEN, Config
 
-Key = tuple[str, ...]
-
-_HIDDEN = frozenset({"root", "source"})
-_BYTE_SIZES = frozenset({"memory", "output-limit"})
-_TABLES: dict[str, type[BaseModel]] = {
-    "groups": GroupSettings,
-    "services": ServiceSettings,
-    "notebook": NotebookSettings,
+_CONSTRAINED: dict[str, Any] = {
+    "Count": Annotated[int, Field(ge=0)],
+    "PositiveCount": Annotated[int, Field(ge=1)],
+    "Seconds": Annotated[float, Field(gt=0)],
+    "Size": ByteSize,
+    "Text": Annotated[str, Field(min_length=1)],
 }
+"""What the names of types in `settings` mean."""
+_BYTE_SIZES = frozenset({"memory", "output-limit"})
 _TABLE_DEPTH = 2
 """Parts of the key of one group, service or notebook."""
 _SIZE = re.compile(r"\s*(?=.*[1-9])\d+(?:\.\d+)?\s*(?:[kmgtpe]i?)?b?\s*", re.IGNORECASE)
@@ -49,19 +51,30 @@ _WANTED = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeyFault:
-    """What is wrong with one key of the configuration; an empty key means the configuration as a whole."""
-
-    key: Key
-    text: str
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
 
 
-def as_python(value: object) -> object:
-    """Return TOML data as the strict validation wants it: lists become tuples."""
-    if isinstance(value, dict):
-        return {key: as_python(item) for key, item in value.items()}
-    return tuple(as_python(item) for item in value) if isinstance(value, list) else value
+@cache
+def validating_model() -> type[BaseModel]:
+    """Return pydantic's model of the configuration: the fields of `settings`, with what their types' names mean."""
+    below = {kind.__name__: _model(kind, _CONSTRAINED) for kind in TABLES.values()}
+    return _model(Config, {**_CONSTRAINED, **below})
+
+
+def _model(kind: type[Any], names: Mapping[str, Any]) -> type[BaseModel]:
+    """Return the model of one of the settings' classes; `names` stand for types in its annotations."""
+    types = get_type_hints(kind, localns={**names}, include_extras=True)
+    described: dict[str, Any] = {}
+    for each in fields(kind):
+        if each.name in HIDDEN:
+            continue
+        if each.default_factory is not MISSING:
+            described[each.name] = (types[each.name], Field(default_factory=each.default_factory))
+        else:
+            described[each.name] = (types[each.name], ... if each.default is MISSING else each.default)
+    model: type[BaseModel] = create_model(kind.__name__, __base__=_Table, __doc__=kind.__doc__, **described)
+    return model
 
 
 def type_faults(table: object, *, in_own_file: bool) -> tuple[Config, list[KeyFault]]:
@@ -73,7 +86,8 @@ def type_faults(table: object, *, in_own_file: bool) -> tuple[Config, list[KeyFa
     # Each round removes at least one key, so this ends; usually the second round is clean.
     while True:
         try:
-            return Config.model_validate(table, strict=True, by_alias=True, by_name=False), faults
+            validated = validating_model().model_validate(table, strict=True, by_alias=True, by_name=False)
+            return config_of(validated.model_dump()), faults
         except ValidationError as error:
             found = {_location(table, detail): detail for detail in error.errors()}
             faults.extend(KeyFault(key=key, text=_explain(key, detail)) for key, detail in found.items())
@@ -82,28 +96,9 @@ def type_faults(table: object, *, in_own_file: bool) -> tuple[Config, list[KeyFa
                 _leave_out(table, key, detail)
 
 
-def show(value: object) -> str:
-    """Name a TOML value in a fault."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'the text "{value}"' if value else "an empty text"
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    if isinstance(value, dict):
-        return "a table"
-    return "a list" if isinstance(value, (tuple, list)) else "a date or time"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a phrase that suggests the nearest of some known names, or an empty text."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 def _early_faults(table: dict[str, Any], *, in_own_file: bool) -> Iterator[KeyFault]:
     """Find what pydantic would let pass or would tell in a confusing way, and take it out of the table."""
-    for name in _HIDDEN & table.keys():
+    for name in HIDDEN & table.keys():
         del table[name]
         yield KeyFault(key=(name,), text="is not a key of the configuration")
     if in_own_file and "tool" in table:
@@ -171,8 +166,8 @@ def _explain(key: Key, detail: ErrorDetails) -> str:
 
 def _known_keys(key: Key) -> list[str]:
     """Return the keys that could have stood where an unknown one stands."""
-    model: type[BaseModel] = _TABLES.get(key[0], Config) if len(key) > 1 else Config
-    return [field.alias or name for name, field in model.model_fields.items() if name not in _HIDDEN]
+    kind = TABLES.get(key[0], Config) if len(key) > 1 else Config
+    return [each.name.replace("_", "-") for each in fields(kind) if each.name not in HIDDEN]
 
 
 def _leave_out(table: dict[str, Any], key: Key, detail: ErrorDetails) -> None:
