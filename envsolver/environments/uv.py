@@ -193,7 +193,7 @@ class Uv:
     def sync(
         self, prefix: Path, lock: Path, *, require_hashes: bool, rebuild: Sequence[str] = (), hold: int | None = None
     ) -> None:
-        """Make the virtualenv hold exactly what the file `lock` pins, with bytecode compiled, under a lock as in `run`.
+        """Make the virtualenv hold exactly what the file `lock` pins, under a lock as in `run`.
 
         Parameters
         ----------
@@ -208,10 +208,14 @@ class Uv:
         flags = ["--require-hashes"] if require_hashes else []
         flags += [argument for name in rebuild for argument in ("--reinstall-package", name)]
         python = str(prefix / "bin" / "python")
-        flags += ["--compile-bytecode", "--python", python]
+        flags += ["--python", python]
         answer = self._run_builds(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)
         if answer.code != 0:
             raise network_error(answer) if answer.no_network else BuildError(answer.explanation)
+
+    def call_python(self, prefix: Path, arguments: Sequence[str], *, hold: int | None = None) -> Answer:
+        """Run a virtualenv's interpreter as one of the commands that `stop` ends, under a lock as in `run`."""
+        return self._communicate([str(prefix / "bin" / "python"), *arguments], None, hold, {})
 
     def _run_builds(self, arguments: Sequence[str], *, text: str | None = None, hold: int | None = None) -> Answer:
         """Run a command that may build packages, again with older tools if one needs what current ones dropped."""

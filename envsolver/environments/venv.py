@@ -29,6 +29,7 @@ from pathlib import Path
 import psutil
 from platformdirs import user_cache_dir
 
+from envsolver.environments.bytecode import compiling, link_bytecode
 from envsolver.environments.file_lock import BusyError, file_lock
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_settings import building, digest
@@ -100,6 +101,7 @@ class Store:
         self._settings: list[str] | None = None
         self._registered: set[Path] = set()
         self._guard = threading.Lock()
+        self._compiling = threading.Lock()
 
     def key_for(self, lock: Lock) -> str:
         """Return the key of a lock's environment, 64 hexadecimal digits; asks nothing and builds nothing."""
@@ -208,6 +210,7 @@ class Store:
             self.uv.create(prefix, python.executable, hold=held)
             local = [package.name for package in lock.packages if package.version.startswith("/")]
             self.uv.sync(prefix, text, require_hashes=_all_hashed(lock.text), rebuild=local, hold=held)
+            self._compile(prefix, python.version, held)
         except BuildError as error:
             _remove(prefix)
             raise BuildError(
@@ -219,6 +222,14 @@ class Store:
             raise
         facts = {"key": key, "packages": len(lock.packages), "size": _size(prefix), "built": start}
         write_json(home / _COMPLETE, facts)
+
+    def _compile(self, prefix: Path, version: str, held: int) -> None:
+        """Give a new environment its bytecode; one at a time, since it takes all cores and serves those that wait."""
+        with self._compiling:
+            tags = [tag for tag in self.directory.glob(f"*/{_TAG}") if read_json(tag).get("python") == version]
+            link_bytecode(prefix, [tag.parent / "env" for tag in tags if tag.parent != prefix.parent])
+            with contextlib.suppress(OSError):  # an interpreter that does not run will be found out when it is used
+                self.uv.call_python(prefix, compiling(prefix), hold=held)
 
 
 def _is_complete(home: Path, key: str) -> bool:
