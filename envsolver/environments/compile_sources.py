@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118, SIM105  # it starts in no time
+# ruff: noqa: PTH110, PTH118, SIM105  # it starts in no time
 """Compile the sources of a directory of packages that have no bytecode yet.
 
 Run as a program by the environment's interpreter, Python 3.8 or later, with the directory; it uses all cores.
