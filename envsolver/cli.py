@@ -177,7 +177,7 @@ def run_command(
     """
     from dataclasses import replace
 
-    from envsolver.executors import HeadStart
+    from envsolver.head_start import HeadStart
 
     start = None
     if not choices["sequential"]:

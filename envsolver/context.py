@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from envsolver.errors import EnvsolverError
-from envsolver.executors import HeadStart
+from envsolver.head_start import HeadStart
 from envsolver.models import Environment, Progress, Result, Run, Shard
 from envsolver.plan import Order
 from envsolver.processes import RUN_MARK, kill_marked, start_guardian

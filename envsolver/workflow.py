@@ -18,7 +18,8 @@ import psutil
 from envsolver import parsl_monitoring
 from envsolver.context import Options, RunContext, available_cores, open_context, worker_count
 from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
-from envsolver.executors import Dispatcher, HeadStart, InlineDispatcher, ParslDispatcher
+from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
+from envsolver.head_start import HeadStart
 from envsolver.inputs import input_digests
 from envsolver.jobs import Frame, plan_jobs
 from envsolver.models import Assignment, Cost, Job, Progress, Result, Run

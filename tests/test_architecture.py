@@ -52,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "worker": {"edits", "scratch", "session", "surroundings"},
     # The near side.
     "executors": {"parsl_import", "parsl_monitoring", "processes", "scratch", "worker"},
+    "head_start": {"parsl_import", "processes", "scratch"},
     "parsl_import": set(),
     "parsl_program": {"parsl_import"},
     "parsl_server": {"parsl_program"},
@@ -80,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
 
 # The only modules that may import a library which must stay behind one door.
 DOORS = {
-    "parsl": {"executors", "parsl_monitoring", "parsl_program", "worker_shared"},
+    "parsl": {"executors", "head_start", "parsl_monitoring", "parsl_program", "worker_shared"},
     "click": {"cli", "tables", "commands.booktests", "commands.report", "commands.solve"},
     "pydantic": {"configuration.validation", "report.data"},
     "nbclient": {"client"},

@@ -98,11 +98,11 @@ def test_without_configuration_a_notebook_has_what_every_jupyter_brings(tmp_path
 def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> None:
     code = (
         "import warnings\n"
-        "from envsolver import executors\n"
+        "from envsolver import head_start\n"
         "def imported():\n"
         "    warnings.warn('SOCKS support in urllib3 requires the installation of optional dependencies')\n"
-        "executors._import_parsl = imported\n"
-        "start = executors.HeadStart()\n"
+        "head_start._import_parsl = imported\n"
+        "start = head_start.HeadStart()\n"
         "start.wait()\n"
         "start.stop()\n"
     )

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from envsolver import parsl_client
-from envsolver.executors import HeadStart
+from envsolver.head_start import HeadStart
 from envsolver.processes import RUN_MARK, marked
 from envsolver.scratch import remove, run_directory
 

@@ -13,9 +13,11 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+import zmq
 from nbclient.output_widget import OutputWidget
 
 from envsolver import edits, scratch, worker
+from envsolver.kernel import Kernel
 from envsolver.models import Edits, Job, Result
 from envsolver.notices import Notices
 from envsolver.processes import RUN_MARK, marked
@@ -98,6 +100,24 @@ def nothing_left(bench: Bench) -> Any:
     yield
     assert marked(RUN_MARK, bench.run_id) == []
     assert not scratch.run_directory(bench.run_id).exists()
+
+
+def test_a_kernel_that_listens_late_is_found_soon(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client connects before its kernel listens, so its sockets must try again sooner than by default."""
+    intervals: list[int] = []
+    ready = Kernel.ready
+
+    async def asked(kernel: Kernel) -> dict[str, Any]:
+        client = kernel.client
+        assert client is not None
+        channels = (client.shell_channel, client.iopub_channel, client.control_channel)
+        intervals.extend(channel.socket.get(zmq.RECONNECT_IVL) for channel in channels)
+        return await ready(kernel)
+
+    monkeypatch.setattr(Kernel, "ready", asked)
+    assert bench.run("1").status == "passed"
+    assert len(intervals) == 3
+    assert max(intervals) <= 10  # milliseconds; 100 by default
 
 
 # The verdicts
