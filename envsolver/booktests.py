@@ -17,11 +17,9 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from envsolver import edits
 from envsolver.booktest_files import SETTINGS, TestFile, read_test_files
 from envsolver.config import settings_for
 from envsolver.configuration.plain import as_python
-from envsolver.configuration.validation import type_faults
 from envsolver.discovery import find_notebooks, read_notebook, select_notebooks
 from envsolver.errors import ConfigurationError, NothingToRunError
 from envsolver.models import Edits
@@ -262,6 +260,8 @@ def with_settings(config: Config, notebook: str, given: Mapping[str, object], *,
     """
     if not given:
         return config
+    from envsolver.configuration.validation import type_faults
+
     table = {name.replace("_", "-"): _as_toml(value) for name, value in given.items() if name in SETTINGS}
     read, faults = type_faults({"notebook": {notebook: table}}, in_own_file=True)
     if faults:
@@ -327,6 +327,8 @@ def _judge(config: Config, file: TestFile) -> tuple[set[str], list[str], list[st
 
 def _runs(config: Config, notebook: str, given: Mapping[str, object]) -> bool:
     """Tell whether a code cell is left to run; what cannot be read is left to the run, which will say why."""
+    from envsolver import edits  # it loads nbformat, which naming a notebook can do without
+
     try:
         settings = settings_for(with_settings(config, notebook, given, owner=notebook), notebook)
         changes = Edits(

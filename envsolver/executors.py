@@ -200,7 +200,7 @@ class ParslDispatcher:
         try:
             from parsl import python_app
 
-            from envsolver.worker import run_job
+            from envsolver.remote import run_job
 
             app = python_app(run_job, data_flow_kernel=self._kernel, executors=[started.result().label], cache=False)
             app(job).add_done_callback(lambda done: _copy(done, outcome))

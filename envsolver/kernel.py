@@ -23,7 +23,8 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from envsolver.processes import JOB_MARK, kill_all, marked, session_members, tree
-from envsolver.warm_kernel import KERNEL_ARGUMENTS, WarmProcess, WarmProvisioner
+from envsolver.surroundings import KERNEL_ARGUMENTS
+from envsolver.warm_kernel import WarmProcess, WarmProvisioner
 
 QUIET = logging.getLogger("envsolver.kernel")
 """Where the libraries log; nothing of it reaches a person, since verdicts say it better."""

@@ -10,6 +10,9 @@ from pathlib import Path
 from envsolver.models import Job
 from envsolver.processes import JOB_MARK, RUN_MARK
 
+KERNEL_ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
+"""What a kernel is started with, beside its connection file."""
+
 SHIMS = Path(__file__).with_name("shims")
 """What stands in for pip and its relatives."""
 

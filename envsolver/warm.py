@@ -24,8 +24,7 @@ import psutil
 from envsolver.models import Environment, Job
 from envsolver.processes import JOB_MARK, kill_all, session_members, tree
 from envsolver.scratch import remove, run_directory
-from envsolver.surroundings import variables
-from envsolver.warm_kernel import KERNEL_ARGUMENTS
+from envsolver.surroundings import KERNEL_ARGUMENTS, variables
 from envsolver.warm_plan import BASE, NodeSpec, TemplateSpec, WarmPlan
 
 PROGRAM = Path(__file__).with_name("template.py")

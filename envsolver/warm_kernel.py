@@ -16,9 +16,6 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-KERNEL_ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
-"""What a kernel is started with, beside its connection file."""
-
 PATIENCE = 120.0
 """Seconds for a template to get ready and fork; then a cold kernel is started."""
 
