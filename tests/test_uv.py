@@ -212,6 +212,25 @@ def test_a_sync_out_of_reach_of_the_network_says_so(tmp_path: Path, monkeypatch:
     assert subprocess.run([tmp_path / "env" / "bin" / "python", "-c", "import six"], check=False).returncode != 0
 
 
+def test_a_release_newer_than_the_remembered_index_is_looked_up_again(tmp_path: Path) -> None:
+    uv = fake_uv(
+        tmp_path,
+        'case "$*" in *"--refresh-package six --refresh-package a.b"*) exit 0;; esac\n'
+        "echo '  × No solution found' >&2\n"
+        "echo '  ╰─▶ Because there is no version of six==9.9 and there is no version of a.b[c]==1, no.' >&2\n"
+        "exit 1",
+    )
+    uv.sync(tmp_path / "env", tmp_path / "lock.txt", require_hashes=False)
+    assert uv.calls == 2
+
+
+def test_a_release_that_does_not_exist_is_told_in_uvs_words(tmp_path: Path) -> None:
+    uv = fake_uv(tmp_path, "echo 'Because there is no version of six==9.9, no.' >&2; exit 1")
+    with pytest.raises(BuildError, match="there is no version of six==9.9"):
+        uv.sync(tmp_path / "env", tmp_path / "lock.txt", require_hashes=False)
+    assert uv.calls == 2
+
+
 @pytest.mark.parametrize(("given", "bounded"), [("", 1), ("mine.txt", 2)])
 def test_a_build_that_needs_what_current_tools_dropped_gets_older_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, bounded: int

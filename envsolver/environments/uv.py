@@ -210,6 +210,10 @@ class Uv:
         python = str(prefix / "bin" / "python")
         flags += ["--python", python]
         answer = self._run_builds(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)
+        if answer.missing_releases:
+            # A lock names what exists; what uv remembers of the index, for ten minutes, may be older than the lock.
+            flags += [argument for name in answer.missing_releases for argument in ("--refresh-package", name)]
+            answer = self._run_builds(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)
         if answer.code != 0:
             raise network_error(answer) if answer.no_network else BuildError(answer.explanation)
 

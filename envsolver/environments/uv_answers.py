@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from envsolver.errors import BuildError
@@ -12,6 +13,7 @@ _PROGRESS = (
     *("warning:", "Resolved ", "Using ", "No solution found when resolving"),
     *("Updating ", "Updated ", "Building ", "Built ", "Cloning ", "Downloading ", "Prepared "),
 )
+_NO_VERSION = re.compile(r"there is no version of ([A-Za-z0-9._-]+?)(?:\[[^\]]*\])?==")
 _NO_NETWORK = (
     "network was disabled",
     "error sending request",
@@ -47,6 +49,11 @@ class Answer:
     def no_network(self) -> bool:
         """Whether the network was out of reach, or switched off."""
         return self.code != 0 and any(mark in self.err for mark in _NO_NETWORK)
+
+    @property
+    def missing_releases(self) -> tuple[str, ...]:
+        """Packages of which the index, as uv has it, lacks a version that was asked for."""
+        return tuple(dict.fromkeys(_NO_VERSION.findall(self.err))) if self.code != 0 else ()
 
     @property
     def needs_old_tools(self) -> bool:
