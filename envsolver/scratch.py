@@ -11,7 +11,7 @@ The rule, in order:
    directories outside the notebook's folder, and what is beyond the bounds. Such a file that changed while the
    notebook ran is told by `changed_sources`.
 5. What is in `LEFT_OUT` is not there at all.
-6. The directory of a notebook that passed may serve the next of the same folder; see `spares`.
+6. The directory of a notebook that passed may serve the next of the same run; see `spares`.
 
 Symbolic links are kept as links, and never followed.
 """
@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from envsolver.spares import Known, Mark, Placed, Spares, mark_of
+from envsolver.spares import HERE, Known, Mark, Placed, Spares, mark_of
 
 LEFT_OUT = frozenset(
     {".envsolver", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox", "__pycache__"}
@@ -115,7 +115,7 @@ class Scratch:
         return tuple(sorted(found)[:_LISTED])
 
     def keep(self) -> None:
-        """Delete the directory, but keep the likeness for the next notebook of the folder in this run.
+        """Delete the directory, but keep the likeness for the next notebook of this run.
 
         Whoever asks for this must remove the run's directory in the end. Never raises.
         """
@@ -170,11 +170,10 @@ def create(root: Path, notebook: str, run_id: str) -> Scratch:
     # It keeps the project's name: notebooks look for their root by it.
     home = base / "w" / (root.name or "root")
     folder = str(PurePosixPath(*parts))
-    scratch = Scratch(base=base, root=home, folder=home.joinpath(*parts), key=(run_id, root, folder))
+    scratch = Scratch(base=base, root=home, folder=home.joinpath(*parts), key=(run_id, root))
     try:
         (base / "tmp").mkdir()
         known = _spares.take(scratch.key, base / "w", home.name)
-        scratch.folder.mkdir(parents=True, exist_ok=True)
         _Mirror(root, scratch, folder, known).build()
     except BaseException:
         scratch.remove()
@@ -214,8 +213,10 @@ class _Mirror:
 
     def build(self) -> None:
         """Make the notebook's folder first, so that the bounds are spent on it, then the rest."""
-        for path in self.on_the_way:
-            self.known.take(path, ())
+        for path in sorted(self.on_the_way, key=lambda path: (path != HERE, len(path))):
+            # What the last notebook had here may have been a link to the project's own directory.
+            if self.known.take(path, ()) is None:
+                Path(self.target, path).mkdir(parents=path == HERE)
             self._note(path, (), (0, 0))
         self._fill(deque([self.folder]), copy=True)
         self.files = min(self.files, SMALL_FILES)

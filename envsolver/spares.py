@@ -27,7 +27,7 @@ class Placed:
     Attributes
     ----------
     source
-        What it was made from.
+        What it was made from; empty for a directory.
     target
         The mark that it had then; see `mark_of`.
     fingerprint
@@ -57,8 +57,9 @@ class Known:
         known = self.left.pop(path, None)
         if known is None or known.source == source:
             return known
-        inside = f"{path}/"
-        self.left = {other: thing for other, thing in self.left.items() if not other.startswith(inside)}
+        if known.source == ():
+            inside = f"{path}/"
+            self.left = {other: thing for other, thing in self.left.items() if not other.startswith(inside)}
         self._drop(path)
         return None
 

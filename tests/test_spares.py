@@ -187,14 +187,47 @@ def test_what_nobody_touched_is_not_copied_again(project: Path, run_id: str) -> 
     second.remove()
 
 
-@pytest.mark.parametrize(("notebook", "run"), [("docs/b.ipynb", ""), (NOTEBOOK, "-other")], ids=["folder", "run"])
-def test_another_folder_or_run_gets_a_new_one(project: Path, run_id: str, notebook: str, run: str) -> None:
+FOLDERS = (".", "docs", "docs/nb", "docs/nb/sub", "data/deep", "docs/.hidden", "whole", "none")
+
+
+@pytest.mark.parametrize("bound", ["", "COPIED_FILES", "SMALL_FILES", "SMALL_FILE", "DIRECTORIES", "ENTRIES"])
+@pytest.mark.parametrize("after", FOLDERS)
+@pytest.mark.parametrize("before", FOLDERS)
+def test_a_notebook_of_another_folder_finds_what_it_would_find_in_a_new_directory(
+    project: Path, run_id: str, monkeypatch: pytest.MonkeyPatch, *, before: str, after: str, bound: str
+) -> None:
+    (project / "docs/.hidden").mkdir()
+    (project / "docs/.hidden/h.txt").write_text("hidden")
+    (project / "whole").mkdir()
+    (project / "whole/pyvenv.cfg").write_text("home = x")  # a virtualenv: linked as a whole, but for its own notebooks
+    if bound:
+        monkeypatch.setattr(scratch, bound, 2)
+    source = state(project)
+    scratch.create(project, f"{before}/a.ipynb", run_id).keep()
+    second = scratch.create(project, f"{after}/a.ipynb", run_id)
+    new = scratch.create(project, f"{after}/a.ipynb", f"{run_id}-new")
+    try:
+        assert state(second.root) == state(new.root)
+        assert second.seen == new.seen
+        assert second.sources == new.sources
+        assert second.left_behind() == ()
+        assert second.folder.is_dir()
+    finally:
+        second.remove()
+        new.remove()
+    assert state(project) == source
+
+
+@pytest.mark.parametrize(("notebook", "same"), [("docs/b.ipynb", True), (NOTEBOOK, False)], ids=["folder", "run"])
+def test_what_is_kept_serves_other_folders_but_no_other_run(
+    project: Path, run_id: str, notebook: str, *, same: bool
+) -> None:
     first = scratch.create(project, NOTEBOOK, run_id)
     inode = (first.root / "docs/m.py").stat().st_ino
     first.keep()
-    keeper = scratch.create(project, notebook, run_id + run)
-    assert (keeper.root / "docs/m.py").stat().st_ino != inode
-    keeper.remove()
+    second = scratch.create(project, notebook, run_id if same else f"{run_id}-other")
+    assert ((second.root / "docs/m.py").stat().st_ino == inode) is same
+    second.remove()
 
 
 def test_only_the_last_is_kept(project: Path, run_id: str) -> None:
