@@ -14,12 +14,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from envsolver.errors import EnvsolverError
+from envsolver.events import Site
 from envsolver.head_start import HeadStart
 from envsolver.models import Environment, Progress, Result, Run, Shard
 from envsolver.plan import Order
 from envsolver.processes import RUN_MARK, kill_marked, start_guardian
 from envsolver.project import Project, new_run_directory, prepare_state
-from envsolver.runner import Outcome, Site
+from envsolver.runner import Outcome
 from envsolver.scratch import remove, run_directory
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from envsolver.context import RunContext, worker_count
 from envsolver.errors import BuildError, EnvsolverError
+from envsolver.events import Located, Note, Ready, Site, Unavailable
 from envsolver.gpus import gpu_sets
 from envsolver.history import History
 from envsolver.models import Environment, Job, Known, Lock
-from envsolver.runner import Located, Note, Ready, Runner, Site, Unavailable
+from envsolver.runner import Runner
 from envsolver.services import Services
 from envsolver.settings import GroupSettings
 from envsolver.solver.derive import without_local

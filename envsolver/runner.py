@@ -10,19 +10,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+from envsolver.events import GivenBack, Located, News, Note, Ready, Site, Unavailable
 from envsolver.executors import Dispatcher
-from envsolver.models import Cost, Environment, Job, Progress, Result, Verdict
+from envsolver.models import Cost, Job, Progress, Result
 from envsolver.plan import Budget, Need, admit, need_of, oversized
 from envsolver.processes import JOB_MARK, kill_marked
-
-Site = tuple[str, str]
-"""A group and a Python version: what needs one environment."""
 
 LOST_RETRIES = 1
 """How often a job whose worker vanished is tried again, even when no retries were asked for."""
@@ -35,49 +33,6 @@ ENDING = 2
 
 CHECK_SECONDS = 1.0
 """How often the workers are looked after while nothing happens."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Located:
-    """Where a site's environment is, or will be; its workers can start, each pinned to one of `gpus` if there are."""
-
-    site: Site
-    key: str
-    prefix: Path
-    gpus: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
-    """A site's environment is built and its services answer; `env` holds the services' variables."""
-
-    site: Site
-    environment: Environment
-    env: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unavailable:
-    """A site's notebooks, or only some of them, cannot run; each gets `verdict` with `reason`."""
-
-    site: Site
-    reason: str
-    verdict: Verdict = "environment"
-    notebooks: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
-    """Something to tell the person who waits."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GivenBack:
-    """A job's last cell has ended: it needs its cores no more, and has its memory and its worker until it is done."""
-
-    mark: str
 
 
 class Warmth(Protocol):
@@ -189,7 +144,7 @@ class Runner:
         self._on_result = on_result
         self._warmth = warmth
         self._notices = notices
-        self._events: SimpleQueue[Located | Ready | Unavailable | Note | GivenBack | _Done] = SimpleQueue()
+        self._events: SimpleQueue[News | _Done] = SimpleQueue()
         self._ready: dict[Site, Ready] = {}
         self._keys: set[str] = set()
         self._running: dict[int, _Running] = {}
@@ -199,7 +154,7 @@ class Runner:
         self._results: list[Result] = []
         self._stopped = ""
 
-    def post(self, event: Located | Ready | Unavailable | Note | GivenBack) -> None:
+    def post(self, event: News) -> None:
         """Hand in news; may be called from any thread."""
         self._events.put(event)
 

@@ -18,6 +18,7 @@ import psutil
 from envsolver import parsl_monitoring
 from envsolver.context import Options, RunContext, available_cores, open_context, worker_count
 from envsolver.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
+from envsolver.events import GivenBack
 from envsolver.executors import Dispatcher, InlineDispatcher, ParslDispatcher
 from envsolver.head_start import HeadStart
 from envsolver.inputs import input_digests
@@ -31,7 +32,7 @@ from envsolver.project import Project, read_groups
 from envsolver.report.data import write_results
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
-from envsolver.runner import GivenBack, Outcome, Runner
+from envsolver.runner import Outcome, Runner
 from envsolver.services import Services
 from envsolver.shards import make_shard
 from envsolver.solver.conflicts import plain_conflicts

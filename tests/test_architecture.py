@@ -62,7 +62,8 @@ ALLOWED: dict[str, set[str]] = {
     "parsl_monitoring": set(),
     "shards": {"config", "history", "report"},
     "merging": {"report"},
-    "runner": {"executors", "plan", "processes"},
+    "events": set(),
+    "runner": {"events", "executors", "plan", "processes"},
     "booktest_files": set(),
     "booktests": {"booktest_files", "config", "configuration", "discovery", "edits"},
     # The wiring.

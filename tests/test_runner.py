@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from envsolver import runner as runner_module
+from envsolver.events import GivenBack, Located, Note, Ready, Unavailable
 from envsolver.models import Cost, Environment, Job, Result, Verdict
 from envsolver.plan import Budget
-from envsolver.runner import GivenBack, Located, Note, Outcome, Ready, Runner, Unavailable
+from envsolver.runner import Outcome, Runner
 
 
 def job(name: str, group: str = "core", **changes: object) -> Job:
