@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from chart import chart
-from contenders import CONTENDERS, Setting, envsolver
+from contenders import CONTENDERS, NotPassedError, Setting, envsolver
 from suites import SUITES, TOOLS
 
 
@@ -68,14 +68,20 @@ def prepare(suite: str, project: Path, workers: int) -> Setting:
 
 
 def measure(setting: Setting, names: list[str], repeat: int) -> dict[str, Any]:
-    """Time the contenders in turn, `repeat` times over."""
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    """Time the contenders in turn, `repeat` times over; the time of one that failed is None."""
+    seconds: dict[str, list[float | None]] = {name: [] for name in names}
     for repetition in range(repeat):
         for name in names if repetition % 2 == 0 else names[::-1]:
             began = time.perf_counter()
-            CONTENDERS[name](setting)
-            seconds[name].append(time.perf_counter() - began)
-            print(f"  {name}: {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
+            try:
+                CONTENDERS[name](setting)
+            except NotPassedError as error:
+                seconds[name].append(None)
+                print(f"  {name}: failed\n{error}", file=sys.stderr, flush=True)
+                continue
+            took = time.perf_counter() - began
+            seconds[name].append(took)
+            print(f"  {name}: {took:.1f} s", file=sys.stderr, flush=True)
     envsolver(setting)
     work = kernel_work(setting.project)
     bound = max(*work, sum(work) / setting.workers)
@@ -105,11 +111,18 @@ def table(suite: str, measured: dict[str, Any]) -> str:
         f"{'':20} {'min':>8} {'median':>8} {'max':>8}   envsolver takes",
     ]
     ours = measured["seconds"].get("envsolver")
-    for name, times in measured["seconds"].items():
-        ratio = f"{median(ours) / bound_of(measured):.2f} of that bound" if ours and name == "envsolver" else ""
-        if ours and name != "envsolver":
-            ratio = f"{median(a / b for a, b in zip(ours, times, strict=True)):.2f} of it"
-        lines.append(f"{name:20} {min(times):8.1f} {median(times):8.1f} {max(times):8.1f}   {ratio}")
+    for name, all_times in measured["seconds"].items():
+        times = [each for each in all_times if each is not None]
+        failed = f"failed {len(all_times) - len(times)} of {len(all_times)}" if len(times) < len(all_times) else ""
+        if not times:
+            lines.append(f"{name:20} {failed}")
+            continue
+        pairs = [(a, b) for a, b in zip(ours or (), all_times, strict=False) if a is not None and b is not None]
+        against = f"{median(a / b for a, b in pairs):.2f} of it" if pairs else ""
+        if name == "envsolver":
+            against = f"{median(times) / bound_of(measured):.2f} of that bound"
+        told = "; ".join(filter(None, (against, failed)))
+        lines.append(f"{name:20} {min(times):8.1f} {median(times):8.1f} {max(times):8.1f}   {told}")
     return "\n".join(lines)
 
 

@@ -32,7 +32,9 @@ def chart(report: dict[str, Any]) -> str:
 
 
 def _panel(suite: str, measured: dict[str, Any], top: int) -> tuple[list[str], int]:
-    seconds, bound = measured["seconds"], measured["lower_bound"]
+    bound = measured["lower_bound"]
+    passed = {name: [each for each in times if each is not None] for name, times in measured["seconds"].items()}
+    seconds = {name: times for name, times in passed.items() if times}
     longest = max([bound, *(max(times) for times in seconds.values())])
     scale = (WIDTH - LEFT - 60) / longest
     title = f"{suite}: {measured['notebooks']} notebooks, seconds"

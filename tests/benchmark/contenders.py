@@ -63,6 +63,10 @@ with parsl.load(Config(executors=[executor], run_dir="parsl-origin", usage_track
 """
 
 
+class NotPassedError(Exception):
+    """A notebook did not pass, or the runner itself failed; the message holds its last words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """One suite, ready to be run: its project, its environment, and how many notebooks may run at once."""
@@ -112,7 +116,7 @@ def loops(setting: Setting, count: int | None = None) -> None:
     ]
     codes = [process.wait() for process in started]
     if any(codes):
-        raise SystemExit("a notebook did not pass in an nbclient loop")
+        raise NotPassedError("a notebook did not pass in an nbclient loop")
 
 
 def nbmake(setting: Setting) -> None:
@@ -135,12 +139,12 @@ def origin(setting: Setting) -> None:
 
 
 def check(setting: Setting, command: list[str]) -> None:
-    """Run a command in the project; any notebook that does not pass ends the benchmark."""
+    """Run a command in the project, where every notebook must pass."""
     done = subprocess.run(
         command, cwd=setting.project, env=setting.activated, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise SystemExit(
+        raise NotPassedError(
             f"{' '.join(command[:6])} … ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
         )
 
