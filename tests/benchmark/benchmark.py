@@ -127,4 +127,7 @@ def table(suite: str, measured: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NotPassedError as error:  # before anything was timed, or at the last run that gives the bound
+        raise SystemExit(f"envsolver cannot run the suite: {error}") from None
