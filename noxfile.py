@@ -87,7 +87,7 @@ def tests(session: nox.Session) -> None:
 def readme(session: nox.Session) -> None:
     """Write the README's table of the configuration anew."""
     install(session)
-    session.run("python", "tests/readme_table.py")
+    session.run("python", "tests/tools/readme_table.py")
 
 
 @nox.session(default=False)
@@ -103,7 +103,7 @@ def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("python", "tests/workflow_schemas.py", session.create_tmp())
+    session.run("python", "tests/tools/workflow_schemas.py", session.create_tmp())
 
 
 @nox.session

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from envsolver.models import CellTime, Environment, Failure, Package, Result, Run
+from envsolver.core.results import CellTime, Environment, Failure, Package, Result, Run
 
 STARTED = datetime(2026, 3, 14, 9, 26, 53, tzinfo=timezone.utc)
 

@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-_COMPILER = Path(__file__).with_name("compile_sources.py")
+from envsolver.environments.in_environment import COMPILE_BYTECODE
+
 _DONORS = 4
 """How many other environments are looked through."""
 
@@ -45,7 +46,7 @@ def link_bytecode(prefix: Path, others: Sequence[Path]) -> int:
 def compiling(prefix: Path) -> list[str]:
     """Return the arguments for the virtualenv's interpreter that compile what has no bytecode yet."""
     # Isolated, and without the environment's own start-up files, which may run anything.
-    return ["-I", "-S", str(_COMPILER), str(site_packages(prefix))]
+    return ["-I", "-S", str(COMPILE_BYTECODE), str(site_packages(prefix))]
 
 
 def _best(own: Path, donors: Sequence[Path]) -> Iterator[Path]:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from envsolver.errors import ConfigurationError
-from envsolver.json_files import write_json
-from envsolver.models import Interpreter
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.files import write_json
+from envsolver.core.results import Interpreter
 
 # What decides which interpreter a request stands for; a change asks again.
 _FINDING = (

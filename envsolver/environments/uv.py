@@ -17,11 +17,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from envsolver.core.errors import BuildError, ConfigurationError, InterruptedRunError
+from envsolver.core.results import Interpreter
 from envsolver.environments.interpreters import memory_of, path_without_shims, probe, recall, remember
-from envsolver.environments.uv_answers import Answer, network_error
+from envsolver.environments.uv_output import Answer, network_error
 from envsolver.environments.uv_settings import read_settings
-from envsolver.errors import BuildError, ConfigurationError, InterruptedRunError
-from envsolver.models import Interpreter
 
 log = logging.getLogger("envsolver.environments.uv")
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from html import escape
 
-from envsolver.report.wording import keep_colours
+from envsolver.report.formatting import keep_colours
 
 _COLOUR = re.compile(r"\x1b\[([0-9;:]*)m")
 _EXTENDED = {38: "fg", 48: "bg"}

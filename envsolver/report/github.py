@@ -13,10 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from envsolver.models import Result, Run
-from envsolver.report.frames import last_frames
-from envsolver.report.places import line_of_failure
-from envsolver.report.wording import (
+from envsolver.core.results import Result, Run
+from envsolver.report.annotations import line_of_failure
+from envsolver.report.formatting import (
     count_verdicts,
     duration,
     error_text,
@@ -32,6 +31,7 @@ from envsolver.report.wording import (
     where,
     work_seconds,
 )
+from envsolver.report.tracebacks import last_frames
 
 SUMMARY_BYTES = 900_000
 """Size that a summary is kept under; GitHub refuses one over 1 MiB."""

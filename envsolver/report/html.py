@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from envsolver import __version__
-from envsolver.models import Result, Run
-from envsolver.report.data import write_atomically
+from envsolver.core.results import Result, Run
+from envsolver.report.formatting import clock, count_verdicts, file_in, one_line, read_log_tail, strip_ansi
 from envsolver.report.html_view import (
     History,
     environment_view,
@@ -33,8 +33,8 @@ from envsolver.report.html_view import (
     title_of,
     version_key,
 )
+from envsolver.report.results_json import write_atomically
 from envsolver.report.timeline import timeline
-from envsolver.report.wording import clock, count_verdicts, file_in, one_line, read_log_tail, strip_ansi
 
 FILE_NAME = "report.html"
 
@@ -115,7 +115,7 @@ def write_html(
     seconds
         When so many have passed, no further executed notebook is put in; the report links to it all the same.
     """
-    from envsolver.report.executed import executed_document
+    from envsolver.report.notebook_html import executed_document
 
     end = time.monotonic() + seconds
 

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from envsolver.models import Environment, Result, Run
+from envsolver.core.results import Environment, Result, Run
 from envsolver.report.ansi import ansi_to_html
-from envsolver.report.frames import SourceLine, fault_line, last_frames, source_lines
-from envsolver.report.timeline import Bar, Timeline, parse_time
-from envsolver.report.wording import (
+from envsolver.report.formatting import (
     VERDICTS,
     clock,
     count_verdicts,
@@ -33,6 +31,8 @@ from envsolver.report.wording import (
     size,
     work_seconds,
 )
+from envsolver.report.timeline import Bar, Timeline, parse_time
+from envsolver.report.tracebacks import SourceLine, fault_line, last_frames, source_lines
 
 History = Mapping[tuple[str, str, str], float]
 """The usual seconds of a notebook, by its path, group and Python."""

@@ -8,9 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from envsolver.models import Environment, Result, Run, Verdict
-from envsolver.report.data import write_atomically
-from envsolver.report.wording import (
+from envsolver.core.results import Environment, Result, Run, Verdict
+from envsolver.report.formatting import (
     error_text,
     has_own_error,
     headline,
@@ -19,6 +18,7 @@ from envsolver.report.wording import (
     reason_beyond_error,
     strip_ansi,
 )
+from envsolver.report.results_json import write_atomically
 
 FILE_NAME = "junit.xml"
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from envsolver.models import Job, Progress, Result, Verdict
+from envsolver.core.results import Job, Progress, Result, Verdict
+from envsolver.report.formatting import duration, headline, one_line
 from envsolver.report.live_view import Tally, live_view
-from envsolver.report.wording import duration, headline, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envsolver.models import Job, Result
-from envsolver.report.wording import clock, fitted, one_line
+from envsolver.core.results import Job, Result
+from envsolver.report.formatting import clock, fitted, one_line
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from envsolver.models import Failure, Result, Run
-from envsolver.report.frames import fault_line, last_frames, source_lines
-from envsolver.report.wording import (
+from envsolver.core.results import Failure, Result, Run
+from envsolver.report.formatting import (
     count_verdicts,
     duration,
     error_text,
@@ -28,6 +27,7 @@ from envsolver.report.wording import (
     where,
     work_seconds,
 )
+from envsolver.report.tracebacks import fault_line, last_frames, source_lines
 
 RULE_WIDTH = 70
 SLOWEST = 5

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from envsolver.models import Result, Run
+from envsolver.core.results import Result, Run
 
 OVERLAP_SECONDS = 0.2
 """How much two jobs of one lane may overlap: a verdict is known a little after the next job has begun."""

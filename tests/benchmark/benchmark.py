@@ -59,7 +59,7 @@ def prepare(suite: str, project: Path, workers: int) -> Setting:
     (project / "requirements").mkdir()
     (project / "requirements" / "bench.in").write_text("\n".join([*TOOLS, *packages]) + "\n")
     (project / "envsolver.toml").write_text('notebooks = ["notebooks/**/*.ipynb"]\n')
-    subprocess.run([sys.executable, "-m", "envsolver.cli", "sync"], cwd=project, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "envsolver", "sync"], cwd=project, check=True, stdout=subprocess.DEVNULL)
     probe = Setting(project=project, prefix=Path(), workers=workers)
     envsolver(probe)  # after this, the history knows what the notebooks take and import
     results = json.loads((project / ".envsolver/runs/latest/results.json").read_text())

@@ -88,7 +88,7 @@ class Setting:
 
 def envsolver(setting: Setting, *options: str) -> None:
     """Run `envsolver run`."""
-    command = [sys.executable, "-m", "envsolver.cli", "run", "--quiet", "--workers", str(setting.workers), *options]
+    command = [sys.executable, "-m", "envsolver", "run", "--quiet", "--workers", str(setting.workers), *options]
     check(setting, command)
 
 

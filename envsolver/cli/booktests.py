@@ -1,0 +1,56 @@
+"""The commands about test files: `generate`, `check`; and the configuration's `schema`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("generate")
+@click.option("--notebook", "notebooks", multiple=True, metavar="NOTEBOOK", help="Only this notebook; repeatable.")
+@click.pass_obj
+def generate_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
+    """Write a test file for each notebook that has none.
+
+    A test file runs one notebook with pytest or unittest. What is there already is never overwritten.
+    """
+    from envsolver.notebooks.select import select_notebooks
+    from envsolver.run.project import open_project
+    from envsolver.testing.generate import generate
+
+    config = open_project(directory).config
+    made = generate(config, select_notebooks(config, notebooks, directory.absolute()), directory=config.booktests)
+    for path in made.written:
+        click.echo(f"wrote {path}")
+    for notebook, path in made.kept if notebooks else ():
+        click.echo(f"kept {path}, which tests {notebook}")
+    for notebook, reason in made.excluded:
+        click.echo(f"none for {notebook}: {reason}")
+    if not made.written:
+        click.echo("nothing to write")
+    return 0
+
+
+@click.command("check")
+@click.pass_obj
+def check_command(directory: Path, /) -> int:
+    """Check that every notebook has a test file that runs it, or a reason why not."""
+    from envsolver.run.project import open_project
+    from envsolver.testing.generate import check, coverage_lines
+
+    config = open_project(directory).config
+    coverage = check(config, directory=config.booktests)
+    click.echo("\n".join(coverage_lines(coverage)))
+    return 0 if coverage.good else 1
+
+
+@click.command("schema")
+def schema_command() -> int:
+    """Write the JSON schema of the configuration, for editors."""
+    import json
+
+    from envsolver.config.load import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+    return 0

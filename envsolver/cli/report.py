@@ -1,0 +1,113 @@
+"""The commands about runs that have ended: `report`, `history`, `merge`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from envsolver.core.errors import NothingToRunError
+
+
+@click.command("report")
+@click.option("--no-open", is_flag=True, help="Build the report, but open no browser.")
+@click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
+@click.pass_obj
+def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> int:
+    """Rebuild the HTML report of a run (the newest, or the folder RUN) and open it."""
+    from envsolver.report.html import write_html
+    from envsolver.report.results_json import read_results
+    from envsolver.run.project import newest_run, open_project
+
+    project = open_project(directory)
+    folder = _run_folder(project.state, run) if run is not None else newest_run(project.state)
+    if folder is None:
+        raise NothingToRunError("there is no run yet", tip="`envsolver run` makes one.")
+    finished = read_results(folder)
+    path = write_html(
+        finished,
+        expected=project.history.expected(before=finished.started),
+        conflicts=finished.conflicts,
+    )
+    click.echo(str(path))
+    if not no_open:
+        click.launch(path.as_uri())
+    return 0
+
+
+def _run_folder(state: Path, run: Path) -> Path:
+    """Take a run's folder by its path, or by its name below the project's runs."""
+    for candidate in (run, state / "runs" / run):
+        if candidate.is_dir():
+            return candidate.resolve()
+    raise NothingToRunError(f"there is no run {run}", tip=f"The runs are the folders in {state / 'runs'}.")
+
+
+@click.command("history")
+@click.option("--by", type=click.Choice(["time", "memory", "flaky", "name"]), default="time", show_default=True)
+@click.pass_obj
+def history_command(directory: Path, /, *, by: str) -> int:
+    """Show what is remembered of each notebook: its time, its memory, its last verdict, and whether it is flaky."""
+    from envsolver.cli.tables import print_table
+    from envsolver.run.project import open_project
+
+    records = open_project(directory).history.records()
+    if not records:
+        raise NothingToRunError("there is no history yet", tip="`envsolver run` makes it.")
+    keys = {
+        "time": lambda r: -(r.seconds or 0),
+        "memory": lambda r: -(r.memory or 0),
+        "flaky": lambda r: not r.flaky,
+        "name": lambda r: r.notebook,
+    }
+    rows = [
+        (
+            r.notebook,
+            r.group,
+            r.python,
+            str(r.runs),
+            "" if r.seconds is None else f"{r.seconds:.1f} s",
+            "" if r.memory is None else f"{r.memory / 2**20:,.0f} MiB",
+            r.last,
+            "flaky" if r.flaky else "",
+        )
+        for r in sorted(records, key=keys[by])
+    ]
+    print_table(("notebook", "group", "python", "runs", "median", "peak", "last", ""), rows)
+    return 0
+
+
+@click.command("merge")
+@click.argument("places", nargs=-1, required=True, metavar="RUN...", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder for the merged run; default: a new one among the project's runs.",
+)
+@click.option("--color/--no-color", default=None, help="Colours; default: on a terminal, unless NO_COLOR is set.")
+@click.pass_obj
+def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path | None, color: bool | None) -> int:
+    """Join the results of a run's shards into one results.json, junit.xml and report.html.
+
+    RUN is a run's folder, its results.json, or a directory that holds such folders, such as a downloaded artifact.
+    """
+    from envsolver.report.html import write_html
+    from envsolver.report.junit import write_junit
+    from envsolver.report.live import use_color
+    from envsolver.report.results_json import write_results
+    from envsolver.report.text import report_lines
+    from envsolver.run.merge import find_runs, merge, verify
+    from envsolver.run.project import new_run_directory, open_project, prepare_state
+
+    runs = find_runs([directory / place for place in places], without=output and directory / output)
+    verify(runs)  # before a folder is made
+    target = directory / output if output else new_run_directory(prepare_state(open_project(directory).state) / "runs")
+    merged = merge(runs, target.absolute())
+    write_results(merged)
+    write_junit(merged)
+    write_html(merged, conflicts=merged.conflicts)
+    click.echo("\n".join(report_lines(merged, color=use_color(sys.stdout, color))), color=True)
+    return 0 if all(result.good for result in merged.results) and not merged.not_run else 1

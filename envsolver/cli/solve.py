@@ -1,0 +1,196 @@
+"""The commands of the solver: `solve`, `lock`, `init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from envsolver.core.errors import ConfigurationError, NothingToRunError, UnsolvableError
+
+if TYPE_CHECKING:
+    from envsolver.core.results import Group
+    from envsolver.run.project import Project
+
+
+@click.command("solve")
+@click.option("--python", "pythons", multiple=True, metavar="VERSION", help="Python version, or `all`; repeatable.")
+@click.option("-g", "--group", "names", multiple=True, metavar="GROUP", help="Only these groups; repeatable.")
+@click.option("--upgrade", is_flag=True, help="Ask uv again, whatever is remembered.")
+@click.option("--resolution", type=click.Choice(["highest", "lowest", "lowest-direct"]), help="Versions to prefer.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")
+@click.pass_obj
+def solve_command(
+    directory: Path,
+    /,
+    *,
+    notebooks: tuple[str, ...],
+    names: tuple[str, ...],
+    pythons: tuple[str, ...],
+    upgrade: bool,
+    resolution: str | None,
+    as_json: bool,
+) -> int:
+    """Say whether each group solves, and which groups could share an environment; if not, why.
+
+    Without any configuration, the groups are those that the NOTEBOOKs imply.
+    """
+    import json
+
+    from envsolver.cli.tables import print_table
+    from envsolver.environments.sizes import package_sizes
+    from envsolver.resolver.compatibility import Examiner, group_rows, pair_rows, to_json
+    from envsolver.run.project import open_project
+
+    project = open_project(directory, upgrade=upgrade, resolution=resolution)
+    interpreters, left_out = project.pythons(pythons)
+    groups, remarks = _groups(project, notebooks, names, directory, pythons)
+    if not groups:
+        raise NothingToRunError("there is nothing to solve", tip="`envsolver list` says why no notebook has a group.")
+    report = Examiner(
+        root=project.root,
+        uv=project.uv,
+        cache=project.solutions,
+        terms=project.terms,
+        sizes=lambda lock: package_sizes(project.store.prefix_for(lock)),
+        upgrade=upgrade,
+    ).examine(groups, tuple(interpreters.values()))
+    if as_json:
+        click.echo(json.dumps({**to_json(report), "remarks": remarks}, indent=2, ensure_ascii=False))
+    else:
+        print_table(("group", "python", "outcome"), group_rows(report))
+        if report.pairs:
+            click.echo()
+            print_table(("groups", "one environment?"), pair_rows(report))
+        for remark in remarks:
+            click.echo(f"\n{remark}")
+        for version, reason in left_out:
+            click.echo(f"\nPython {version} was left out: {reason}")
+        click.echo(f"\nasked uv {report.calls} times, {report.seconds:.1f} s")
+    return 0 if report.good else UnsolvableError.exit_code
+
+
+@click.command("lock")
+@click.option("-g", "--group", "names", multiple=True, metavar="GROUP", help="Only these groups; repeatable.")
+@click.option("--check", "only_check", is_flag=True, help="Write nothing; fail when a lock is missing or stale.")
+@click.option(
+    "--upgrade",
+    is_flag=False,
+    flag_value="*",
+    metavar="[PACKAGE]",
+    help="Move everything, or this package, to the newest versions that fit.",
+)
+@click.option("-P", "--upgrade-package", "packages", multiple=True, metavar="PACKAGE", help="Move only this package.")
+@click.pass_obj
+def lock_command(
+    directory: Path, /, *, names: tuple[str, ...], only_check: bool, upgrade: str | None, packages: tuple[str, ...]
+) -> int:
+    """Write `requirements/<group>.txt`: each group solved for all platforms and Pythons, with hashes."""
+    from envsolver.resolver.lockfiles import check, lock_path, may_lock, write_lock
+    from envsolver.run.project import open_project, read_groups
+
+    project = open_project(directory)
+    known = read_groups(project.config)
+    chosen = [group for group in _named(known, names) if may_lock(project.config, group)]
+    if not chosen:
+        raise NothingToRunError(
+            "there is no group to lock", tip="Groups are requirements/*.in files, unless lock = false."
+        )
+    if only_check:
+        check(project.config, chosen)
+        click.echo(f"{len(chosen)} locks are fresh")
+        return 0
+    interpreter = next(iter(project.pythons()[0].values()))
+    for group in chosen:
+        changed = write_lock(
+            project.config,
+            group,
+            interpreter,
+            uv=project.uv,
+            upgrade=upgrade == "*",
+            upgrade_packages=(*packages, *([upgrade] if upgrade not in {None, "*"} else [])),
+        )
+        click.echo(f"{lock_path(group)}: {'written' if changed else 'unchanged'}")
+    return 0
+
+
+@click.command("init")
+@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")
+@click.pass_obj
+def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
+    """Write the configuration and the requirement files that the notebooks imply, for a person to edit."""
+    from envsolver.resolver.scaffold import initial_configuration, initial_files, unplaced
+    from envsolver.run.project import open_project
+    from envsolver.run.resolution import survey
+
+    project = open_project(directory)
+    if project.config.source:
+        raise ConfigurationError(
+            [f"{project.config.source} already configures envsolver"], tip="Edit it; `envsolver list` shows its effect."
+        )
+    seen = survey(project, patterns=notebooks, cwd=directory.absolute())
+    groups = [seen.groups[name] for name in sorted({a.group for a in seen.assignments if a.group})]
+    files = initial_files(groups, seen.assignments)
+    in_pyproject = (project.root / "pyproject.toml").exists()
+    text = initial_configuration(
+        groups,
+        seen.assignments,
+        notebooks=_globs(notebooks, project.root, directory) or project.config.notebooks,
+        python=project.config.python,
+        table="tool.envsolver" if in_pyproject else "",
+    )
+    taken = [path for path in files if (project.root / path).exists()]
+    if taken:
+        raise ConfigurationError(
+            [f"{path} is already there" for path in taken], tip="Move it, or write the configuration by hand."
+        )
+    for path, content in files.items():
+        (project.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / path).write_text(content, encoding="utf-8")
+        click.echo(f"wrote {path}")
+    target = project.root / ("pyproject.toml" if in_pyproject else "envsolver.toml")
+    before = target.read_text(encoding="utf-8").rstrip("\n") + "\n\n" if in_pyproject else ""
+    target.write_text(before + text, encoding="utf-8")
+    click.echo(f"wrote {target.relative_to(project.root)}" + (", [tool.envsolver]" if in_pyproject else ""))
+    for remark in seen.remarks:
+        click.echo(remark)
+    for assignment in unplaced(seen.assignments):
+        click.echo(f"not placed: {assignment.notebook}: {assignment.reason}")
+    return 0
+
+
+def _groups(
+    project: Project, notebooks: tuple[str, ...], names: tuple[str, ...], directory: Path, pythons: tuple[str, ...]
+) -> tuple[list[Group], tuple[str, ...]]:
+    """Return the groups to solve, and what is to be said of those that the notebooks imply."""
+    from envsolver.run.project import read_groups
+    from envsolver.run.resolution import survey
+
+    known = read_groups(project.config)
+    if known:
+        return _named(known, names), ()
+    seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
+    return _named(dict(seen.groups), names), seen.remarks
+
+
+def _named(known: dict[str, Group], names: tuple[str, ...]) -> list[Group]:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        have = ", ".join(sorted(known)) or "none"
+        raise ConfigurationError(
+            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
+        )
+    return [known[name] for name in names or sorted(known)]
+
+
+def _globs(notebooks: tuple[str, ...], root: Path, directory: Path) -> tuple[str, ...]:
+    """Turn what was named on the command line into globs relative to the root."""
+    found = []
+    for pattern in notebooks:
+        path = (directory.absolute() / pattern).resolve()
+        relative = path.relative_to(root.resolve()).as_posix()
+        prefix = "" if relative == "." else f"{relative}/"
+        found.append(f"{prefix}**/*.ipynb" if path.is_dir() else relative)
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""From `pyproject.toml` to `Config`, every fault with its place."""

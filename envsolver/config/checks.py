@@ -1,0 +1,178 @@
+"""Check what a well-typed configuration says: files that must exist, names that must be known, forms that must hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+import keyword
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from envsolver.config.faults import Key, KeyFault, nearest
+from envsolver.core.globs import is_glob
+from envsolver.core.settings import Config, ServiceSettings
+
+_GROUP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PASSED_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?|\*")
+_PYTHON = re.compile(r"3\.\d{1,2}(?:\.\d{1,2})?")
+_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def semantic_faults(config: Config) -> list[KeyFault]:
+    """Return every fault of a configuration whose types are right; `config.root` must be set."""
+    return [
+        *_python_faults(config.python),
+        *_glob_faults(("notebooks",), config.notebooks, config),
+        *_glob_faults(("exclude",), config.exclude, config),
+        *_variable_faults(("env",), config.env),
+        *_pass_env_faults(config.pass_env),
+        *_module_faults(config.modules),
+        *_date_faults(config.exclude_newer),
+        *_group_faults(config),
+        *_service_faults(config.services),
+        *_notebook_faults(config),
+    ]
+
+
+def _python_faults(versions: tuple[str, ...]) -> Iterator[KeyFault]:
+    for index, version in enumerate(versions):
+        if not _PYTHON.fullmatch(version):
+            yield KeyFault(key=("python",), text=f'"{version}" is not a Python version such as "3.11" or "3.11.4"')
+        elif version in versions[:index]:
+            yield KeyFault(key=("python",), text=f'"{version}" is named twice')
+
+
+def _glob_faults(key: Key, globs: Iterable[str], config: Config) -> Iterator[KeyFault]:
+    for glob in globs:
+        if problem := _path_problem(glob):
+            yield KeyFault(key=key, text=problem)
+        elif not is_glob(glob) and not glob.endswith("/") and (config.root / glob).is_dir():
+            text = f'"{glob}" is a directory, which no glob of notebooks matches; write "{glob}/**"'
+            yield KeyFault(key=key, text=text)
+
+
+def _path_problem(path: str) -> str:
+    """Say what is wrong with a path or glob that must be relative to the root, or an empty text."""
+    if not path.strip():
+        return "holds an empty text"
+    if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:[\\/]", path):
+        return f'"{path}" is absolute; write it relative to the project\'s root'
+    if ".." in path.split("/"):
+        return f'"{path}" leads out of the project; paths are relative to its root and hold no ".."'
+    if "\\" in path:
+        return f'"{path}" holds a backslash; write paths with forward slashes'
+    return ""
+
+
+def _variable_faults(key: Key, variables: Mapping[str, str]) -> Iterator[KeyFault]:
+    for name, value in variables.items():
+        if not _VARIABLE.fullmatch(name):
+            yield KeyFault(key=(*key, name), text="is not a name that an environment variable can have")
+        elif "\0" in value:
+            yield KeyFault(key=(*key, name), text="holds a null character, which no environment variable can")
+
+
+def _pass_env_faults(names: tuple[str, ...]) -> Iterator[KeyFault]:
+    for name in names:
+        if not _PASSED_VARIABLE.fullmatch(name):
+            text = f'"{name}" is not the name of an environment variable; a `*` may stand at its end'
+            yield KeyFault(key=("pass-env",), text=text)
+
+
+def _module_faults(modules: Mapping[str, str]) -> Iterator[KeyFault]:
+    for module, distribution in modules.items():
+        if not _MODULE.fullmatch(module):
+            yield KeyFault(key=("modules", module), text="is not a name that can be imported")
+        if not _DISTRIBUTION.fullmatch(distribution):
+            yield KeyFault(key=("modules", module), text=f'"{distribution}" is not the name of a distribution')
+
+
+def _date_faults(text: str | None) -> Iterator[KeyFault]:
+    if text is None:
+        return
+    form = "is not a date such as 2025-06-30, or a time such as 2025-06-30T12:00:00Z (RFC 3339)"
+    try:
+        if _DATE.fullmatch(text):
+            dt.date.fromisoformat(text)
+            return
+        moment = dt.datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
+    except ValueError:
+        yield KeyFault(key=("exclude-newer",), text=f'"{text}" {form}')
+        return
+    if moment.tzinfo is None:
+        yield KeyFault(key=("exclude-newer",), text=f'"{text}" has no time zone; put a Z at its end for UTC')
+
+
+def _group_faults(config: Config) -> Iterator[KeyFault]:
+    for name, group in config.groups.items():
+        key = ("groups", name)
+        if not _GROUP_NAME.fullmatch(name):
+            text = f'"{name}" cannot name a group; use letters, digits, ".", "-" and "_"'
+            yield KeyFault(key=key, text=text)
+        if problem := _path_problem(group.requirements):
+            yield KeyFault(key=(*key, "requirements"), text=problem)
+        elif not (config.root / group.requirements).is_file():
+            yield KeyFault(key=(*key, "requirements"), text=f"the file {group.requirements} does not exist")
+        for service in group.services:
+            if service not in config.services:
+                text = f'no service is called "{service}"{nearest(service, config.services)}'
+                yield KeyFault(key=(*key, "services"), text=text)
+        yield from _glob_faults((*key, "notebooks"), group.notebooks, config)
+        yield from _variable_faults((*key, "env"), group.env)
+        yield from _specifier_faults(key, group.requires_python)
+
+
+def _specifier_faults(key: Key, text: str | None) -> Iterator[KeyFault]:
+    if text is None:
+        return
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier:
+        problem = f'"{text}" is not a set of version specifiers such as ">=3.10,<3.13" (PEP 440)'
+        yield KeyFault(key=(*key, "requires-python"), text=problem)
+
+
+def _service_faults(services: Mapping[str, ServiceSettings]) -> Iterator[KeyFault]:
+    for name, service in services.items():
+        key = ("services", name)
+        if not _GROUP_NAME.fullmatch(name):
+            text = f'"{name}" cannot name a service; use letters, digits, ".", "-" and "_"'
+            yield KeyFault(key=key, text=text)
+        if "{port}" not in service.command and service.ready is None:
+            text = "holds no {port}, and there is no `ready` address, so nothing tells when the service is up"
+            yield KeyFault(key=(*key, "command"), text=text)
+        if service.ready is not None and not _is_url(service.ready):
+            text = f'"{service.ready}" is not an http address such as "http://127.0.0.1:{{port}}/"'
+            yield KeyFault(key=(*key, "ready"), text=text)
+        yield from _variable_faults((*key, "env"), service.env)
+
+
+def _is_url(text: str) -> bool:
+    """Tell whether a text is an address that can be asked, whatever its port will be."""
+    try:
+        parts = urlsplit(text.replace("{port}", "1"))
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _notebook_faults(config: Config) -> Iterator[KeyFault]:
+    for path, settings in config.notebook.items():
+        key = ("notebook", path)
+        if problem := _path_problem(path):
+            yield KeyFault(key=key, text=problem)
+        elif not (config.root / path).is_file() and not is_glob(path):
+            yield KeyFault(key=key, text="no such notebook")
+        if settings.group is not None and settings.group not in config.groups:
+            text = f'no group is called "{settings.group}"{nearest(settings.group, config.groups)}'
+            yield KeyFault(key=(*key, "group"), text=text)
+        for name in settings.parameters:
+            if not name.isidentifier() or keyword.iskeyword(name):
+                yield KeyFault(key=(*key, "parameters", name), text="is not a name that Python can assign to")
+        yield from _variable_faults((*key, "env"), settings.env)
+        yield from _specifier_faults(key, settings.requires_python)

@@ -1,0 +1,305 @@
+"""Read and validate a project's configuration; report all faults at once, each with its place."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from envsolver.config.cache import as_python, memory, recall, remember
+from envsolver.config.checks import semantic_faults
+from envsolver.config.faults import Key, KeyFault
+from envsolver.config.toml_lines import dotted, key_lines, line_of
+from envsolver.core import settings
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.globs import glob_matches
+from envsolver.core.settings import Config, GroupSettings, NotebookSettings, merged
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OWN_FILE = "envsolver.toml"
+PYPROJECT = "pyproject.toml"
+
+_TYPE_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+_TABLE = re.compile(r"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*envsolver[ \t]*[.\]]", re.MULTILINE)
+_PLURAL = re.compile(r"^[ \t]*\[(?:[ \t]*tool[ \t]*\.[ \t]*envsolver[ \t]*\.)?[ \t]*notebooks[ \t]*\.", re.MULTILINE)
+_INCLUDED = re.compile(r"^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*([^\s#]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """The file that holds the configuration: its name, its text, the place of our table in it, and that table."""
+
+    name: str
+    text: str
+    prefix: Key
+    table: object
+
+
+class ReferenceRow(NamedTuple):
+    """One key of the configuration, for the reference table; texts are Markdown."""
+
+    key: str
+    type: str
+    default: str
+    description: str
+
+
+def find_root(start: Path) -> Path:
+    """Find the project's root for a directory, or for a file in it.
+
+    It is the nearest ancestor with an ``envsolver.toml`` or with ``[tool.envsolver]`` in its
+    ``pyproject.toml``; else the nearest with a ``pyproject.toml`` or a ``.git``; else `start` itself.
+    The answer is absolute, with symbolic links resolved.
+    """
+    start = start.resolve()
+    if start.is_file():
+        start = start.parent
+    ancestors = (start, *start.parents)
+    for directory in ancestors:
+        if (directory / OWN_FILE).is_file() or _mentions_us(directory / PYPROJECT):
+            return directory
+    for directory in ancestors:
+        if (directory / PYPROJECT).is_file() or (directory / ".git").exists():
+            return directory
+    return start
+
+
+def load_config(root: Path, cache: Path | None = None) -> Config:
+    """Read the configuration of the project at `root`; a project without any gets the defaults.
+
+    Every ``requirements/*.in`` that is not named becomes a group too, `python` is filled with the running minor
+    version when it is empty, and every group's `requirements` names its file.
+
+    Parameters
+    ----------
+    root
+        The project's root directory.
+    cache
+        Directory in which a table that was once found faultless is remembered; None to validate anew.
+
+    Raises
+    ------
+    ConfigurationError
+        With every fault, each with the file, the line and the key.
+    """
+    root = root.resolve()
+    source = _read_source(root)
+    config, faults = _typed(source, cache)
+    config = _completed(config, root, source.name)
+    faults = [*faults, *semantic_faults(config)]
+    if faults:
+        raise ConfigurationError(
+            _with_places(faults, source), tip="The README's reference table lists every key, its type and its default."
+        )
+    return config
+
+
+def settings_for(config: Config, notebook: str) -> NotebookSettings:
+    """Return what the configuration says about one notebook.
+
+    All entries whose path or glob matches are merged in the order they are written, the exact path last; a later
+    entry wins key by key, and tables such as `env` are merged.
+    """
+    entries = [(glob, entry) for glob, entry in config.notebook.items() if glob_matches(notebook, glob)]
+    return merged(entry for _, entry in sorted(entries, key=lambda item: item[0] == notebook))
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON schema of the configuration's table, for editors and for other tools."""
+    from envsolver.config.validation import validating_model
+
+    schema: dict[str, Any] = validating_model().model_json_schema(by_alias=True)
+    _describe(schema)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "envsolver"
+    return schema
+
+
+def _describe(schema: dict[str, Any]) -> None:
+    """Put the settings' docstrings into their schema.
+
+    Pydantic would do it as well, by reading its own source at each start; only here is there a use for it.
+    """
+    import ast
+    import inspect
+    import itertools
+
+    tables = {"Config": schema, **schema["$defs"]}
+    for node in ast.parse(inspect.getsource(settings)).body:
+        if not isinstance(node, ast.ClassDef) or node.name not in tables:
+            continue
+        properties = tables[node.name]["properties"]
+        for field, text in itertools.pairwise(node.body):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            key = field.target.id.replace("_", "-")
+            if key in properties and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                properties[key]["description"] = inspect.cleandoc(str(text.value.value))
+
+
+def reference_rows() -> tuple[ReferenceRow, ...]:
+    """List every key with its type, default and description, in the order of the settings' classes."""
+    schema = json_schema()
+    return tuple(_rows(schema, schema, ""))
+
+
+def _rows(schema: Mapping[str, Any], node: Mapping[str, Any], prefix: str) -> Iterator[ReferenceRow]:
+    """List the keys of one object of the schema, nested tables after their own row."""
+    for name, field in node["properties"].items():
+        key = prefix + name
+        default = field.get("default")
+        shown = (
+            "required" if name in node.get("required", ()) else "" if default in (None, "", [], {}) else _toml(default)
+        )
+        yield ReferenceRow(key, _type_name(field), shown, " ".join(field.get("description", "").split()))
+        reference = field.get("additionalProperties", {}).get("$ref") if field.get("type") == "object" else None
+        if reference:
+            placeholder = '"<path or glob>"' if name == "notebook" else "<name>"
+            yield from _rows(schema, schema["$defs"][reference.rsplit("/", 1)[-1]], f"{key}.{placeholder}.")
+
+
+def _type_name(field: Mapping[str, Any]) -> str:
+    """Name a field's type in the words that people write TOML with."""
+    if "anyOf" in field:
+        names = [_type_name(option) for option in field["anyOf"] if option.get("type") != "null"]
+        return " or ".join(dict.fromkeys(names))
+    kind = field.get("type")
+    if kind == "array":
+        return f"list of {_type_name(field['items'])}s"
+    if kind == "object":
+        inner = field.get("additionalProperties", {})
+        return "tables by name" if "$ref" in inner else f"table of {_type_name(inner)}s"
+    return _TYPE_NAMES.get(str(kind), "value")
+
+
+def _toml(value: object) -> str:
+    """Write a default as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _mentions_us(pyproject: Path) -> bool:
+    """Tell whether a pyproject.toml has our table, even when it is not valid TOML."""
+    try:
+        text = pyproject.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return False
+    if "envsolver" not in text:
+        return False
+    try:
+        tool = tomllib.loads(text).get("tool")
+    except tomllib.TOMLDecodeError:
+        return _TABLE.search(text) is not None
+    return isinstance(tool, dict) and "envsolver" in tool
+
+
+def _read_source(root: Path) -> _Source:
+    """Read the file that holds the configuration, whichever it is."""
+    own, pyproject = root / OWN_FILE, root / PYPROJECT
+    if own.is_file():
+        if _mentions_us(pyproject):
+            fault = f"{OWN_FILE}: {PYPROJECT} has a [tool.envsolver] table too, so it is not clear which one counts"
+            raise ConfigurationError([fault], tip="Keep one of the two.")
+        text = _read_text(own)
+        return _Source(name=OWN_FILE, text=text, prefix=(), table=_parse(OWN_FILE, text))
+    if not pyproject.is_file():
+        return _Source(name="", text="", prefix=(), table={})
+    text = _read_text(pyproject)
+    tool = _parse(PYPROJECT, text).get("tool")
+    if not isinstance(tool, dict) or "envsolver" not in tool:
+        return _Source(name="", text="", prefix=(), table={})
+    return _Source(name=PYPROJECT, text=text, prefix=("tool", "envsolver"), table=tool["envsolver"])
+
+
+def _read_text(path: Path) -> str:
+    """Read a TOML file, which is UTF-8 by its standard; a byte order mark is let pass."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError([f"{path.name}: cannot be read: {error.strerror}"]) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        fault = f"{path.name}:{line}: is not UTF-8 text: byte 0x{data[error.start]:02x} cannot be decoded"
+        raise ConfigurationError([fault], tip="Save the file as UTF-8.") from error
+
+
+def _parse(name: str, text: str) -> dict[str, Any]:
+    """Parse TOML; what is wrong is told with line and column."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).partition(" (at ")
+        numbers = re.findall(r"\d+", place)
+        at = "".join(f":{number}" for number in numbers)
+        plural = _PLURAL.search(text)
+        tip = 'Settings of one notebook stand under [tool.envsolver.notebook."<path or glob>"], without an s.'
+        raise ConfigurationError([f"{name}{at}: is not valid TOML: {message}"], tip=tip if plural else "") from error
+
+
+def _typed(source: _Source, cache: Path | None) -> tuple[Config, list[KeyFault]]:
+    """Return what is usable of a file's table, and the faults of its keys and types."""
+    table, own = as_python(source.table), not source.prefix
+    if table == {}:
+        return Config(), []
+    file = memory(table, cache, in_own_file=own)
+    if (known := recall(file)) is not None:
+        return known, []
+    from envsolver.config.validation import type_faults
+
+    config, faults = type_faults(table, in_own_file=own)
+    if not faults:
+        remember(file, config)
+    return config, faults
+
+
+def _completed(config: Config, root: Path, source: str) -> Config:
+    """Fill in what a configuration may leave open: groups by file, their files, and the Python version."""
+    groups: dict[str, GroupSettings] = {
+        name: group if group.requirements else replace(group, requirements=f"requirements/{name}.in")
+        for name, group in config.groups.items()
+    }
+    named = {group.requirements for group in groups.values()}
+    for file in _group_files(root):
+        relative = file.relative_to(root).as_posix()
+        if file.stem not in groups and relative not in named:
+            groups[file.stem] = GroupSettings(requirements=relative)
+    python = config.python or (f"{sys.version_info.major}.{sys.version_info.minor}",)
+    return replace(config, groups=groups, python=python, root=root, source=source)
+
+
+def _group_files(root: Path) -> list[Path]:
+    """Return the ``requirements/*.in`` that are groups: no name with `_` first, not included by another."""
+    files = sorted((root / "requirements").glob("*.in"))
+    included: set[Path] = set()
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # The reader of requirements names the fault, with its place.
+        included.update((file.parent / target).resolve() for target in _INCLUDED.findall(text))
+    return [file for file in files if file.resolve() not in included and file.stem[0] not in "_."]
+
+
+def _with_places(faults: list[KeyFault], source: _Source) -> list[str]:
+    """Write each fault with its file, line and key, in the order of the file."""
+    lines = key_lines(source.text)
+    placed: list[tuple[int, str]] = []
+    for fault in faults:
+        key = (*source.prefix, *fault.key)
+        line = line_of(lines, key)
+        file = source.name or PYPROJECT
+        place = [file if line is None else f"{file}:{line}", *([dotted(key)] if key else [])]
+        placed.append((line or 0, ": ".join([*place, fault.text])))
+    return [text for _, text in sorted(dict.fromkeys(placed), key=lambda item: item[0])]

@@ -1,0 +1,1 @@
+"""Values that cross stages, errors, and pure helpers. Imports nothing of ours."""

@@ -1,0 +1,20 @@
+"""Programs that an environment's own interpreter runs: the standard library and ipykernel, nothing of ours.
+
+They are started by their path and never imported, so their paths stand here, and nothing else does.
+"""
+
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+TEMPLATE_SERVER = _HERE / "template_server.py"
+"""Forks warm kernels."""
+
+COMPILE_BYTECODE = _HERE / "compile_bytecode.py"
+"""Compiles what an environment can import."""
+
+PYTHONPATH = _HERE / "pythonpath"
+"""What stands on the notebooks' import path: `pip` and `uv` that leave the environment as it is."""
+
+PIP_GUARD = PYTHONPATH / "_envsolver_guard.py"
+"""What `pip`, `uv` and `conda` are while a notebook runs."""

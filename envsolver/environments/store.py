@@ -1,0 +1,297 @@
+"""The content-addressed cache of environments: build, reuse, evict.
+
+An environment is immutable. Its key says all that it depends on: the lock's text with hashes, the interpreter,
+and the uv settings that change how a package is built. It is built under a file lock and marked complete last, so that
+a half-built one is never used, and two runs at once build it once.
+
+Below the store's directory::
+
+    environments/<key>/envsolver.json   the tag: written first; only directories that carry it are ever removed
+    environments/<key>/lock.txt         what is installed
+    environments/<key>/env/             the virtualenv
+    environments/<key>/complete.json    written last
+    environments/<key>/users/           one file for each live run that uses it
+    environments/<key>.lock             held while it is checked, built or removed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from platformdirs import user_cache_dir
+
+from envsolver.core.errors import BuildError
+from envsolver.core.files import read_json, write_json
+from envsolver.core.results import Environment, Lock
+from envsolver.environments.bytecode import compiling, link_bytecode
+from envsolver.environments.file_lock import BusyError, file_lock
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_settings import building, digest
+
+_FORMAT = "1"
+_TAG = "envsolver.json"
+_COMPLETE = "complete.json"
+_FOREIGN_DAYS = 7
+"""A run on another machine cannot be asked whether it lives; it counts as live for so many days."""
+
+
+def cache_directory() -> Path:
+    """Return the directory for state shared by all projects: ``ENVSOLVER_CACHE_DIR``, or the user's cache."""
+    chosen = os.environ.get("ENVSOLVER_CACHE_DIR")
+    return Path(chosen).expanduser().absolute() if chosen else Path(user_cache_dir("envsolver"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One environment in the cache.
+
+    Attributes
+    ----------
+    directory
+        What is removed when it is evicted.
+    group, python
+        The group that it was first built for, and its Python's full version.
+    packages
+        How many packages it holds.
+    size
+        Bytes of its files; files that it shares with uv's cache count in full. 0 unless complete.
+    built, used
+        When it was built and last used, seconds since the epoch; `built` is 0 unless complete.
+    complete
+        False for a build that never ended.
+    in_use
+        Whether a live run uses it.
+    """
+
+    key: str
+    directory: Path
+    group: str
+    python: str
+    packages: int = 0
+    size: int = 0
+    built: float = 0.0
+    used: float = 0.0
+    complete: bool = False
+    in_use: bool = False
+
+
+class Store:
+    """The cache of environments.
+
+    Parameters
+    ----------
+    directory
+        The cache's directory, such as `cache_directory()` gives.
+    uv
+        Builds what is missing.
+    """
+
+    def __init__(self, directory: Path, uv: Uv) -> None:
+        self.directory = directory / "environments"
+        self.uv = uv
+        self._settings: list[str] | None = None
+        self._registered: set[Path] = set()
+        self._guard = threading.Lock()
+        self._compiling = threading.Lock()
+
+    def key_for(self, lock: Lock) -> str:
+        """Return the key of a lock's environment, 64 hexadecimal digits; asks nothing and builds nothing."""
+        if self._settings is None:
+            self._settings = [f"{name}={value}" for name, value in building(self.uv.settings()).items()]
+        python = lock.interpreter
+        return digest([_FORMAT, lock.text, python.version, python.platform, python.executable, *self._settings])
+
+    def prefix_for(self, lock: Lock) -> Path:
+        """Return where a lock's virtualenv is or will be; asks nothing and builds nothing."""
+        return self._home(self.key_for(lock)) / "env"
+
+    def ensure(self, lock: Lock) -> Environment:
+        """Return a lock's environment, built if the cache does not have it.
+
+        This process counts as its user from now on, until `release` or its end.
+
+        Raises
+        ------
+        BuildError
+            It could not be built; the message holds uv's own words.
+        """
+        start = time.perf_counter()
+        key = self.key_for(lock)
+        home = self._home(key)
+        with self._locked(home) as held:
+            self._register(home)
+            fresh = not _is_complete(home, key)
+            if fresh:
+                self._build(home, key, lock, held)
+            os.utime(home / _COMPLETE)
+        return Environment(
+            key=key,
+            group=lock.group,
+            python=lock.interpreter.version,
+            prefix=home / "env",
+            packages=lock.packages,
+            built=fresh,
+            seconds=time.perf_counter() - start,
+        )
+
+    def has(self, lock: Lock) -> bool:
+        """Return whether a lock's environment is there, ready for use."""
+        key = self.key_for(lock)
+        return _is_complete(self._home(key), key)
+
+    def release(self) -> None:
+        """Stop being a user of the environments that this process asked for."""
+        with self._guard:
+            registered, self._registered = self._registered, set()
+        for file in registered:
+            file.unlink(missing_ok=True)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return what the cache holds, the longest unused first; directories without our tag are no part of it."""
+        if not self.directory.is_dir():
+            return ()
+        found = [_entry(home) for home in self.directory.iterdir() if read_json(home / _TAG)]
+        return tuple(sorted(found, key=lambda entry: (entry.used, entry.key)))
+
+    def evict(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Remove environments and return those that were removed; those in use by live runs stay."""
+        removed = []
+        for entry in entries:
+            with contextlib.suppress(BusyError), self._locked(entry.directory, wait=False):
+                if read_json(entry.directory / _TAG) and not _live_users(entry.directory):
+                    # What marks it complete goes first, so that an interrupted removal leaves nothing to trust.
+                    (entry.directory / _COMPLETE).unlink(missing_ok=True)
+                    shutil.rmtree(entry.directory)
+                    removed.append(entry)
+        return tuple(removed)
+
+    def _home(self, key: str) -> Path:
+        # Twenty digits are plenty to tell environments apart, and keep the scripts' first lines short.
+        return self.directory / key[:20]
+
+    def _locked(self, home: Path, *, wait: bool = True) -> contextlib.AbstractContextManager[int]:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        return file_lock(home.with_name(home.name + ".lock"), wait=wait, give_up=self.uv.check)
+
+    def _register(self, home: Path) -> None:
+        if home.is_dir() and any(home.iterdir()) and not read_json(home / _TAG):
+            raise BuildError(
+                f"{home} is in the way of an environment, and is not envsolver's", tip="Move it elsewhere."
+            )
+        users = home / "users"
+        home.mkdir(exist_ok=True)
+        if not (home / _TAG).exists():
+            write_json(home / _TAG, {"format": _FORMAT, "key": "", "group": "", "python": ""})
+        users.mkdir(exist_ok=True)
+        user = users / f"{os.getpid()}-{psutil.Process().create_time():.2f}-{socket.gethostname()}"
+        user.touch()
+        with self._guard:
+            self._registered.add(user)
+
+    def _build(self, home: Path, key: str, lock: Lock, held: int) -> None:
+        prefix = home / "env"
+        python = lock.interpreter
+        (home / _COMPLETE).unlink(missing_ok=True)
+        _remove(prefix)
+        write_json(home / _TAG, {"format": _FORMAT, "key": key, "group": lock.group, "python": python.version})
+        text = home / "lock.txt"
+        text.write_text(lock.text, encoding="utf-8")
+        start = time.time()
+        try:
+            self.uv.create(prefix, python.executable, hold=held)
+            local = [package.name for package in lock.packages if package.version.startswith("/")]
+            self.uv.sync(prefix, text, require_hashes=_all_hashed(lock.text), rebuild=local, hold=held)
+            self._compile(prefix, python.version, held)
+        except BuildError as error:
+            _remove(prefix)
+            raise BuildError(
+                f"the environment of group {lock.group} (Python {python.version}) could not be built:\n{error.message}",
+                tip=error.tip,
+            ) from error
+        except BaseException:
+            _remove(prefix)
+            raise
+        facts = {"key": key, "packages": len(lock.packages), "size": _size(prefix), "built": start}
+        write_json(home / _COMPLETE, facts)
+
+    def _compile(self, prefix: Path, version: str, held: int) -> None:
+        """Give a new environment its bytecode; one at a time, since it takes all cores and serves those that wait."""
+        with self._compiling:
+            tags = [tag for tag in self.directory.glob(f"*/{_TAG}") if read_json(tag).get("python") == version]
+            link_bytecode(prefix, [tag.parent / "env" for tag in tags if tag.parent != prefix.parent])
+            with contextlib.suppress(OSError):  # an interpreter that does not run will be found out when it is used
+                self.uv.call_python(prefix, compiling(prefix), hold=held)
+
+
+def _is_complete(home: Path, key: str) -> bool:
+    # `exists` follows the link to the base interpreter: when that was deleted, the environment is of no use.
+    return read_json(home / _COMPLETE).get("key") == key and (home / "env" / "bin" / "python").exists()
+
+
+def _entry(home: Path) -> Entry:
+    tag, facts = read_json(home / _TAG), read_json(home / _COMPLETE)
+    stamp = home / _COMPLETE if facts else home / _TAG
+    return Entry(
+        key=tag.get("key", ""),
+        directory=home,
+        group=tag.get("group", ""),
+        python=tag.get("python", ""),
+        packages=facts.get("packages", 0),
+        size=facts.get("size", 0),
+        built=facts.get("built", 0.0),
+        used=stamp.stat().st_mtime,
+        complete=bool(facts),
+        in_use=_live_users(home),
+    )
+
+
+def _live_users(home: Path) -> bool:
+    """Return whether a live run uses an environment; forget the users that are gone."""
+    live = False
+    for user in sorted((home / "users").glob("*-*-*")):
+        if _is_live(user):
+            live = True
+        else:
+            user.unlink(missing_ok=True)
+    return live
+
+
+def _is_live(user: Path) -> bool:
+    pid, created, host = user.name.split("-", 2)
+    try:
+        if host != socket.gethostname():
+            return time.time() - user.stat().st_mtime < _FOREIGN_DAYS * 86400
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) < 1
+    except (psutil.NoSuchProcess, OSError, ValueError):
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _all_hashed(text: str) -> bool:
+    """Return whether every package of a lock carries a hash; local projects and repositories cannot."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return all(line.startswith((" ", "\t")) or line.endswith("\\") for line in lines)
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    for folder, _, files in os.walk(directory):
+        for file in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder, file)).st_size  # noqa: PTH118 many files: plain calls are faster
+    return total
+
+
+def _remove(directory: Path) -> None:
+    if directory.is_dir() and not directory.is_symlink():
+        shutil.rmtree(directory)

@@ -1,0 +1,1 @@
+"""Find notebooks, and read what they import and install. `select` and `read` are the doors."""

@@ -1,0 +1,221 @@
+"""Tell a notebook's local modules from installed ones, and find what local modules import in turn."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from envsolver.notebooks.cell_analysis import analyse_cell
+from envsolver.notebooks.findings import Mention, Surroundings
+
+_MOST_FILES = 200
+"""Local files read for one notebook; beyond that their imports say little more."""
+
+NOT_INSTALLED = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
+"""Packages at a project's root that are not for installing, and whose names in a registry mean something else."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileMention:
+    """An import that stands in a local module."""
+
+    path: Path
+    mention: Mention
+
+
+class LocalModules:
+    """The modules that a notebook finds without an environment.
+
+    Parameters
+    ----------
+    root
+        The project's root, absolute.
+    folder
+        The notebook's folder, absolute.
+    search_path
+        Directories that the notebook puts on ``sys.path``, absolute.
+    written
+        Files that the notebook writes itself, as named there.
+    """
+
+    def __init__(self, root: Path, folder: Path, search_path: Iterable[str], written: Iterable[str]) -> None:
+        self.root = root
+        self.directories = tuple(dict.fromkeys([folder, *(Path(entry) for entry in search_path)]))
+        # A module in a folder further up is not found when the notebook runs, but it is what the notebook means,
+        # and never a package of that name in a registry. The root's own package is another matter.
+        above = [directory for directory in folder.parents if directory.is_relative_to(root) and directory != root]
+        self.above = tuple(above) if is_packaged(root) else (*above, root)
+        self.elsewhere: set[str] = set()
+        self.found: dict[tuple[str, tuple[str, ...]], tuple[Path, ...] | None] = {}
+        self.written = frozenset(_written_module(name) for name in written)
+        self.followed: set[Path] = set()  # the files whose imports were looked at
+
+    def find(self, module: str, names: tuple[str, ...] = ()) -> tuple[Path, ...] | None:
+        """Return the files of a local module that importing it reads, or None when it is not local."""
+        key = module, names
+        if key not in self.found:
+            self.found[key] = self._find(module, names)
+        return self.found[key]
+
+    def _find(self, module: str, names: tuple[str, ...]) -> tuple[Path, ...] | None:
+        top = module.partition(".")[0]
+        if top in self.written:
+            return ()
+        if top in self.elsewhere:
+            return None
+        if not any(top in _modules_in(directory) for directory in (*self.directories, *self.above)):
+            self.elsewhere.add(top)
+            return None
+        for directory in (*self.directories, *self.above):
+            if (files := _files(directory, module, names)) is not None:
+                return files
+        return None
+
+    def is_own_package(self, module: str) -> bool:
+        """Tell whether a module is the package that the project itself distributes."""
+        top = module.partition(".")[0]
+        places = (self.root / "src", self.root)
+        return is_packaged(self.root) and any(_files(place, top, ()) is not None for place in places)
+
+    def imports_of(self, files: Iterable[Path]) -> Iterator[FileMention]:
+        """Give what local files import when they are imported, and what the local files that they import do."""
+        waiting = list(files)
+        seen: set[Path] = set()
+        while waiting and len(seen) < _MOST_FILES:
+            path = waiting.pop(0)
+            if path in seen:
+                continue
+            seen.add(path)
+            self.followed.add(path)
+            for mention in _mentions(path):
+                below = _relative(path, mention) if mention.level else self.find(mention.module, mention.names)
+                if below is None:
+                    yield FileMention(path=path, mention=mention)
+                else:
+                    waiting.extend(below)
+
+
+def ending_in(tails: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
+    """Give the project's directories that a path with an unknown beginning may mean, from a notebook's folder up."""
+    places = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
+    for tail in dict.fromkeys(tails):
+        yield from (os.path.normpath(place / tail) for place in places if (place / tail).is_dir())
+
+
+def is_packaged(root: Path) -> bool:
+    """Tell whether a project distributes a package of its own."""
+    if (root / "setup.py").is_file():
+        return True
+    try:
+        text = (root / "pyproject.toml").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(table in text for table in ("[project]", "[tool.poetry]", "[tool.flit"))
+
+
+def _written_module(name: str) -> str:
+    """Return the top-level module that a written file makes importable."""
+    parts = name.strip("'\"").removeprefix("./").split("/")
+    return parts[0].removesuffix(".py")
+
+
+def _files(directory: Path, module: str, names: tuple[str, ...]) -> tuple[Path, ...] | None:
+    """Return the files that importing a module from a directory reads, or None when it is not there.
+
+    A folder without an ``__init__.py`` counts only when what is asked of it is there, since an installed
+    package of that name comes first.
+    """
+    top, *rest = module.split(".")
+    forms = _modules_in(directory).get(top, frozenset())
+    single, package = directory / f"{top}.py", directory / top
+    if single.name in forms:
+        return (single,)
+    if top not in forms:
+        return () if any(form.endswith((".so", ".pyd")) for form in forms) else None
+    files = [package / "__init__.py"] if (package / "__init__.py").is_file() else []
+    place = package
+    for part in rest:
+        place /= part
+        files.extend(_module_files(place))
+    for name in names:
+        files.extend(_module_files(place / name))
+    return tuple(dict.fromkeys(files)) or None
+
+
+def _modules_in(directory: Path) -> Mapping[str, frozenset[str]]:
+    """Return a directory's entries by what stands before their first dot: the modules that they may be."""
+    try:
+        return _modules_in_cached(directory, directory.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=1024)
+def _modules_in_cached(directory: Path, _modified: int) -> Mapping[str, frozenset[str]]:
+    """List a directory once, since many notebooks share it."""
+    forms: dict[str, set[str]] = {}
+    for place in directory.iterdir():
+        forms.setdefault(place.name.partition(".")[0], set()).add(place.name)
+    return {top: frozenset(names) for top, names in forms.items()}
+
+
+def _relative(path: Path, mention: Mention) -> tuple[Path, ...]:
+    """Return the files that a relative import in a local file reads."""
+    try:
+        return _relative_cached(path, mention, path.parent.stat().st_mtime_ns)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=8192)
+def _relative_cached(path: Path, mention: Mention, _modified: int) -> tuple[Path, ...]:
+    """Look for a file once, since many notebooks share it."""
+    place = path.parent.joinpath(*[".."] * (mention.level - 1))
+    files: list[Path] = []
+    for part in filter(None, mention.module.split(".")):
+        place /= part
+        files.extend(_module_files(place))
+    for name in mention.names:
+        files.extend(_module_files(place / name))
+    return tuple(Path(os.path.normpath(file)) for file in files)
+
+
+def _module_files(place: Path) -> list[Path]:
+    """Return the file of a module within a package, whichever form it has."""
+    candidates = (place.with_name(place.name + ".py"), place / "__init__.py")
+    return [candidate for candidate in candidates if candidate.is_file()]
+
+
+def _mentions(path: Path) -> tuple[Mention, ...]:
+    """Return what a file imports while it is imported itself."""
+    try:
+        state = path.stat()
+        return _mentions_cached(path, state.st_mtime_ns, state.st_size)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=4096)
+def _mentions_cached(path: Path, _modified: int, _size: int) -> tuple[Mention, ...]:
+    """Read a file's imports; many notebooks share one helper."""
+    source = path.read_text(encoding="utf-8", errors="replace")
+    found = analyse_cell(source, Surroundings(cwd=str(path.parent)))
+    inner = _inside_functions(source)
+    return tuple(mention for mention in found.mentions if mention.line not in inner)
+
+
+def _inside_functions(source: str) -> set[int]:
+    """Return the lines inside functions, whose imports may never happen."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines

@@ -1,0 +1,121 @@
+"""Modules of the project that a notebook means but cannot find, because they lie in some other folder.
+
+A registry mostly knows some package of such a name, which has nothing to do with it and must not be installed.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from envsolver.notebooks.distributions import distributions_for
+from envsolver.notebooks.walk import is_skipped, marks_environment
+
+_PROJECT = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
+_DECLARING = re.compile(
+    r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|.*(?:requirements|environment|constraints).*\.(?:txt|in|ya?ml)"
+)
+_MOST_FOLDERS = 5000
+
+
+def is_stray(root: Path, module: str, names: tuple[str, ...]) -> bool:
+    """Tell whether an import means a module that lies elsewhere in the project, and no distribution.
+
+    What is taken out of it must be defined there; where nothing is, the project must not declare a dependency of
+    that name.
+
+    Parameters
+    ----------
+    root
+        The project's root, absolute.
+    """
+    top = module.partition(".")[0]
+    places = _strays(root, root.stat().st_mtime_ns).get(top, ())
+    if not places:
+        return False
+    if not names and "." not in module:
+        return not any(_declared(root, name) for name in {top, *distributions_for(module, {})})
+    return any(_has(place, module, names) for place in places)
+
+
+@lru_cache(maxsize=8)
+def _strays(root: Path, _modified: int) -> Mapping[str, tuple[Path, ...]]:
+    """Return the files and packages that would be modules if their folder were searched, by name."""
+    found: dict[str, list[Path]] = {}
+    for folder, names in _folders(root):
+        for name in names:
+            path = folder / name
+            if name.endswith(".py"):
+                found.setdefault(name.removesuffix(".py"), []).append(path)
+            elif (path / "__init__.py").is_file():
+                found.setdefault(name, []).append(path)
+    return {top: tuple(paths) for top, paths in found.items()}
+
+
+def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Give the project's folders, but for the root, packages and projects within the project, with what they hold."""
+    waiting, seen = [root], 0
+    while waiting and seen < _MOST_FOLDERS:
+        folder = waiting.pop()
+        seen += 1
+        try:
+            with os.scandir(folder) as listing:
+                entries = {entry.name: entry.is_dir(follow_symlinks=False) for entry in listing}
+        except OSError:
+            continue
+        inner = folder != root and (not _PROJECT.isdisjoint(entries) or marks_environment(entries))
+        if inner or "__init__.py" in entries:
+            continue
+        if folder not in {root, root / "src"}:
+            yield folder, list(entries)
+        waiting += [folder / name for name, is_folder in entries.items() if is_folder and not is_skipped(name)]
+
+
+def _has(place: Path, module: str, names: tuple[str, ...]) -> bool:
+    """Tell whether a module's file or package has all that is asked of it."""
+    for part in module.split(".")[1:]:
+        place = place / part if (place / part).is_dir() else place / f"{part}.py"
+    if place.is_dir():
+        inside = {name for name in names if (place / name).is_dir() or (place / f"{name}.py").is_file()}
+        return set(names) - {"*"} <= inside | _defined(place / "__init__.py")
+    return place.is_file() and set(names) - {"*"} <= _defined(place)
+
+
+def _defined(path: Path) -> set[str]:
+    """Return the names that a file binds at its top level."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.alias(name=name, asname=other):
+                found.add(other or name.partition(".")[0])
+    return found
+
+
+def _declared(root: Path, name: str) -> bool:
+    """Tell whether a file that lists dependencies holds a name."""
+    spelt = "[-_.]".join(map(re.escape, re.split(r"[-_.]", name)))
+    word = re.compile(rf"(?<![\w.-]){spelt}(?![\w-])", re.IGNORECASE)
+    return any(word.search(text) for text in _declarations(root, root.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _declarations(root: Path, _modified: int) -> tuple[str, ...]:
+    folders = [
+        root,
+        *(root / name for name in ("requirements", "docs", "doc", "examples", "notebooks", "binder", "ci")),
+    ]
+    files = (file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir()))
+    named = [file for file in files if _DECLARING.fullmatch(file.name) and file.is_file()]
+    return tuple(file.read_text(encoding="utf-8", errors="replace") for file in named)

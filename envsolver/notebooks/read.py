@@ -1,0 +1,260 @@
+"""Read one notebook: imports, PEP 723 block, install lines, metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from envsolver.core.results import Import, Notebook, Origin
+from envsolver.core.settings import NotebookSettings
+from envsolver.notebooks.cell_analysis import analyse_cell
+from envsolver.notebooks.distributions import is_namespace
+from envsolver.notebooks.findings import CellFindings, Mention, Surroundings
+from envsolver.notebooks.installs import InstallReader
+from envsolver.notebooks.local_modules import NOT_INSTALLED, LocalModules, ending_in
+from envsolver.notebooks.misplaced_modules import is_stray
+from envsolver.notebooks.nbfile import Cell, NotebookFile, UnusableNotebookError, read_notebook_file
+from envsolver.notebooks.pep723 import read_script
+from envsolver.notebooks.saved_times import recorded_seconds
+
+# In the standard library of some Python only, so a notebook on another must not get a package of that name.
+_REMOVED = """
+    aifc annotationlib asynchat asyncore audioop binhex cgi cgitb chunk compression crypt distutils dummy_threading
+    formatter imghdr imp lib2to3 macpath mailcap msilib nis nntplib ossaudiodev parser pipes smtpd sndhdr spwd sunau
+    symbol telnetlib tomllib uu xdrlib
+"""
+# Python 2 had them. Where a registry has a package of such a name, it is something else.
+_OF_PYTHON_2 = """
+    BaseHTTPServer CGIHTTPServer ConfigParser Cookie HTMLParser Queue SimpleHTTPServer SimpleXMLRPCServer SocketServer
+    StringIO Tkinter UserDict UserList UserString __builtin__ anydbm cPickle cStringIO commands cookielib copy_reg
+    exceptions htmlentitydefs htmllib httplib md5 mimetools robotparser sets sgmllib sha thread tkFileDialog
+    tkMessageBox ttk urllib2 urlparse whichdb xmlrpclib
+"""
+_STANDARD = (
+    frozenset(sys.stdlib_module_names) | frozenset(_REMOVED.split()) | frozenset(_OF_PYTHON_2.split()) | {"__main__"}
+)
+_BARS = frozenset({"notebook", "tqdm_notebook", "tnrange"})
+"""What draws with ipywidgets of what tqdm has."""
+
+
+def read_notebook(root: Path, path: str, settings: NotebookSettings | None = None) -> Notebook:
+    """Read one notebook; what is wrong with its file is told in `fault`, never raised.
+
+    Parameters
+    ----------
+    root
+        The project's root.
+    path
+        Relative to the root, with forward slashes.
+    settings
+        What the configuration says about it; cells that it leaves out ask for nothing.
+    """
+    try:
+        file = read_notebook_file(root / path)
+    except UnusableNotebookError as error:
+        return Notebook(path=path, fault=str(error))
+    with warnings.catch_warnings():
+        # Parsing warns of odd strings in a notebook's code, which are its author's matter.
+        warnings.simplefilter("ignore")
+        return _Reading(root.resolve(), path, file, settings or NotebookSettings()).notebook()
+
+
+class _Reading:
+    """Brings together what the cells of one notebook say."""
+
+    def __init__(self, root: Path, path: str, file: NotebookFile, settings: NotebookSettings) -> None:
+        self.root = root
+        self.path = path
+        self.file = file
+        self.folder = (root / path).parent
+        self.surroundings = Surroundings(cwd=str(self.folder))
+        self.settings = settings
+        self.code = [cell for cell in file.cells if cell.kind == "code"]
+
+    def notebook(self) -> Notebook:
+        """Return the notebook."""
+        execution = _table(self.file.metadata, "execution")
+        notebook = Notebook(
+            path=self.path,
+            language=self.file.language,
+            code_cells=len(self.code),
+            group=_text(_table(self.file.metadata, "envsolver").get("group")),
+            timeout=_seconds(execution.get("timeout")),
+            allow_errors=execution.get("allow_errors") is True,
+            code_digest=_digest(self.code),
+            recorded_seconds=self._recorded(),
+        )
+        return self._with_code(notebook) if self.file.language == "python" else notebook
+
+    def _recorded(self) -> float | None:
+        """Return what the notebook took when it was last saved, as far as its cells or its metadata tell."""
+        times = [cell.seconds for cell in _run_cells(self.code, self.settings) if cell.seconds is not None]
+        return sum(times) if times else recorded_seconds(self.file.metadata)
+
+    def _with_code(self, notebook: Notebook) -> Notebook:
+        """Add what the code of a Python notebook says."""
+        findings = self._findings()
+        imports, followed = self._imports(findings)
+        reader = InstallReader(self.root, self.folder)
+        for cell, found in findings:
+            for command in found.commands:
+                reader.read(command, Origin(path=self.path, cell=cell.number, line=command.line))
+        texts = (cell for cell in self.file.cells if cell.kind in {"code", "raw"})
+        script, script_fault = read_script((Origin(path=self.path, cell=cell.number), cell.source) for cell in texts)
+        return replace(
+            notebook,
+            code_digest=_digest(self.code, followed, self.root),
+            imports=imports,
+            installs=tuple(reader.result.installs),
+            guarded_installs=tuple(reader.result.guarded),
+            refused=tuple(reader.result.refused),
+            script=script,
+            script_fault=script_fault,
+            early_environ=_sets_environ_early(findings, imports),
+        )
+
+    def _findings(self) -> list[tuple[Cell, CellFindings]]:
+        """Analyse each cell that runs."""
+        run = list(_run_cells(self.code, self.settings))
+        # Paths are put together in one cell and used in another.
+        thorough = any("sys.path" in cell.source or "chdir" in cell.source for cell in run)
+        return [
+            (
+                cell,
+                analyse_cell(
+                    cell.source, self.surroundings, thorough=thorough, may_fail="raises-exception" in cell.tags
+                ),
+            )
+            for cell in run
+        ]
+
+    def _imports(self, findings: list[tuple[Cell, CellFindings]]) -> tuple[tuple[Import, ...], set[Path]]:
+        """Return the imports that an environment must answer, and the local files that were followed for them."""
+        written = [name for _, found in findings for name in found.written]
+        meant = ending_in(self.surroundings.search_tails, self.root, self.folder)
+        local = LocalModules(self.root, self.folder, [*self.surroundings.search_path, *meant], written)
+        kept: dict[str, Import] = {}
+        for cell, found in findings:
+            for mention in found.mentions:
+                self._keep(kept, local, mention, Origin(path=self.path, cell=cell.number, line=mention.line))
+            for name in found.ran:
+                self._follow(kept, local, (Path(os.path.normpath(self.folder / name)),), optional=False)
+        return tuple(kept.values()), local.followed
+
+    def _keep(self, kept: dict[str, Import], local: LocalModules, mention: Mention, origin: Origin) -> None:
+        """Take one import in, unless it is the standard library's or local."""
+        if mention.level or mention.module.split(".")[0] in _STANDARD:
+            return
+        files = local.find(mention.module, mention.names)
+        own = local.is_own_package(mention.module)
+        if files is None:
+            if not (mention.module.split(".")[0] in NOT_INSTALLED if own else self._is_stray(mention)):
+                _add(kept, mention, origin, optional=mention.optional)
+            return
+        if own:
+            # It is found beside the notebook, and it may as well be installed.
+            _add(kept, mention, origin, optional=True)
+        self._follow(kept, local, files, optional=mention.optional)
+
+    def _is_stray(self, mention: Mention) -> bool:
+        return is_stray(self.root, mention.module, mention.names)
+
+    def _follow(self, kept: dict[str, Import], local: LocalModules, files: tuple[Path, ...], *, optional: bool) -> None:
+        """Take in what local files import: the environment must answer that too."""
+        for found in local.imports_of(files):
+            if found.mention.module.split(".")[0] not in _STANDARD and found.path.is_relative_to(self.root):
+                origin = Origin(path=found.path.relative_to(self.root).as_posix(), line=found.mention.line)
+                _add(kept, found.mention, origin, optional=optional or found.mention.optional)
+
+
+def _run_cells(cells: list[Cell], settings: NotebookSettings) -> Iterator[Cell]:
+    """Give the code cells that will be executed."""
+    for cell in cells:
+        if settings.stop_at is not None and settings.stop_at in cell.source:
+            return
+        if "skip-execution" not in cell.tags and not any(text in cell.source for text in settings.skip_cells or ()):
+            yield cell
+
+
+def _add(kept: dict[str, Import], mention: Mention, origin: Origin, *, optional: bool) -> None:
+    """Keep an import once: its first mention, or the first one that the notebook cannot do without."""
+    for module in _modules(mention):
+        top = module.split(".")[0]
+        if top == "google" and optional and module.startswith("google.colab"):
+            continue
+        key = module if is_namespace(top) else top
+        if key not in kept or (kept[key].optional and not optional):
+            kept[key] = Import(module=module, origin=origin, optional=optional)
+
+
+def _modules(mention: Mention) -> Iterator[str]:
+    """Give the modules of one import; in a namespace, what is taken out of it is a module too."""
+    if mention.names and is_namespace(mention.module):
+        yield from (f"{mention.module}.{name}" for name in mention.names if name != "*")
+    else:
+        yield mention.module
+    if mention.module == "tqdm.notebook" or (mention.module == "tqdm" and not _BARS.isdisjoint(mention.names)):
+        # It imports without them, and then draws nothing but an error.
+        yield "ipywidgets"
+
+
+def _sets_environ_early(findings: list[tuple[Cell, CellFindings]], imports: tuple[Import, ...]) -> bool:
+    """Tell whether an environment variable is set before an import."""
+    numbers = ((cell.number, found.environ_line) for cell, found in findings if found.environ_line is not None)
+    first = next(iter(sorted(numbers)), None)
+    if first is None:
+        return False
+    return any((imported.origin.cell or 0, imported.origin.line or 0) > first for imported in imports)
+
+
+def _table(metadata: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an object of the metadata, or an empty one."""
+    value = metadata.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    """Return a text that says something, or None."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _seconds(value: object) -> float | None:
+    """Return a positive number of seconds; -1 and null mean no limit of the notebook's own."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        return None
+    return float(value)
+
+
+def _digest(cells: list[Cell], files: Iterable[Path] = (), root: Path | None = None) -> str:
+    """Return the SHA-256 of code cells' sources and tags, and of the local files that they import or run."""
+    digest = hashlib.sha256()
+    for cell in cells:
+        for text in (cell.source, *cell.tags):
+            data = text.encode("utf-8", "surrogatepass")
+            digest.update(f"{len(data)}:".encode() + data)
+        digest.update(b"\n")
+    for path in sorted(files):
+        name = os.path.relpath(path, root)
+        digest.update(f"{name}:{_file_digest(path)}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        status = path.stat()
+        return _file_digest_cached(path, status.st_mtime_ns, status.st_size)
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=4096)
+def _file_digest_cached(path: Path, _modified: int, _size: int) -> str:
+    """Read a file once; many notebooks share one helper."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,117 @@
+"""Walk a project's directories for notebooks, without those that hold nothing of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from envsolver.core.globs import glob_base, glob_depth, matches_any
+
+_SUFFIX = ".ipynb"
+_CHECKPOINTS = ".ipynb_checkpoints"
+# `build` and `_build` hold copies that setuptools, Sphinx and Jupyter Book made.
+_NOT_SOURCES = frozenset({"node_modules", "__pycache__", "site-packages", "_build", "build"})
+# A virtualenv, a conda environment, and a cache (see the Cache Directory Tagging Specification).
+_MARKS = frozenset({"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"})
+
+
+def walk_notebooks(root: Path, globs: Sequence[str]) -> tuple[str, ...]:
+    """Return the notebooks below `root` that match any of the globs, sorted, each once.
+
+    A notebook that is reached by several names, through symbolic links, counts once, by its real name if that matches.
+    """
+    patterns = tuple(globs)
+    absolute = root.resolve()
+    found: set[str] = set()
+    for base, depth in sorted(_starts(patterns).items()):
+        start = absolute / base
+        if _CHECKPOINTS not in base.split("/") and _within(start, absolute):
+            found.update(path for path in _walk(str(start), base, depth, str(absolute)) if matches_any(path, patterns))
+    return tuple(_once(absolute, sorted(found)))
+
+
+def _starts(patterns: tuple[str, ...]) -> dict[str, int | None]:
+    """Return the directories to walk, and how deep below the root each may matter; None for no end."""
+    starts: dict[str, int | None] = {}
+    for pattern in patterns:
+        base, depth = glob_base(pattern), glob_depth(pattern)
+        known = starts.get(base, 0)
+        starts[base] = None if depth is None or known is None else max(known, depth)
+    return starts
+
+
+def _walk(directory: str, relative: str, depth: int | None, root: str) -> Iterator[str]:
+    """Give the paths of all notebooks in a directory and below, relative to the root."""
+    waiting = [(directory, relative)]
+    entered: set[Path] = set()
+    while waiting:
+        place, prefix = waiting.pop()
+        try:
+            with os.scandir(place) as listing:
+                entries = list(listing)
+        except OSError:
+            continue  # A directory that cannot be read holds nothing that could be run.
+        if place != directory and marks_environment(entry.name for entry in entries):
+            continue
+        for entry in entries:
+            path = f"{prefix}/{entry.name}" if prefix else entry.name
+            if entry.name.endswith(_SUFFIX):
+                if not entry.name.startswith(".") and _is_file(entry, root):
+                    yield path
+            elif (
+                not is_skipped(entry.name)
+                and (depth is None or path.count("/") + 1 < depth)
+                and _enters(entry, root, entered)
+            ):
+                waiting.append((entry.path, path))
+
+
+def marks_environment(names: Iterable[str]) -> bool:
+    """Tell whether a directory that holds these names is a virtualenv or a cache."""
+    return not _MARKS.isdisjoint(names)
+
+
+def is_skipped(name: str) -> bool:
+    """Tell whether a directory of this name holds nothing of the project's own."""
+    return name.startswith(".") or name in _NOT_SOURCES
+
+
+def _is_file(entry: os.DirEntry[str], root: str) -> bool:
+    """Tell whether an entry is a file of the project, if need be behind a link."""
+    try:
+        return entry.is_file() and (not entry.is_symlink() or _within(Path(entry.path), Path(root)))
+    except OSError:
+        return False
+
+
+def _enters(entry: os.DirEntry[str], root: str, entered: set[Path]) -> bool:
+    """Tell whether to walk into an entry: a directory, or a link to one of the project, once, that does not hold it."""
+    try:
+        if not entry.is_dir():
+            return False
+        if not entry.is_symlink():
+            return True
+    except OSError:
+        return False
+    place = Path(entry.path)
+    target = place.resolve()
+    if target in entered or not target.is_relative_to(root) or place.parent.resolve().is_relative_to(target):
+        return False
+    entered.add(target)
+    return True
+
+
+def _within(path: Path, root: Path) -> bool:
+    """Tell whether a path, links followed, lies in the project."""
+    return path.resolve().is_relative_to(root)
+
+
+def _once(root: Path, paths: list[str]) -> list[str]:
+    """Keep one path for each file, the real one before links to it."""
+    chosen: dict[str, str] = {}
+    for path in paths:
+        real = os.path.realpath(root / path)
+        if real not in chosen or real == str(root / path):
+            chosen[real] = path
+    return sorted(chosen.values())

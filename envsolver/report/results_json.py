@@ -1,0 +1,142 @@
+"""`results.json`: a run as plain data, and back.
+
+The file is a public interface. Its schema changes only by new keys; anything else gets a new number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.results import Result, Run
+
+SCHEMA = 1
+"""Number of the schema that is written, and the only one that is read."""
+
+FILE_NAME = "results.json"
+
+
+def run_to_data(run: Run) -> dict[str, Any]:
+    """Return a run as data that JSON can hold.
+
+    The keys that the documentation promises come first; times are ISO 8601 with a zone, durations seconds,
+    sizes bytes. The run's folder is left out: it is where the file lies.
+    """
+    data: dict[str, Any] = {
+        "schema": SCHEMA,
+        "started": run.started,
+        "wall_seconds": run.wall_seconds,
+        "workers": run.workers,
+        "results": [_result_to_data(result) for result in run.results],
+        "environments": [asdict(environment) for environment in run.environments],
+        "not_run": run.not_run,
+        "stopped": run.stopped,
+        "conflicts": run.conflicts,
+        "shard": asdict(run.shard) if run.shard else None,
+    }
+    plain: dict[str, Any] = _plain(data)
+    return plain
+
+
+def run_from_data(data: object, directory: Path) -> Run:
+    """Return the run that `run_to_data` made the data from.
+
+    Parameters
+    ----------
+    data
+        What the JSON file held. Keys that are not known are ignored; those that the documentation does not
+        promise may be missing.
+    directory
+        The run's folder.
+
+    Raises
+    ------
+    ConfigurationError
+        The data has another schema or a wrong shape. Lists every fault with its place.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    if not isinstance(data, Mapping) or "schema" not in data:
+        raise ConfigurationError([f"{directory / FILE_NAME}: not the results of a run: it has no `schema`"])
+    if data["schema"] != SCHEMA:
+        raise ConfigurationError(
+            [f"{directory / FILE_NAME}: has schema {data['schema']!r}; this envsolver reads schema {SCHEMA}"],
+            tip="Use the version of envsolver that wrote it, or run the notebooks again.",
+        )
+    try:
+        return TypeAdapter(Run).validate_python({**data, "directory": directory})
+    except ValidationError as error:
+        faults = [f"{directory / FILE_NAME}: {_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+        raise ConfigurationError(faults, tip="The file was changed or is damaged; run the notebooks again.") from None
+
+
+def write_results(run: Run) -> Path:
+    """Write the run's `results.json`, so that it is there whole or not at all, and return its path."""
+    path = run.directory / FILE_NAME
+    write_atomically(path, json.dumps(run_to_data(run), indent=2) + "\n")
+    return path
+
+
+def read_results(directory: Path) -> Run:
+    """Return the run whose folder is `directory`.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no `results.json`, or it cannot be read.
+    """
+    path = directory / FILE_NAME
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigurationError([f"{path}: there is no such file"], tip="Name the folder of a run.") from None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error}"]) from None
+    return run_from_data(data, directory)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text` in UTF-8 in one step; characters that UTF-8 cannot hold become ``?``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8", "replace"))
+        # A temporary file is private; a report is as readable as any other file of the project.
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _result_to_data(result: Result) -> dict[str, Any]:
+    promised = (
+        "notebook", "group", "python", "environment", "status", "started", "seconds",
+        "peak_rss_bytes", "worker", "reason", "failure",
+    )  # fmt: skip
+    data = asdict(result)
+    return {key: data.pop(key) for key in promised} | data
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists and paths into text, so that data equals what JSON gives back."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Return a fault's place as ``results[3].failure.cell``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")

@@ -1,0 +1,1 @@
+"""Which group serves a notebook: solve, lock, partition, explain. `assignment` says who belongs where."""

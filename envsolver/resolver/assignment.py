@@ -1,0 +1,235 @@
+"""Which notebook belongs to which group, decided before any environment must be built.
+
+In this order: what the configuration says; what the notebook's metadata says; the smallest group that provides
+all that the notebook imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envsolver.core.globs import glob_matches
+from envsolver.core.results import Assignment, Group, Import, Lock, Notebook
+from envsolver.core.settings import Config, NotebookSettings
+from envsolver.resolver.locks import KERNEL
+from envsolver.resolver.requirement_text import requirement_name
+
+Distributions = Callable[[str], tuple[str, ...]]
+"""Gives the distributions that may provide a module, best first; normalised names."""
+
+WITH_KERNEL = frozenset(
+    {"comm", "ipykernel", "ipython", "jupyter-client", "jupyter-core", "matplotlib-inline", "traitlets"}
+)
+"""What the kernel brings with it, for groups that have no lock yet."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Supply:
+    """What a group provides.
+
+    Attributes
+    ----------
+    file
+        Where a person would add a requirement; empty for a derived group.
+    names
+        Normalised names of the distributions: all of the lock, or the direct requirements before there is one.
+    direct
+        How many requirements were written down.
+    locked
+        Whether `names` comes from a lock.
+    """
+
+    group: str
+    file: str
+    names: frozenset[str]
+    direct: int
+    locked: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fit:
+    """How well a group serves a notebook."""
+
+    supply: Supply
+    missing: tuple[str, ...] = field(default=())
+
+
+def supplies(root: Path, groups: Mapping[str, Group], locks: Mapping[str, Lock]) -> tuple[Supply, ...]:
+    """Return what each group provides, sorted by name; `locks` holds those of the groups that were solved."""
+    return tuple(_supply(root, groups[name], locks.get(name)) for name in sorted(groups))
+
+
+def assign(
+    notebook: Notebook,
+    *,
+    config: Config,
+    settings: NotebookSettings,
+    supplied: Iterable[Supply],
+    distributions: Distributions,
+) -> Assignment:
+    """Return a notebook's group and why, or the verdict that keeps it from running.
+
+    Parameters
+    ----------
+    settings
+        The notebook's own settings, all that match it merged.
+    supplied
+        The groups, as `supplies` gives them.
+    distributions
+        Gives the distributions that may provide a module.
+    """
+    supplied = sorted(supplied, key=lambda supply: supply.group)
+    known = {supply.group for supply in supplied}
+    barred = _barred(notebook, settings)
+    if barred is not None:
+        return barred
+    named = _named(notebook, config, settings)
+    if named is not None:
+        group, why = named
+        return _placed(notebook, group, why, known)
+    if notebook.script_fault:
+        return _rejected(notebook, notebook.script_fault, "its script block cannot be read")
+    # A group that names its notebooks takes no others.
+    open_to_all = [s for s in supplied if s.group not in config.groups or not config.groups[s.group].notebooks]
+    if supplied and not open_to_all:
+        names = " or ".join(s.group for s in supplied)
+        reason = f"every group names its notebooks, and none names this one: add it to the `notebooks` of {names}"
+        return _rejected(notebook, reason, "no group names it")
+    return _by_imports(notebook, open_to_all, distributions)
+
+
+def is_named(config: Config, notebook: Notebook, settings: NotebookSettings) -> bool:
+    """Return whether the configuration or the notebook's metadata names its group."""
+    return _named(notebook, config, settings) is not None
+
+
+def missing_modules(notebook: Notebook, supply: Supply, distributions: Distributions) -> tuple[Import, ...]:
+    """Return the imports of a notebook that a group does not provide, optional ones left out, one a package."""
+    missing: dict[str, Import] = {}
+    for wanted in notebook.imports:
+        candidates = distributions(wanted.module)
+        if not wanted.optional and not supply.names.intersection(candidates):
+            missing.setdefault(candidates[0] if candidates else wanted.module, wanted)
+    return tuple(missing.values())
+
+
+def _supply(root: Path, group: Group, lock: Lock | None) -> Supply:
+    written = {name for r in group.requirements if (name := requirement_name(root, r.text))}
+    names = {package.name for package in lock.packages} if lock else written | WITH_KERNEL | {KERNEL}
+    return Supply(
+        group=group.name,
+        file=group.file,
+        names=frozenset(names),
+        direct=len(group.requirements),
+        locked=lock is not None,
+    )
+
+
+def _barred(notebook: Notebook, settings: NotebookSettings) -> Assignment | None:
+    """Return the assignment of a notebook that will not run in any group."""
+    if notebook.fault:
+        return Assignment(
+            notebook=notebook.path, group=None, why="not a usable notebook", verdict="failed", reason=notebook.fault
+        )
+    if settings.skip:
+        return Assignment(
+            notebook=notebook.path,
+            group=None,
+            why="skipped by the configuration",
+            verdict="skipped",
+            reason=settings.skip,
+        )
+    if notebook.language not in {"python", "ipython"}:
+        reason = f"it is written in {notebook.language}; only Python notebooks are run"
+        return Assignment(
+            notebook=notebook.path, group=None, why=f"written in {notebook.language}", verdict="skipped", reason=reason
+        )
+    return None
+
+
+def _named(notebook: Notebook, config: Config, settings: NotebookSettings) -> tuple[str, str] | None:
+    """Return the group that the configuration or the metadata names, and which of them does."""
+    source = config.source or "the configuration"
+    if settings.group:
+        return settings.group, f"set in {source}"
+    for name in sorted(config.groups):
+        for pattern in config.groups[name].notebooks:
+            if glob_matches(notebook.path, pattern):
+                return name, f"matches {pattern} in {source}"
+    if notebook.group:
+        return notebook.group, "set in its metadata"
+    return None
+
+
+def _placed(notebook: Notebook, group: str, why: str, known: set[str]) -> Assignment:
+    if group in known:
+        return Assignment(notebook=notebook.path, group=group, why=why)
+    have = f"the groups are {', '.join(sorted(known))}" if known else "there are no groups"
+    return _rejected(notebook, f"its group {group} ({why}) does not exist; {have}", why)
+
+
+def _rejected(notebook: Notebook, reason: str, why: str) -> Assignment:
+    return Assignment(notebook=notebook.path, group=None, why=why, verdict="environment", reason=reason)
+
+
+def _by_imports(notebook: Notebook, supplied: Iterable[Supply], distributions: Distributions) -> Assignment:
+    fits = []
+    for supply in supplied:
+        lacking = missing_modules(notebook, supply, distributions)
+        fits.append(_Fit(supply=supply, missing=tuple(_described(i.module, distributions) for i in lacking)))
+    serving = [fit.supply for fit in fits if not fit.missing]
+    if serving:
+        best = _smallest(serving)
+        return Assignment(notebook=notebook.path, group=best.group, why=_why(notebook, best, supplied, distributions))
+    return _unserved(notebook, fits, distributions)
+
+
+def _smallest(serving: list[Supply]) -> Supply:
+    """Return the smallest group; sizes of locks, unless one of the two groups has none."""
+    locked = sorted((s for s in serving if s.locked), key=lambda s: (len(s.names), s.group))
+    unlocked = sorted((s for s in serving if not s.locked), key=lambda s: (s.direct, s.group))
+    if not locked or (unlocked and unlocked[0].direct < locked[0].direct):
+        return unlocked[0]
+    return locked[0]
+
+
+def _why(notebook: Notebook, best: Supply, supplied: Iterable[Supply], distributions: Distributions) -> str:
+    """Return what decided for a group: the imports that the smaller groups lack."""
+    needed = [i.module.split(".")[0] for i in notebook.imports if not i.optional]
+    if not needed:
+        return "imports nothing that must be installed; the smallest group"
+    smaller = [s for s in supplied if s.group != best.group and missing_modules(notebook, s, distributions)]
+    decisive = {i.module.split(".")[0] for s in smaller for i in missing_modules(notebook, s, distributions)}
+    # An import that only this group provides says most; else those that some other group lacks.
+    alone = [m for m in dict.fromkeys(needed) if m in decisive]
+    shown = alone or list(dict.fromkeys(needed))
+    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""  # noqa: PLR2004 three names fit in a column
+    phrase = f"imports {', '.join(shown[:3])}{more}"
+    return phrase if alone else f"{phrase}; the smallest group that has it"
+
+
+def _unserved(notebook: Notebook, fits: list[_Fit], distributions: Distributions) -> Assignment:
+    if not fits:
+        return _rejected(notebook, "there are no groups; add a requirements/<group>.in file", "no group")
+    closest = min(fits, key=lambda fit: (len(fit.missing), len(fit.supply.names), fit.supply.group))
+    lines = [
+        candidates[0] if (candidates := distributions(i.module)) else i.module.split(".")[0]
+        for i in missing_modules(notebook, closest.supply, distributions)
+    ]
+    where = closest.supply.file or f"the group {closest.supply.group}"
+    reason = (
+        f"no group provides all that it imports; the closest is {closest.supply.group}, which lacks "
+        f"{', '.join(closest.missing)}: add {' and '.join(f'`{line}`' for line in lines)} to {where}"
+    )
+    return _rejected(notebook, reason, "no group fits")
+
+
+def _described(module: str, distributions: Distributions) -> str:
+    """Return a module's name, with the distribution that provides it where that differs."""
+    top = module.split(".", maxsplit=1)[0]
+    candidates = distributions(module)
+    if not candidates or candidates[0] == top.lower().replace("_", "-"):
+        return top
+    return f"{top} ({candidates[0]})"

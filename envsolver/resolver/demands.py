@@ -1,0 +1,177 @@
+"""What a notebook asks for by itself: its PEP 723 block, else its install lines and its imports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from envsolver.core.results import Notebook, Origin, Requirement
+from envsolver.resolver.assignment import WITH_KERNEL, Distributions
+from envsolver.resolver.groups import canonical
+from envsolver.resolver.requirement_text import build_backend, parse, project_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What one notebook asks for.
+
+    Attributes
+    ----------
+    requirements
+        In canonical form, each with the cell and line that it comes from, sorted.
+    requires_python
+        Versions of Python that its script block names; None for all.
+    fault
+        Why it cannot be served, as a sentence; empty when it can.
+    modules
+        The module whose import asks for a requirement, by the requirement's text.
+    scripted
+        Whether a script block says what it asks for.
+    """
+
+    notebook: str
+    requirements: tuple[Requirement, ...] = ()
+    requires_python: str | None = None
+    fault: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    scripted: bool = False
+
+    @property
+    def items(self) -> frozenset[str]:
+        """The requirements' texts: notebooks with the same ones share an environment."""
+        return frozenset(r.text for r in self.requirements)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnProject:
+    """The package that the project itself distributes; environments hold it editable where that can be.
+
+    Attributes
+    ----------
+    name
+        Its distribution's normalised name.
+    modules
+        The top-level modules that it provides.
+    text
+        The requirement that stands for it.
+    """
+
+    name: str
+    modules: frozenset[str]
+    text: str = "-e ."
+
+    def holds(self, path: str) -> bool:
+        """Return whether a file, relative to the project's root, is part of the package."""
+        parts = path.removeprefix("src/").split("/")
+        return len(parts) > 1 and parts[0] in self.modules
+
+
+_NO_MODULES = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
+"""Packages that a distribution does not install, though they may stand at the project's root."""
+
+_NOT_EDITABLE = frozenset({"mesonpy"})
+"""Build backends whose editable packages build themselves anew when imported, with tools that are gone by then."""
+
+
+def own_project(root: Path) -> OwnProject | None:
+    """Return the package that the project in `root` distributes, or None when it has none."""
+    name = project_name(root)
+    if name is None:
+        return None
+    found = {name.replace("-", "_")}
+    source = root / "src"
+    for place in (source, root):
+        packages = {file.parent.name for file in place.glob("*/__init__.py")} - _NO_MODULES
+        # Beside a `src` directory, packages at the root are no part of the distribution.
+        if place == source or not source.is_dir():
+            found.update(packages)
+        found.update(file.stem for file in place.glob("*.py") if file.stem not in {"setup", "conftest", "noxfile"})
+    text = "." if build_backend(root) in _NOT_EDITABLE else "-e ."
+    return OwnProject(name=name, modules=frozenset(found), text=text)
+
+
+def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProject | None = None) -> Demand:
+    """Return what a notebook asks for.
+
+    Parameters
+    ----------
+    distributions
+        Gives the distributions that may provide a module, best first.
+    own
+        The project's own package.
+    """
+    fault = notebook.script_fault or " ".join(notebook.refused)
+    if fault:
+        return Demand(notebook=notebook.path, fault=fault, scripted=bool(notebook.script_fault))
+    if notebook.script is not None:
+        asked = [_owned(r, own) for r in notebook.script.dependencies]
+        return _demand(notebook, asked, notebook.script.requires_python)
+    asked = [_owned(r, own) for r in notebook.installs]
+    imported = list(_imported(notebook, {_name(r.text) for r in notebook.installs}, distributions, own))
+    modules = {canonical(requirement.text): module for requirement, module in reversed(imported)}
+    return _demand(notebook, [*asked, *(requirement for requirement, _ in imported)], None, modules)
+
+
+def _demand(
+    notebook: Notebook,
+    asked: list[Requirement],
+    requires_python: str | None,
+    modules: Mapping[str, str] | None = None,
+) -> Demand:
+    kept: dict[str, Requirement] = {}
+    for requirement in asked:
+        text = canonical(requirement.text)
+        if text not in WITH_KERNEL:
+            kept.setdefault(text, Requirement(text=text, origin=requirement.origin))
+    return Demand(
+        notebook=notebook.path,
+        requirements=tuple(kept[text] for text in sorted(kept)),
+        requires_python=requires_python,
+        modules=modules or {},
+        scripted=notebook.script is not None,
+    )
+
+
+def _imported(
+    notebook: Notebook, installed: set[str], distributions: Distributions, own: OwnProject | None
+) -> Iterator[tuple[Requirement, str]]:
+    """Give a requirement for each import that the install lines do not already answer, with the module."""
+    meant = {_name(r.text) for r in notebook.guarded_installs}
+    for wanted in notebook.imports:
+        if own is not None and wanted.module.split(".")[0] in own.modules:
+            yield Requirement(text=own.text, origin=wanted.origin), wanted.module
+        # What the package's own files import is among its dependencies, which it says itself.
+        elif not wanted.optional and not (own is not None and own.holds(wanted.origin.path)):
+            candidates = distributions(wanted.module) or (canonicalize_name(wanted.module.split(".")[0]),)
+            if installed.isdisjoint(candidates):
+                chosen = next((name for name in candidates if name in meant), candidates[0])
+                yield Requirement(text=chosen, origin=wanted.origin), wanted.module
+
+
+def _owned(requirement: Requirement, own: OwnProject | None) -> Requirement:
+    """Put the project's own package, as it is here, in the place of a release of it."""
+    if own is None:
+        return requirement
+    if _name(requirement.text) == own.name:
+        return Requirement(text=own.text, origin=requirement.origin)
+    if re.match(r"-e \.(?:$|\[)", requirement.text):
+        return Requirement(text=own.text + requirement.text.removeprefix("-e ."), origin=requirement.origin)
+    return requirement
+
+
+def _name(text: str) -> str:
+    parsed = parse(text)
+    return str(canonicalize_name(parsed.name)) if parsed else text
+
+
+def merged(demands: list[Demand]) -> tuple[Requirement, ...]:
+    """Return what several notebooks ask for together, each once, with the first place that asks for it."""
+    kept: dict[str, Origin] = {}
+    for demand in sorted(demands, key=lambda d: d.notebook):
+        for requirement in demand.requirements:
+            kept.setdefault(requirement.text, requirement.origin)
+    return tuple(Requirement(text=text, origin=kept[text]) for text in sorted(kept))

@@ -1,0 +1,207 @@
+"""Read requirements files as pip and uv do: comments, continuations, options, nested files, variables.
+
+Each requirement keeps the file and the line where it was written. All faults of a group are reported together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Parsed
+from packaging.utils import canonicalize_name
+
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.results import Group, Origin, Requirement
+from envsolver.core.settings import Config, GroupSettings
+from envsolver.environments.uv_settings import digest
+from envsolver.resolver.requirement_text import local_path, parse, project_digest
+
+_COMMENT = re.compile(r"(^|\s)#.*$")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_OPTION = re.compile(r"(-[a-zA-Z]|--[a-z][a-z-]*)(?:\s*=\s*|\s*)(.*)$")
+_HASHES = re.compile(r"\s+--(hash|config-settings?|global-option|install-option)\b.*$")
+_NESTED = {"-r": "requirement", "--requirement": "requirement", "-c": "constraint", "--constraint": "constraint"}
+
+
+def group_file(config: Config, name: str) -> str:
+    """Return the requirements file of a group, relative to the project's root."""
+    return config.groups.get(name, GroupSettings()).requirements or f"requirements/{name}.in"
+
+
+def read_group(config: Config, name: str) -> Group:
+    """Read a group's requirements file and everything that it includes.
+
+    Raises
+    ------
+    ConfigurationError
+        A file is missing, includes itself, or holds a line that is no requirement; lists every fault with its place.
+    """
+    file = group_file(config, name)
+    reader = _Reader(root=config.root)
+    reader.read(file, kind="requirement", stack=(), asked=None)
+    if reader.faults:
+        raise ConfigurationError(reader.faults)
+    return Group(
+        name=name,
+        file=file,
+        requirements=tuple(reader.requirements),
+        constraints=tuple(reader.constraints),
+        requires_python=config.groups.get(name, GroupSettings()).requires_python,
+        digest=digest(reader.material()),
+        options=tuple(reader.options),
+    )
+
+
+def derive_group(
+    name: str,
+    requirements: Iterable[Requirement],
+    *,
+    root: Path,
+    constraints: Iterable[Requirement] = (),
+    options: Iterable[str] = (),
+    requires_python: str | None = None,
+) -> Group:
+    """Return a group that has no file, from requirements written elsewhere.
+
+    Its digest, and so its lock and its environment, depends on what it asks for, and neither on the order
+    nor on the places.
+    """
+    asked, bounds, given = tuple(requirements), tuple(constraints), tuple(options)
+    texts = sorted({r.text for r in asked})
+    paths = {path for text in texts if (path := local_path(text)) is not None}
+    material = [*texts, "", *sorted({r.text for r in bounds}), "", *given]
+    local = [f"{path}\0{project_digest(root / path)}" for path in sorted(paths) if (root / path).exists()]
+    return Group(
+        name=name,
+        file="",
+        requirements=asked,
+        constraints=bounds,
+        requires_python=requires_python,
+        digest=digest([*material, "", *local]),
+        options=given,
+    )
+
+
+def canonical(text: str) -> str:
+    """Return a requirement's text in one form: normalised name, sorted extras and bounds; a path as it is."""
+    parsed = parse(text)
+    if parsed is None:
+        return " ".join(text.split())
+    parsed.name = canonicalize_name(parsed.name)
+    return str(parsed)
+
+
+@dataclass(kw_only=True)
+class _Reader:
+    """Collects requirements, constraints and faults over a file and its nested files."""
+
+    root: Path
+    requirements: list[Requirement] = field(default_factory=list)
+    constraints: list[Requirement] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    locals: dict[str, str] = field(default_factory=dict)
+
+    def material(self) -> list[str]:
+        """Return all text that a solve depends on."""
+        files = [f"{path}\0{text}" for path, text in sorted(self.texts.items())]
+        return files + [f"{path}\0{made}" for path, made in sorted(self.locals.items())]
+
+    def read(self, file: str, *, kind: str, stack: tuple[str, ...], asked: Origin | None) -> None:
+        """Read one file; `asked` is the line that names it, `stack` the files that lead to it."""
+        place = f"{asked}: " if asked else ""
+        if file in stack:
+            chain = " -> ".join([*stack[stack.index(file) :], file])
+            self.faults.append(f"{place}the file includes itself ({chain})")
+            return
+        try:
+            text = (self.root / file).read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            self.faults.append(f"{place}there is no file {file}")
+            return
+        except (OSError, UnicodeDecodeError) as error:
+            self.faults.append(f"{place}{file} cannot be read: {error}")
+            return
+        seen = file in self.texts
+        self.texts[file] = text
+        if seen and kind == "requirement":
+            return
+        for number, line in logical_lines(text):
+            self._line(line, Origin(path=file, line=number), kind=kind, stack=(*stack, file))
+
+    def _line(self, line: str, origin: Origin, *, kind: str, stack: tuple[str, ...]) -> None:
+        line = expand(line, os.environ)
+        option = _OPTION.match(line) if line.startswith("-") else None
+        if option is None:
+            self._requirement(line, origin, kind=kind)
+            return
+        name, value = option[1], option[2].strip()
+        if name in _NESTED:
+            self._nested(name, value, origin, kind=kind, stack=stack)
+        elif name in {"-e", "--editable"}:
+            self._requirement(f"-e {value}", origin, kind=kind)
+        else:
+            # uv reads the option itself, or says that it does not know it.
+            self.options.append(line)
+
+    def _nested(self, name: str, value: str, origin: Origin, *, kind: str, stack: tuple[str, ...]) -> None:
+        value = value.strip("\"'")
+        if not value:
+            self.faults.append(f"{origin}: {name} needs a file")
+        elif "://" in value:
+            # uv fetches it.
+            self.options.append(f"{name} {value}")
+        else:
+            inner = "constraint" if kind == "constraint" else _NESTED[name]
+            nested = os.path.normpath(os.path.join(os.path.dirname(origin.path), value))  # noqa: PTH118, PTH120 text only
+            self.read(nested.replace(os.sep, "/"), kind=inner, stack=stack, asked=origin)
+
+    def _requirement(self, line: str, origin: Origin, *, kind: str) -> None:
+        text = _HASHES.sub("", line).strip()
+        path = local_path(text)
+        if path is not None:
+            self._local(path, origin)
+        elif "://" not in text.split(" @ ")[0]:
+            try:
+                Parsed(text)
+            except InvalidRequirement as error:
+                self.faults.append(f"{origin}: {text!r} is not a valid requirement: {str(error).splitlines()[0]}")
+                return
+        kept = self.constraints if kind == "constraint" else self.requirements
+        kept.append(Requirement(text=text, origin=origin))
+
+    def _local(self, path: str, origin: Origin) -> None:
+        # Like pip and uv: a path in a requirements file is relative to where the command runs, the root.
+        place = self.root / Path(path).expanduser()
+        if place.exists():
+            self.locals[path] = project_digest(place)
+        else:
+            self.faults.append(f"{origin}: there is no {path}")
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Give each line that says something, with the number that it starts at: continued lines joined, comments cut."""
+    start, joined = 0, ""
+    for number, raw in enumerate(text.splitlines(), start=1):
+        start = start if joined else number
+        comment = raw.lstrip().startswith("#")
+        if raw.endswith("\\") and not comment:
+            joined += raw[:-1] + " "
+            continue
+        line = _COMMENT.sub("", f"{joined} {raw}" if comment else joined + raw)
+        joined = ""
+        if line.strip():
+            yield start, line.strip()
+    if joined.strip():
+        yield start, _COMMENT.sub("", joined).strip()
+
+
+def expand(line: str, environ: Mapping[str, str]) -> str:
+    """Put in the environment variables that a line names as ``${NAME}``; unknown ones stay."""
+    return _VARIABLE.sub(lambda found: environ.get(found[1]) or found[0], line)

@@ -1,0 +1,227 @@
+"""Lock files beside the groups' files: one for all platforms, told stale without uv."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from packaging.specifiers import SpecifierSet
+
+from envsolver.core.errors import BuildError, ConfigurationError
+from envsolver.core.results import Group, Interpreter, Lock
+from envsolver.core.settings import Config, GroupSettings
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_output import network_error
+from envsolver.environments.uv_settings import digest, read_settings
+from envsolver.resolver.locks import KERNEL, absolute, kernel_line, make_lock, unsolvable
+from envsolver.resolver.requirement_text import parse
+from envsolver.resolver.specifiers import marker_environment
+
+State = Literal["fresh", "stale", "missing"]
+
+_INPUTS = re.compile(r"^# inputs: ([0-9a-f]{64})$", re.MULTILINE)
+_HEADER = """\
+# Written by `envsolver lock` for group {name}; refresh it with the same command.
+# inputs: {inputs}
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockFile:
+    """A group's lock file.
+
+    Attributes
+    ----------
+    path
+        Relative to the project's root.
+    state
+        Whether its inputs are what they were when it was written.
+    """
+
+    group: str
+    path: str
+    state: State
+
+
+def lock_path(group: Group) -> str:
+    """Return the lock file of a group: its requirements file's name with ``.txt``."""
+    path = PurePosixPath(group.file)
+    named = path.with_suffix(".txt")
+    return str(named if named != path else path.with_suffix(".lock.txt"))
+
+
+def may_lock(config: Config, group: Group) -> bool:
+    """Return whether a group has a lock file: not when it has no file of its own, or has opted out."""
+    return bool(group.file) and config.groups.get(group.name, GroupSettings()).lock
+
+
+def inspect(config: Config, group: Group) -> LockFile:
+    """Return whether a group's lock file is there and fresh; reads files and asks nothing."""
+    path = lock_path(group)
+    text = _read(config.root / path)
+    found = None if text is None else _INPUTS.search(text)
+    if text is None:
+        return LockFile(group=group.name, path=path, state="missing")
+    fresh = found is not None and found[1] == inputs(config, group)
+    return LockFile(group=group.name, path=path, state="fresh" if fresh else "stale")
+
+
+def check(config: Config, groups: Sequence[Group]) -> None:
+    """Make sure that every group that may have a lock file has a fresh one.
+
+    Raises
+    ------
+    ConfigurationError
+        One is missing or stale; all are listed.
+    """
+    files = [inspect(config, group) for group in groups if may_lock(config, group)]
+    faults = [_fault(file) for file in files if file.state != "fresh"]
+    if faults:
+        raise ConfigurationError(faults, tip="Run `envsolver lock`, and commit what it writes.")
+
+
+def read_lock(config: Config, group: Group, interpreter: Interpreter) -> Lock | None:
+    """Return the lock that a group's file holds for an interpreter, or None when there is no file to use.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is stale.
+    """
+    if not may_lock(config, group):
+        return None
+    file = inspect(config, group)
+    if file.state == "missing":
+        return None
+    if file.state == "stale":
+        raise ConfigurationError([_fault(file)], tip=f"Refresh it with `envsolver lock --group {group.name}`.")
+    text = (config.root / file.path).read_text(encoding="utf-8")
+    return make_lock(group.name, interpreter, absolute(select(text, interpreter), config.root))
+
+
+def write_lock(
+    config: Config,
+    group: Group,
+    interpreter: Interpreter,
+    *,
+    uv: Uv,
+    upgrade: bool = False,
+    upgrade_packages: Sequence[str] = (),
+) -> bool:
+    """Solve a group for all platforms and all Pythons of the matrix, and write its lock file.
+
+    Versions that the file already holds stay, unless they must change or are to be upgraded.
+
+    Returns
+    -------
+    bool
+        Whether the file has changed.
+
+    Raises
+    ------
+    UnsolvableError, BuildError
+        As `solve_group` does.
+    """
+    path = config.root / lock_path(group)
+    before = _read(path)
+    text = _HEADER.format(name=group.name, inputs=inputs(config, group))
+    text += _universal(
+        config, group, interpreter, uv=uv, before=before or "", upgrades=_upgrades(upgrade, upgrade_packages)
+    )
+    if text == before:
+        return False
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+    return True
+
+
+def inputs(config: Config, group: Group) -> str:
+    """Return the SHA-256 of all that a group's lock file is made from, the same on every machine."""
+    project = [
+        f"{name}={value}" for name, value in read_settings(config.root, {}).items() if name.startswith("project ")
+    ]
+    return digest([group.digest, lowest_python(config, group), config.exclude_newer or "", KERNEL, *project])
+
+
+def lowest_python(config: Config, group: Group) -> str:
+    """Return the lowest Python of the matrix that a group supports, such as ``3.10``; empty when there is no matrix."""
+    allowed = SpecifierSet(group.requires_python or "")
+    versions = [v for v in config.python if re.fullmatch(r"\d+\.\d+(\.\d+)?", v)]
+    fitting = [v for v in versions if allowed.contains(v, prereleases=True) or allowed.contains(f"{v}.999")] or versions
+    return min(fitting, key=lambda v: tuple(map(int, v.split("."))), default="")
+
+
+def select(text: str, interpreter: Interpreter) -> str:
+    """Return those pins of a lock for all platforms that are for an interpreter of this machine, without markers."""
+    environment = marker_environment(interpreter)
+    lines: list[str] = []
+    keep = True
+    for line in text.splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        if line.startswith((" ", "\t")):
+            if keep and not line.lstrip().startswith("#"):
+                lines.append(line)
+            continue
+        pin, keep = _pin(line, environment)
+        if keep:
+            lines.append(pin)
+    return "\n".join(lines) + "\n"
+
+
+def _pin(line: str, environment: dict[str, str]) -> tuple[str, bool]:
+    """Return a pin without its marker, and whether the marker holds."""
+    bare = line.rstrip("\\").strip()
+    parsed = parse(bare)
+    if parsed is None or parsed.marker is None:
+        return line, True
+    pin = re.split(r"\s+;|;\s", bare, maxsplit=1)[0].strip()
+    return (f"{pin} \\" if line.endswith("\\") else pin), parsed.marker.evaluate(environment)
+
+
+def _universal(
+    config: Config, group: Group, interpreter: Interpreter, *, uv: Uv, before: str, upgrades: Sequence[str]
+) -> str:
+    lowest = lowest_python(config, group) or interpreter.minor
+    newer = ["--exclude-newer", config.exclude_newer] if config.exclude_newer else []
+    with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
+        # uv keeps the versions that its output file already holds.
+        output = Path(folder) / "lock.txt"
+        output.write_text(before, encoding="utf-8")
+        answer = uv.compile(
+            [group.file],
+            python=interpreter.executable,
+            text=f"{kernel_line(uv, ())}\n",
+            options=["--universal", "--python-version", lowest, "--annotate", *newer, *upgrades, "-o", str(output)],
+        )
+        if answer.code == 0:
+            return output.read_text(encoding="utf-8")
+    if answer.no_network:
+        raise network_error(answer)
+    if answer.unsolvable:
+        raise unsolvable(group, interpreter, answer.explanation, uv.root)
+    raise BuildError(f"group {group.name} could not be locked:\n{answer.explanation}", tip=f"See {group.file}.")
+
+
+def _upgrades(everything: bool, packages: Sequence[str]) -> list[str]:
+    if everything:
+        return ["--upgrade"]
+    return [argument for package in packages for argument in ("--upgrade-package", package)]
+
+
+def _fault(file: LockFile) -> str:
+    if file.state == "missing":
+        return f"group {file.group} has no lock file {file.path}"
+    return f"{file.path} is stale: what group {file.group} is locked from has changed since"
+
+
+def _read(path: Path) -> str | None:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="utf-8")
+    return None

@@ -1,0 +1,297 @@
+"""Solve a group for one interpreter, and remember the answer by the content of everything that it depends on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from envsolver.core.errors import BuildError, UnsolvableError
+from envsolver.core.files import read_json, write_json
+from envsolver.core.results import Group, Interpreter, Lock, Package, Requirement
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_output import Answer, network_error
+from envsolver.environments.uv_settings import digest
+from envsolver.resolver.local_projects import LocalProjects, stand_in
+from envsolver.resolver.requirement_text import content_digest, local_path, project_name, requirement_name
+
+KERNEL = "ipykernel"
+"""What every environment holds beside what its group asks for: the kernel that runs its notebooks."""
+
+REFUSAL_SECONDS = 3600.0
+"""How long it stays remembered that there is no solution: a newer release, or a wheel put in place, may bring one."""
+
+_OLDEST_KERNEL = f"{KERNEL}>=6.29.5"
+"""What is asked for where a strategy prefers old versions, whose kernels this is too new for."""
+_FORMAT = "3"
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\]+)|@\s*(\S+))")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What a solve is asked beside the requirements.
+
+    Attributes
+    ----------
+    exclude_newer
+        Leave out packages published after this date (RFC 3339).
+    resolution
+        uv's strategy, such as ``lowest-direct``; None for the newest versions.
+    """
+
+    exclude_newer: str | None = None
+    resolution: str | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """The arguments for uv."""
+        newer = ["--exclude-newer", self.exclude_newer] if self.exclude_newer else []
+        return [*newer, *(["--resolution", self.resolution] if self.resolution else [])]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a solve gave.
+
+    Attributes
+    ----------
+    text
+        The lock's text, or None when there is no solution.
+    explanation
+        uv's words when there is none.
+    proved
+        False when uv could not tell, because a package could not be built.
+    """
+
+    text: str | None
+    explanation: str = ""
+    proved: bool = True
+    time: float = field(default_factory=time.time)
+
+
+def solve_group(
+    group: Group,
+    interpreter: Interpreter,
+    *,
+    uv: Uv,
+    cache: Path | None,
+    exclude_newer: str | None = None,
+    resolution: str | None = None,
+    upgrade: bool = False,
+) -> Lock:
+    """Solve a group, with the kernel added, for one interpreter.
+
+    The same question gets the remembered answer and asks uv nothing, so versions stay until the question
+    changes or `upgrade` is set.
+
+    Parameters
+    ----------
+    cache
+        Directory of the remembered answers; None remembers nothing.
+    exclude_newer, resolution
+        As in `Terms`.
+    upgrade
+        Ask uv even if the answer is known.
+
+    Raises
+    ------
+    UnsolvableError
+        There is no solution; uv's explanation, and the places of the requirements that meet in it.
+    BuildError
+        The network is out of reach, or a package's own build failed.
+    """
+    terms = Terms(exclude_newer=exclude_newer, resolution=resolution)
+    outcome = solve(group, interpreter, uv=uv, cache=cache, terms=terms, upgrade=upgrade)
+    if outcome.text is not None:
+        return make_lock(group.name, interpreter, absolute(outcome.text, uv.root))
+    if outcome.proved:
+        raise unsolvable(group, interpreter, outcome.explanation, uv.root)
+    raise BuildError(
+        f"group {group.name} could not be solved for Python {interpreter.version}:\n{outcome.explanation}",
+        tip=f"See {group.file}." if group.file else "",
+    )
+
+
+def solve(
+    group: Group,
+    interpreter: Interpreter,
+    *,
+    uv: Uv,
+    cache: Path | None,
+    terms: Terms,
+    upgrade: bool = False,
+    recall_refusals: bool = False,
+) -> Outcome:
+    """Return what uv answers, or has answered, to a group.
+
+    Parameters
+    ----------
+    recall_refusals
+        Whether the remembered answer that there is no solution counts; it does for `REFUSAL_SECONDS`.
+
+    Raises
+    ------
+    BuildError
+        The network is out of reach.
+    """
+    memory = None if cache is None else cache / "solves" / f"{_question(group, interpreter, uv, terms)[:32]}.json"
+    known = None if upgrade else _recall(memory)
+    if known is not None and (
+        known.text is not None or (recall_refusals and time.time() - known.time < REFUSAL_SECONDS)
+    ):
+        return known
+    try:
+        outcome = _ask(group, interpreter, uv, [*terms.options, *(["--upgrade"] if upgrade else [])])
+    except BuildError:
+        if known is None or not recall_refusals:
+            raise
+        # Without a network, an old refusal is the best that is known.
+        return known
+    _remember(memory, outcome)
+    return outcome
+
+
+def make_lock(group: str, interpreter: Interpreter, text: str) -> Lock:
+    """Return the lock that holds `text`, its packages read from it."""
+    return Lock(group=group, interpreter=interpreter, text=text, packages=read_packages(text))
+
+
+def read_packages(text: str) -> tuple[Package, ...]:
+    """Return what a lock's text pins, sorted by name; a local project's version is the path that it comes from."""
+    found = {}
+    for line in text.splitlines():
+        if not line or line.startswith((" ", "\t", "#", "--")):
+            continue
+        package = _package(line)
+        if package is not None:
+            found[package.name] = package
+    return tuple(found[name] for name in sorted(found))
+
+
+def places(explanation: str, requirements: Iterable[Requirement], root: Path) -> tuple[Requirement, ...]:
+    """Return those of `requirements` that an explanation of uv speaks of, in the order of their places."""
+    words = {str(canonicalize_name(word)) for word in _NAME.findall(explanation)}
+    return tuple(r for r in requirements if requirement_name(root, r.text) in words)
+
+
+def unsolvable(group: Group, interpreter: Interpreter, explanation: str, root: Path) -> UnsolvableError:
+    """Return the error for a group that has no solution: the lines that meet, then uv's words."""
+    lines = [f"group {group.name} cannot be solved for Python {interpreter.version}."]
+    met = places(explanation, (*group.requirements, *group.constraints), root)
+    if met:
+        lines += ["These lines meet in it:", *(f"  {r.origin}: {r.text}" for r in met), "uv says:"]
+    lines.append(explanation)
+    return UnsolvableError("\n".join(lines), tip="Change one of these lines, or put the notebooks in two groups.")
+
+
+def absolute(text: str, root: Path) -> str:
+    """Make the local projects in a lock's text absolute, each with a digest of what it is built from.
+
+    The text alone then says what an environment holds, wherever it is used from.
+    """
+    lines = []
+    for line in text.splitlines():
+        path = None if line.startswith((" ", "#", "--")) or _is_plain(line) else local_path(line)
+        if path is None:
+            lines.append(line)
+            continue
+        place = Path(os.path.normpath(root / Path(path).expanduser()))
+        mark = "-e " if line.startswith("-e") else ""
+        lines += [f"{mark}{place.as_uri()}", f"    # {content_digest(place, editable=bool(mark))}"]
+    return "\n".join(lines) + "\n"
+
+
+def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
+        local = stand_in(group.requirements, uv.root, Path(folder) / "local")
+        if local.overrides:
+            # What stands in for a project cannot be put into a person's file.
+            group = replace(group, file="")
+        answer = uv.compile(
+            [group.file] if group.file else [],
+            python=interpreter.executable,
+            text=_input(group, kernel_line(uv, options), local),
+            options=[*options, *_bounds(group, local, Path(folder))],
+        )
+    if answer.code != 0 and answer.no_network:
+        raise network_error(answer)
+    return _outcome(answer, local)
+
+
+def _outcome(answer: Answer, local: LocalProjects) -> Outcome:
+    if answer.code == 0:
+        return Outcome(text=local.restore(answer.out))
+    return Outcome(text=None, explanation=answer.explanation, proved=answer.unsolvable)
+
+
+def kernel_line(uv: Uv, options: Sequence[str]) -> str:
+    """Return the requirement for the kernel, given the arguments for uv and the user's settings of it."""
+    chosen = [value for name, value in uv.settings().items() if name.lower().endswith("resolution")]
+    return _OLDEST_KERNEL if any("lowest" in value for value in (*options, *chosen)) else KERNEL
+
+
+def _input(group: Group, kernel: str, local: LocalProjects) -> str:
+    """Return what uv reads beside the group's file: the kernel, and all of a group that has no file."""
+    asked = sorted({local.lines.get(r.text, r.text) for r in group.requirements})
+    derived = [] if group.file else [*group.options, *asked]
+    return "\n".join([*derived, kernel, ""])
+
+
+def _bounds(group: Group, local: LocalProjects, folder: Path) -> list[str]:
+    """Return the arguments for what uv only reads from files: a derived group's constraints, and overrides."""
+    bounds = () if group.file else sorted({r.text for r in group.constraints})
+    written = []
+    for option, lines in (("--constraints", bounds), ("--overrides", local.overrides)):
+        if lines:
+            path = folder / f"{option[2:]}.txt"
+            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            written += [option, str(path)]
+    # uv reads the user's own overrides only where no others are named.
+    users = os.environ.get("UV_OVERRIDE", "").split() if local.overrides else []
+    return [*written, *(argument for path in users for argument in ("--overrides", path))]
+
+
+def _question(group: Group, interpreter: Interpreter, uv: Uv, terms: Terms) -> str:
+    # The texts beside the digest, because variables are put in only there.
+    asked = sorted({r.text for r in (*group.requirements, *group.constraints)})
+    python = [interpreter.version, interpreter.platform]
+    settings = [f"{name}={value}" for name, value in uv.settings().items()]
+    return digest([_FORMAT, group.digest, *asked, "", *python, *terms.options, "", *settings])
+
+
+def _is_plain(line: str) -> bool:
+    found = _PIN.match(line)
+    return bool(found and found[2])
+
+
+def _package(line: str) -> Package | None:
+    found = _PIN.match(line)
+    if found:
+        return Package(name=str(canonicalize_name(found[1])), version=found[2] or found[3])
+    path = local_path(line)
+    name = None if path is None else project_name(Path(path))
+    return None if name is None else Package(name=name, version=str(path))
+
+
+def _recall(memory: Path | None) -> Outcome | None:
+    if memory is None:
+        return None
+    try:
+        return Outcome(**read_json(memory))
+    except TypeError:
+        return None
+
+
+def _remember(memory: Path | None, outcome: Outcome) -> None:
+    if memory is None:
+        return
+    with contextlib.suppress(OSError):
+        write_json(memory, asdict(outcome))

@@ -1,0 +1,111 @@
+"""What can be told about requirements from their texts alone: markers, and bounds that exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
+
+from packaging.markers import default_environment
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from envsolver.core.results import Interpreter
+from envsolver.resolver.requirement_text import parse
+
+
+def python_allowed(requires_python: str | None, interpreter: Interpreter) -> bool:
+    """Return whether an interpreter is among the versions that `requires_python` names; None names all."""
+    return requires_python is None or SpecifierSet(requires_python).contains(interpreter.version, prereleases=True)
+
+
+def marker_environment(interpreter: Interpreter) -> dict[str, str]:
+    """Return the values of a requirement's markers for an interpreter of this machine."""
+    implementation = interpreter.platform.split("-", maxsplit=1)[0]
+    names = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}
+    own: Mapping[str, str] = {name: str(value) for name, value in default_environment().items()}
+    return dict(own) | {
+        "python_version": interpreter.minor,
+        "python_full_version": interpreter.version,
+        "implementation_name": implementation,
+        "implementation_version": interpreter.version,
+        "platform_python_implementation": names.get(implementation, implementation),
+    }
+
+
+def applies(text: str, interpreter: Interpreter) -> bool:
+    """Return whether a requirement's marker holds for an interpreter; True when it has none."""
+    parsed = parse(text)
+    if parsed is None or parsed.marker is None:
+        return True
+    return parsed.marker.evaluate(marker_environment(interpreter))
+
+
+def contradiction(texts: Iterable[str], interpreter: Interpreter) -> tuple[str, ...]:
+    """Return the fewest of some requirements whose bounds on one package exclude each other, sorted; empty if none do.
+
+    Dependencies of dependencies are not looked at, so an empty answer proves nothing.
+    """
+    by_name: dict[str, list[str]] = {}
+    for text in sorted(set(texts)):
+        parsed = parse(text)
+        if parsed is not None and parsed.specifier and applies(text, interpreter):
+            by_name.setdefault(canonicalize_name(parsed.name), []).append(text)
+    for name in sorted(by_name):
+        asked = by_name[name]
+        for size in range(1, min(len(asked), 3) + 1):
+            for some in combinations(asked, size):
+                if is_empty(_together(some)):
+                    return some
+    return ()
+
+
+def is_empty(bounds: SpecifierSet) -> bool:
+    """Return whether no version at all satisfies `bounds`.
+
+    It is enough to try the versions that are named, one just above and one just below each: the versions between two
+    neighbouring names are all alike to the bounds.
+    """
+    return not any(bounds.contains(version, prereleases=True) for version in _candidates(bounds))
+
+
+def _together(texts: Iterable[str]) -> SpecifierSet:
+    bounds = SpecifierSet()
+    for text in texts:
+        parsed = parse(text)
+        if parsed is not None:
+            bounds &= parsed.specifier
+    return bounds
+
+
+def _candidates(bounds: SpecifierSet) -> Iterator[Version | str]:
+    yield Version("1!0") if any("!" in bound.version for bound in bounds) else Version("0")
+    for bound in bounds:
+        text = bound.version.removesuffix(".*")
+        try:
+            named = Version(text)
+        except (InvalidVersion, InvalidSpecifier):
+            # `===` takes any text.
+            yield text
+            continue
+        yield named
+        yield from _neighbours(named)
+
+
+def _neighbours(version: Version) -> Iterator[Version]:
+    """Give versions close above and below one; some final, which bounds that leave out other releases hold."""
+    epoch = f"{version.epoch}!" if version.epoch else ""
+    release = version.release
+    padded = ".".join(map(str, release))
+    yield Version(f"{epoch}{padded}.0.0.1")
+    yield Version(f"{epoch}{padded}.99999")
+    yield Version(f"{epoch}{padded}.post99999")
+    yield Version(f"{epoch}{padded}a0.dev0")
+    if version.pre or version.dev is not None:
+        yield Version(f"{epoch}{padded}")
+    for index in range(len(release) - 1, -1, -1):
+        if release[index] > 0:
+            below = [*release[:index], release[index] - 1, *([99999] * 4)]
+            yield Version(epoch + ".".join(map(str, below)))
+        above = [*release[:index], release[index] + 1]
+        yield Version(epoch + ".".join(map(str, above)))

@@ -1,0 +1,1 @@
+"""One invocation from the configuration to the reports: the only place that wires stages together."""

@@ -1,0 +1,326 @@
+"""One SQLite file that remembers durations, memory and verdicts, so that the next run is planned better.
+
+The file may be lost at any time: a run without it is correct, and only slower. A crash loses at most the
+result being written; two runs at once wait for each other's short writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from envsolver.core.results import GOOD, Cost, Job, Known, Result
+
+RECENT = 5
+"""How many of the last passes an estimate looks at."""
+
+KEPT = 50
+"""How many results are kept of each notebook in each group and Python version."""
+
+LESSONS = 100
+"""Of how many environments it is kept what their templates found out."""
+
+BUSY_SECONDS = 30.0
+"""How long a write waits for another run's."""
+
+_COLD_AFTER_WARM = 2  # in the column `warm`: 0 for a cold kernel, 1 for a warm one, 2 for cold since warm did not pass
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS result (
+    id INTEGER PRIMARY KEY,
+    notebook TEXT NOT NULL,
+    grp TEXT NOT NULL,
+    python TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    status TEXT NOT NULL,
+    started TEXT,
+    seconds REAL NOT NULL,
+    start_seconds REAL NOT NULL,
+    memory INTEGER
+);
+CREATE INDEX IF NOT EXISTS result_by_notebook ON result (notebook, grp, python, id);
+CREATE TABLE IF NOT EXISTS modules (
+    notebook TEXT NOT NULL,
+    grp TEXT NOT NULL,
+    python TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    names BLOB NOT NULL,
+    PRIMARY KEY (notebook, grp, python)
+);
+CREATE TABLE IF NOT EXISTS lesson (environment TEXT PRIMARY KEY, text TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What is known of one notebook in one group and Python version.
+
+    Attributes
+    ----------
+    runs
+        How many results are kept.
+    seconds
+        Median of the last passes, None if it never passed.
+    memory
+        Largest of the last passes' peaks, bytes.
+    last
+        The last verdict.
+    flaky
+        Whether verdicts differed for the same code in the same environment.
+    """
+
+    notebook: str
+    group: str
+    python: str
+    runs: int
+    seconds: float | None
+    memory: int | None
+    last: str
+    flaky: bool
+
+
+class History:
+    """The project's history file, opened anew for each use, so that threads and forks cannot share it.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; made on the first write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+            with contextlib.suppress(sqlite3.OperationalError):  # it is there already
+                connection.execute("ALTER TABLE result ADD COLUMN warm INTEGER NOT NULL DEFAULT 0")
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+    def add(self, result: Result, digest: str) -> None:
+        """Remember a result of a notebook that ran.
+
+        Parameters
+        ----------
+        result
+            Verdicts that say nothing of the notebook (`skipped`, `environment`, `cached`) are not kept.
+        digest
+            Of the notebook's code cells.
+        """
+        if result.status in {"skipped", "environment", "cached"}:
+            return
+        row = (
+            result.notebook,
+            result.group,
+            result.python,
+            result.environment,
+            digest,
+            result.status,
+            result.started,
+            result.seconds,
+            result.start_seconds,
+            result.peak_rss_bytes,
+            _COLD_AFTER_WARM if result.warm_verdict else int(result.warm),
+        )
+        with self._open() as connection:
+            connection.execute(
+                "INSERT INTO result (notebook, grp, python, environment, digest, status, started, seconds,"
+                " start_seconds, memory, warm) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            which = (result.notebook, result.group, result.python)
+            if result.modules:
+                names = zlib.compress("\n".join(result.modules).encode(errors="surrogateescape"))
+                connection.execute(
+                    "INSERT OR REPLACE INTO modules (notebook, grp, python, environment, digest, names)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (*which, result.environment, digest, names),
+                )
+            connection.execute(
+                "DELETE FROM result WHERE notebook = ? AND grp = ? AND python = ? AND id NOT IN (SELECT id FROM result"
+                " WHERE notebook = ? AND grp = ? AND python = ? ORDER BY id DESC LIMIT ?)",
+                (*which, *which, KEPT),
+            )
+
+    def costs(self, jobs: Sequence[Job]) -> dict[str, Cost]:
+        """Expect of each job what its last passes took; else what they took elsewhere, or what its group's did.
+
+        A notebook takes about as long on another version of Python, or in another group.
+
+        Returns
+        -------
+        dict
+            By job id. Empty when there is no history, or when it cannot be read.
+        """
+        try:
+            records = {(r.notebook, r.group, r.python): r for r in self.records()}
+        except sqlite3.DatabaseError:
+            return {}
+        elsewhere: dict[str, list[float]] = {}
+        by_group: dict[str, list[float]] = {}
+        for record in records.values():
+            if record.seconds is not None:
+                elsewhere.setdefault(record.notebook, []).append(record.seconds)
+                by_group.setdefault(record.group, []).append(record.seconds)
+        costs = {}
+        for job in jobs:
+            found = records.get((job.notebook, job.group, job.python))
+            seconds = found.seconds if found else None
+            guessed = seconds is None and job.notebook not in elsewhere
+            if seconds is None:
+                alike = elsewhere.get(job.notebook) or by_group.get(job.group)
+                seconds = median(alike) if alike else None
+            costs[job.id] = Cost(
+                seconds=seconds,
+                memory=found.memory if found else None,
+                failed=bool(found and found.last not in GOOD),
+                guessed=guessed,
+            )
+        return costs
+
+    def expected(self, before: str | None = None) -> dict[tuple[str, str, str], float]:
+        """Give the expected seconds by notebook, group and Python version; empty when the file cannot be read.
+
+        Parameters
+        ----------
+        before
+            Look only at what had started before this time (ISO 8601 with a zone), such as the start of a run.
+        """
+        try:
+            known = self.records(before)
+            return {(r.notebook, r.group, r.python): r.seconds for r in known if r.seconds is not None}
+        except sqlite3.DatabaseError:
+            return {}
+
+    def known(
+        self, jobs: Sequence[Job], *, digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
+    ) -> dict[str, Known]:
+        """Tell what is known of each job's notebook, as long as neither its code nor its environment changed.
+
+        Parameters
+        ----------
+        digests
+            Of each notebook's code cells.
+        environments
+            The environment's key of each group and Python version.
+
+        Returns
+        -------
+        dict
+            By job id; a job of which nothing is known is not in it. Empty when the history cannot be read.
+        """
+        try:
+            return self._known(jobs, digests, environments) if self._path.exists() else {}
+        except (sqlite3.DatabaseError, zlib.error, OSError):
+            return {}
+
+    def _known(
+        self, jobs: Sequence[Job], digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
+    ) -> dict[str, Known]:
+        with self._open() as connection:
+            rows = connection.execute("SELECT notebook, grp, python, environment, digest, names FROM modules")
+            names = {tuple(row[:5]): row[5] for row in rows}
+            ran: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+            for row in connection.execute(
+                "SELECT notebook, grp, python, environment, digest, status, warm FROM result ORDER BY id"
+            ):
+                ran.setdefault(tuple(row[:5]), []).append((row[5], row[6]))
+        known = {}
+        for job in jobs:
+            environment = environments.get((job.group, job.python), "")
+            key = (job.notebook, job.group, job.python, environment, digests.get(job.notebook, ""))
+            if key not in ran:
+                continue
+            found = zlib.decompress(names[key]).decode(errors="surrogateescape") if key in names else ""
+            # One that passes in no kernel says nothing against warm ones.
+            better_cold = any(status in GOOD and warm == _COLD_AFTER_WARM for status, warm in ran[key])
+            cold = ran[key][-1][0] not in GOOD or better_cold
+            known[job.id] = Known(modules=tuple(found.split("\n")) if found else (), cold=cold)
+        return known
+
+    def lessons(self) -> dict[str, str]:
+        """Return what templates found out about environments, by key; empty when it cannot be read."""
+        if not self._path.exists():
+            return {}
+        try:
+            with self._open() as connection:
+                return dict(connection.execute("SELECT environment, text FROM lesson").fetchall())
+        except sqlite3.DatabaseError:
+            return {}
+
+    def learn(self, lessons: Mapping[str, str]) -> None:
+        """Remember what templates found out; the newest `LESSONS` are kept."""
+        if not lessons:
+            return
+        with self._open() as connection:
+            connection.executemany("INSERT OR REPLACE INTO lesson (environment, text) VALUES (?, ?)", lessons.items())
+            connection.execute(
+                "DELETE FROM lesson WHERE rowid NOT IN (SELECT rowid FROM lesson ORDER BY rowid DESC LIMIT ?)",
+                (LESSONS,),
+            )
+
+    def records(self, before: str | None = None) -> tuple[Record, ...]:
+        """Sum up each notebook, sorted by name; empty when there is no file.
+
+        Parameters
+        ----------
+        before
+            Look only at what had started before this time (ISO 8601 with a zone).
+
+        Raises
+        ------
+        sqlite3.DatabaseError
+            When the file is not a history.
+        """
+        if not self._path.exists():
+            return ()
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT notebook, grp, python, environment, digest, status, seconds, memory, warm FROM result"
+                " WHERE ?1 IS NULL OR julianday(started) < julianday(?1) ORDER BY id",
+                (before,),
+            ).fetchall()
+        grouped: dict[tuple[str, str, str], list[_Row]] = {}
+        for notebook, group, python, *rest in rows:
+            grouped.setdefault((notebook, group, python), []).append(tuple(rest))
+        return tuple(_record(key, grouped[key]) for key in sorted(grouped))
+
+
+_Row = tuple[str, str, str, float, "int | None", int]
+
+
+def _record(key: tuple[str, str, str], rows: list[_Row]) -> Record:
+    every = [row for row in rows if row[2] == "passed"]
+    # A warm kernel saves the imports, so a warm run says nothing of a cold one; the next will be as the last was.
+    passed = [row for row in every if (row[5] == 1) == (every[-1][5] == 1)][-RECENT:]
+    peaks = [row[4] for row in passed if row[4] is not None]
+    verdicts: dict[tuple[str, str], set[str]] = {}
+    for environment, digest, status, *_ in rows:
+        verdicts.setdefault((environment, digest), set()).add(status)
+    return Record(
+        notebook=key[0],
+        group=key[1],
+        python=key[2],
+        runs=len(rows),
+        seconds=median(row[3] for row in passed) if passed else None,
+        memory=max(peaks) if peaks else None,
+        last=rows[-1][2],
+        flaky=any(len(seen) > 1 for seen in verdicts.values()),
+    )

@@ -1,0 +1,119 @@
+"""From notebooks and their groups to jobs: each setting from its most particular source. Pure, and tested alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envsolver.config.load import settings_for
+from envsolver.core.results import Assignment, Edits, Interpreter, Job, Result
+from envsolver.core.settings import Config, GroupSettings
+from envsolver.resolver.pythons import why_unsupported
+from envsolver.run.resolution import Survey
+
+SLUG_LENGTH = 40
+"""How much of a notebook's name its job's id shows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """What all jobs of a run have in common.
+
+    Attributes
+    ----------
+    run_id
+        The run's mark.
+    run_dir
+        The run's folder.
+    timeout
+        Seconds for a whole notebook, over every other setting; None leaves the settings alone.
+    """
+
+    config: Config
+    run_id: str
+    run_dir: Path
+    timeout: float | None = None
+
+
+def plan_jobs(frame: Frame, seen: Survey, chosen: Sequence[Assignment]) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
+    """Turn assignments into jobs, one a Python version, and into the results of notebooks that will not run.
+
+    Parameters
+    ----------
+    chosen
+        The assignments to run, in order.
+
+    Returns
+    -------
+    tuple
+        The jobs, and results with the verdicts `skipped`, `environment` and `failed`, with their reasons.
+    """
+    jobs: list[Job] = []
+    settled: list[Result] = []
+    for assignment in chosen:
+        for version, interpreter in seen.interpreters.items():
+            kept = assignment.verdict is None and _python_reason(frame, seen, assignment, interpreter)
+            if assignment.verdict is not None or kept:
+                settled.append(
+                    Result(
+                        notebook=assignment.notebook,
+                        group=assignment.group or "",
+                        python=version,
+                        status=assignment.verdict or "skipped",
+                        reason=assignment.reason or str(kept),
+                    )
+                )
+            else:
+                jobs.append(_job(frame, seen, assignment, version, number=len(jobs) + 1))
+    return tuple(jobs), tuple(settled)
+
+
+def _python_reason(frame: Frame, seen: Survey, assignment: Assignment, interpreter: Interpreter) -> str:
+    """Say why a notebook does not run on a Python version, or nothing."""
+    group = seen.groups[assignment.group or ""]
+    script = seen.notebooks[assignment.notebook].script
+    reasons = (
+        why_unsupported(f"group {group.name}", group.requires_python, interpreter),
+        why_unsupported("the notebook", settings_for(frame.config, assignment.notebook).requires_python, interpreter),
+        why_unsupported("the notebook's script block", script.requires_python if script else None, interpreter),
+    )
+    return next((reason for reason in reasons if reason), "")
+
+
+def _job(frame: Frame, seen: Survey, assignment: Assignment, version: str, *, number: int) -> Job:
+    config = frame.config
+    notebook = seen.notebooks[assignment.notebook]
+    settings = settings_for(config, notebook.path)
+    group = config.groups.get(assignment.group or "", GroupSettings())
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(notebook.path).stem).strip("-")[:SLUG_LENGTH]
+    memory = settings.memory if settings.memory is not None else group.memory
+    return Job(
+        id=f"{frame.run_id[:8]}-{number:04d}-{slug}",
+        notebook=notebook.path,
+        group=assignment.group or "",
+        python=version,
+        root=str(config.root),
+        run_dir=str(frame.run_dir),
+        run_id=frame.run_id,
+        timeout=_first(frame.timeout, settings.timeout, notebook.timeout, group.timeout, config.timeout),
+        cell_timeout=_first(settings.cell_timeout, config.cell_timeout),
+        cores=settings.cores or group.cores,
+        memory=None if memory is None else int(memory),
+        env={**config.env, **group.env, **settings.env},
+        pass_env=config.pass_env,
+        edits=Edits(
+            replace=settings.replace,
+            skip_cells=settings.skip_cells or (),
+            stop_at=settings.stop_at,
+            parameters=settings.parameters,
+        ),
+        allow_errors=notebook.allow_errors,
+        output_limit=int(config.output_limit),
+        requirements_file=seen.groups[assignment.group or ""].file,
+    )
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)

@@ -1,0 +1,12 @@
+"""What Parsl is given to run. It loads the worker where it runs, so that the controller can do without."""
+
+from __future__ import annotations
+
+from envsolver.core.results import Job, Result
+
+
+def run_job(job: Job) -> Result:
+    """Run one notebook, as `run_job.run_job` does."""
+    from envsolver.worker import run_job
+
+    return run_job.run_job(job)

@@ -1,0 +1,146 @@
+"""Bring up what a run's jobs need: environments, services, and the templates of warm kernels."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from envsolver.core.errors import BuildError, EnvsolverError
+from envsolver.core.results import Environment, Job, Known, Lock
+from envsolver.core.settings import GroupSettings
+from envsolver.resolver.derive import without_local
+from envsolver.resolver.explanations import build_failure
+from envsolver.run.context import RunContext, worker_count
+from envsolver.run.gpus import gpu_sets
+from envsolver.run.history import History
+from envsolver.run.resolution import Survey
+from envsolver.run.scheduler.events import Located, Note, Ready, Site, Unavailable
+from envsolver.run.scheduler.scheduler import Runner
+from envsolver.run.services import Services
+
+if TYPE_CHECKING:
+    from envsolver.run.warm.templates import Templates
+
+LOCAL_MARK = "@ file:"
+"""What uv's words about a local project hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """What serves the jobs of one run."""
+
+    services: Services
+    templates: Templates
+    runner: Runner
+
+
+def prepare_site(context: RunContext, seen: Survey, site: Site, crew: Crew) -> None:
+    """Bring a site's environment and services up, and tell the runner; on a thread of its own."""
+    group, version = site
+    project, runner = context.project, crew.runner
+    try:
+        settings = project.config.groups.get(group, GroupSettings())
+        gpus = gpu_sets(settings.gpus, os.environ)
+        if settings.gpus and not gpus:
+            reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
+            runner.post(Unavailable(site=site, reason=reason, verdict="skipped"))
+            return
+        lock = _lock_of(seen, site)
+        key, prefix = project.store.key_for(lock), project.store.prefix_for(lock)
+        runner.post(Located(site=site, key=key, prefix=prefix, gpus=gpus))
+        if not project.store.has(lock):
+            runner.post(
+                Note(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
+            )
+        environment = replace(_built(context, seen, site, lock, runner), group=group)
+        context.environments[site] = environment
+        if environment.built:
+            runner.post(Note(text=f"{group}: environment built in {environment.seconds:.1f} s"))
+        variables = crew.services.start(settings.services, environment)
+        crew.templates.start_for(group, version, environment, variables)
+        runner.post(Ready(site=site, environment=environment, env=variables))
+    except EnvsolverError as error:
+        context.errors.append(error)
+        runner.post(Unavailable(site=site, reason=_told(error)))
+    except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
+        context.errors.append(BuildError(str(error)))
+        runner.post(Unavailable(site=site, reason=f"{type(error).__name__}: {error}"))
+
+
+def _built(context: RunContext, seen: Survey, site: Site, lock: Lock, runner: Runner) -> Environment:
+    """Build a site's environment; without the local project if that cannot be built, for those who can do without.
+
+    Raises
+    ------
+    BuildError
+        Nothing is left to build.
+    """
+    group, version = site
+    store = context.project.store
+    try:
+        return store.ensure(lock)
+    except BuildError as error:
+        members = {a.notebook for a in seen.assignments if a.group == group}
+        spared = members - seen.local
+        derived = not seen.groups[group].file
+        if not (derived and spared and spared != members and LOCAL_MARK in error.message):
+            raise
+        context.errors.append(error)
+        runner.post(Unavailable(site=site, reason=_told(error), notebooks=seen.local))
+        runner.post(Note(text=f"{group}: building it again, for {len(spared)} that do without the local project"))
+    rest = without_local(seen.groups[group], context.project.root)
+    return store.ensure(context.project.lock(rest, seen.interpreters[version]))
+
+
+def _told(error: EnvsolverError) -> str:
+    """Return what is to be said of an error; of a project that cannot be built, first why, and what to do."""
+    cause = build_failure(error.message) if LOCAL_MARK in error.message else ""
+    first = f"the project's own package cannot be built: {cause}; see why `uv pip install -e .` fails here"
+    return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
+
+
+def _lock_of(seen: Survey, site: Site) -> Lock:
+    if site in seen.faults:
+        raise seen.faults[site]
+    return seen.locks[site]
+
+
+def choose_templates(
+    context: RunContext, seen: Survey, jobs: Sequence[Job], digests: Mapping[str, str]
+) -> tuple[tuple[Job, ...], Templates]:
+    """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt.
+
+    Parameters
+    ----------
+    digests
+        Of what each notebook depends on, by path.
+    """
+    # Jupyter's packages import each other in circles, so no other thread may be importing what they share.
+    if context.start is not None:
+        context.start.wait()
+    from envsolver.run.warm.plan import WarmPlan, plan_templates
+    from envsolver.run.warm.templates import Templates
+
+    project, cold = context.project, context.options.cold
+    keys = {site: project.store.key_for(lock) for site, lock in seen.locks.items()}
+    known = project.history.known(jobs, digests=digests, environments=keys)
+    jobs = tuple(
+        replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, Known()).modules) for job in jobs
+    )
+    plan = (
+        WarmPlan()
+        if cold
+        else plan_templates(jobs, seen.notebooks, keys=keys, known=known, workers=worker_count(context.options))
+    )
+    lessons = project.history.lessons()
+    return jobs, Templates(plan, run_id=context.run_id, logs=context.directory / "logs", learnt=lessons)
+
+
+def learn(history: History, templates: Templates) -> None:
+    """Write down what the templates found out; a history that cannot be written only makes later runs slower."""
+    with contextlib.suppress(sqlite3.Error, OSError):
+        history.learn(templates.lessons())

@@ -1,0 +1,219 @@
+"""What a project holds: its notebooks, the groups that serve them, and which notebook belongs where.
+
+`survey` is the first half of every command: it reads the notebooks, solves the groups side by side, and derives
+groups for notebooks that no configuration places. Nothing is built and nothing runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from envsolver.config.load import settings_for
+from envsolver.core.errors import EnvsolverError
+from envsolver.core.results import Assignment, Group, Interpreter, Lock, Notebook, Origin, Requirement
+from envsolver.core.settings import Config
+from envsolver.notebooks.distributions import distributions_for
+from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
+from envsolver.resolver.assignment import assign, is_named, supplies
+from envsolver.resolver.demands import Demand, demand_of, own_project
+from envsolver.resolver.derive import Derived, derive
+from envsolver.resolver.oracle import UvOracle
+from envsolver.run.project import Project, read_groups, solve_all
+
+WITH_JUPYTER = ("ipywidgets", "nbformat")
+"""What `pip install jupyter` brings beside the kernel, and notebooks use without saying: for progress bars; for `%run`
+of a notebook and Plotly's figures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What a project holds.
+
+    Attributes
+    ----------
+    notebooks
+        Those selected, by path.
+    groups
+        All groups by name.
+    interpreters
+        By the Python version asked for.
+    left_out
+        Versions of ``all`` that this machine lacks, each with the reason.
+    locks
+        By group and Python version; a group that could not be solved has none.
+    faults
+        Why a group could not be solved, by group and Python version.
+    assignments
+        One a notebook, in the notebooks' order.
+    conflicts
+        Why derived groups are kept apart, a sentence each.
+    holds
+        Which notebook's requirement gives others older versions, a sentence each.
+    local
+        The notebooks of derived groups that ask for a local project.
+    """
+
+    notebooks: Mapping[str, Notebook]
+    groups: Mapping[str, Group]
+    interpreters: Mapping[str, Interpreter]
+    locks: Mapping[tuple[str, str], Lock]
+    faults: Mapping[tuple[str, str], EnvsolverError]
+    assignments: tuple[Assignment, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    conflicts: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    local: frozenset[str] = frozenset()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know of the derived groups, a line each."""
+        return (*(f"kept apart: {text}" for text in self.conflicts), *(f"held back: {text}" for text in self.holds))
+
+
+def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons: Sequence[str] = ()) -> Survey:
+    """Read the selected notebooks, solve all groups, and assign each notebook to one.
+
+    Parameters
+    ----------
+    patterns
+        Notebook paths, directories and globs, relative to `cwd`; empty for all that the configuration names.
+    pythons
+        Versions asked for; the first that is there decides the assignments.
+
+    Raises
+    ------
+    NothingToRunError
+        No notebook matches.
+    ConfigurationError
+        A requirement file, a lock file or an interpreter is not usable.
+    """
+    config = project.config
+    paths = select_notebooks(config, patterns, cwd)
+    notebooks = {path: read_notebook(config.root, path, settings_for(config, path)) for path in paths}
+    groups = read_groups(config)
+    interpreters, left_out = project.pythons(pythons)
+    locks, faults = solve_all(project, groups, interpreters)
+    first = next(iter(interpreters))
+    solved = {name: locks[name, first] for name in groups if (name, first) in locks}
+    assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
+    loose = _loose(config, notebooks, assignments)
+    derived = Derived(groups=(), assignments=())
+    if loose:
+        derived = _derive_as_before(project, paths, interpreters[first], solved, groups) or _derive(
+            project, loose, interpreters[first], solved, groups
+        )
+        made = {group.name: group for group in derived.groups}
+        more_locks, more_faults = solve_all(project, made, interpreters)
+        groups, locks, faults = {**groups, **made}, {**locks, **more_locks}, {**faults, **more_faults}
+        assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
+    return Survey(
+        notebooks=notebooks,
+        groups=groups,
+        interpreters=interpreters,
+        left_out=left_out,
+        locks=locks,
+        faults=faults,
+        assignments=tuple(assignments[path] for path in paths),
+        conflicts=tuple(conflict.sentence for conflict in derived.conflicts),
+        holds=tuple(hold.sentence for held in derived.holds.values() for hold in held),
+        local=derived.local,
+    )
+
+
+def _assignments(
+    project: Project, notebooks: Iterable[Notebook], groups: Mapping[str, Group], solved: Mapping[str, Lock]
+) -> Iterator[Assignment]:
+    supplied = supplies(project.root, groups, solved)
+    for notebook in notebooks:
+        yield assign(
+            notebook,
+            config=project.config,
+            settings=settings_for(project.config, notebook.path),
+            supplied=supplied,
+            distributions=partial(_distributions, project.config),
+        )
+
+
+def _with_holds(assignment: Assignment, derived: Derived) -> Assignment:
+    held = derived.holds.get(assignment.group or "", ())
+    return replace(assignment, held_back=tuple(h.sentence for h in held if assignment.notebook in h.notebooks))
+
+
+def _loose(config: Config, notebooks: Mapping[str, Notebook], assignments: Mapping[str, Assignment]) -> list[Notebook]:
+    """Return the notebooks whose environment follows from themselves: nothing was configured, or they say so."""
+    configured = bool(config.groups and config.source)
+    return [
+        notebook
+        for path, notebook in notebooks.items()
+        if assignments[path].verdict not in {"failed", "skipped"}
+        and not is_named(config, notebook, settings_for(config, path))
+        and (notebook.script is not None or not configured)
+    ]
+
+
+def _derive(
+    project: Project,
+    notebooks: Sequence[Notebook],
+    interpreter: Interpreter,
+    solved: Mapping[str, Lock],
+    groups: Mapping[str, Group],
+) -> Derived:
+    """Put notebooks into the groups that serve them, and the others into the fewest new ones that solve."""
+    own = own_project(project.root)
+    distributions = partial(_distributions, project.config)
+    demands = [demand_of(notebook, distributions=distributions, own=own) for notebook in notebooks]
+    return derive(
+        [_as_in_jupyter(demand, notebook) for demand, notebook in zip(demands, notebooks, strict=True)],
+        interpreter=interpreter,
+        oracle=UvOracle(project.uv, interpreter, cache=project.solutions, terms=project.terms),
+        root=project.root,
+        locks=solved,
+        taken=groups,
+    )
+
+
+def _derive_as_before(
+    project: Project,
+    chosen: Sequence[str],
+    interpreter: Interpreter,
+    solved: Mapping[str, Lock],
+    groups: Mapping[str, Group],
+) -> Derived | None:
+    """Derive the groups of all notebooks, if an earlier run built what the chosen ones need; else give None.
+
+    One notebook asks for less than all of them together, but an environment that is there is worth more than a
+    smaller one that must be built.
+    """
+    if not project.state.is_dir():
+        return None
+    config = project.config
+    everything = {path: read_notebook(config.root, path, settings_for(config, path)) for path in find_notebooks(config)}
+    if set(everything) <= set(chosen) or not set(chosen) <= set(everything):
+        return None
+    assignments = {a.notebook: a for a in _assignments(project, everything.values(), groups, solved)}
+    derived = _derive(project, _loose(config, everything, assignments), interpreter, solved, groups)
+    placed = [a for a in derived.assignments if a.notebook in chosen]
+    needed = {a.group for a in placed if a.group}
+    made = {group.name: group for group in derived.groups if group.name in needed}
+    try:
+        built = all(project.store.has(project.lock(group, interpreter)) for group in made.values())
+    except EnvsolverError:
+        return None
+    holds = {name: held for name, held in derived.holds.items() if name in needed}
+    return replace(derived, groups=tuple(made.values()), assignments=tuple(placed), holds=holds) if built else None
+
+
+def _as_in_jupyter(demand: Demand, notebook: Notebook) -> Demand:
+    """Add what every Jupyter installation brings, unless the notebook states all that it needs."""
+    if demand.fault or notebook.script is not None:
+        return demand
+    brought = [Requirement(text=name, origin=Origin(path="Jupyter itself")) for name in WITH_JUPYTER]
+    wanted = {requirement.text: requirement for requirement in (*brought, *demand.requirements)}
+    return replace(demand, requirements=tuple(wanted[text] for text in sorted(wanted)))
+
+
+def _distributions(config: Config, module: str) -> tuple[str, ...]:
+    return distributions_for(module, config.modules)

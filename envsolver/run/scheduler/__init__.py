@@ -1,0 +1,1 @@
+"""Which job starts now. It knows no Parsl, no uv and no kernel."""

@@ -1,0 +1,56 @@
+"""Build all environments and run nothing. It imports no more than that takes, since it mostly finds them built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from envsolver.core.errors import BuildError, ConfigurationError, UnsolvableError
+from envsolver.core.results import Environment
+from envsolver.run.project import Project, read_groups, solve_all
+
+
+def sync(project: Project, *, groups: Sequence[str] = (), pythons: Sequence[str] = ()) -> tuple[Environment, ...]:
+    """Solve groups and build their environments, side by side.
+
+    Parameters
+    ----------
+    groups
+        Names; empty for all.
+    pythons
+        Versions; empty for the default.
+
+    Raises
+    ------
+    ConfigurationError
+        A group or an interpreter is not there.
+    UnsolvableError, BuildError
+        With the faults of all groups together.
+    """
+    known = read_groups(project.config)
+    unknown = [name for name in groups if name not in known]
+    if unknown:
+        have = ", ".join(sorted(known)) or "none"
+        raise ConfigurationError(
+            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
+        )
+    wanted = {name: known[name] for name in groups or known}
+    interpreters, _ = project.pythons(pythons)
+    locks, faults = solve_all(project, wanted, interpreters)
+    built: list[Environment] = []
+    errors = list(faults.values())
+    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
+        for (group, _), building in {
+            site: pool.submit(project.store.ensure, lock) for site, lock in locks.items()
+        }.items():
+            try:
+                built.append(replace(building.result(), group=group))
+            except BuildError as error:
+                errors.append(error)
+    project.store.release()
+    if errors:
+        worst = next((e for e in errors if isinstance(e, UnsolvableError)), errors[0])
+        raise type(worst)("\n\n".join(error.message for error in errors), tip=worst.tip)
+    return tuple(built)

@@ -1,0 +1,1 @@
+"""Templates of warm kernels, from the controller's side."""

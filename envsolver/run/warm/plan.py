@@ -1,0 +1,224 @@
+"""Which templates a run needs, what each may hold, and which job each serves. Pure, and tested alone.
+
+A template may hold a module only if every notebook that it serves loads that module by itself: for one that passed
+before with the same code in the same environment, what its kernel then held; for any other, its leading imports.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from envsolver.core.results import Edits, Job, Known, Notebook
+from envsolver.run.warm.leading_imports import sure_imports
+
+BASE = "base"
+"""The node that holds what every kernel loads, and nothing more."""
+
+MOST_NODES = 24
+"""How many nodes a template has at most, so that its memory stays bounded."""
+
+_LEAST_SAVING = 30  # modules not imported again, below which another process does not pay
+_UNKNOWN_WEIGHT = 100  # modules that an import brings, on average, when nothing is known of it
+_CANDIDATES = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeSpec:
+    """One process of a template.
+
+    Attributes
+    ----------
+    parent
+        The node whose modules it has too; None for the base.
+    modules
+        What it adds, in the order of import: ``a.b``, ``a.b=path``, or ``a:b`` for ``from a import b``.
+    allowed
+        All that it may have added in the end; None for whatever `modules` bring.
+    eager
+        Whether it is needed at once, so that it need not wait for its first job.
+    """
+
+    id: str
+    parent: str | None = None
+    modules: tuple[str, ...] = ()
+    allowed: tuple[str, ...] | None = None
+    eager: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateSpec:
+    """The template of an environment, for jobs whose kernels see the same variables.
+
+    Attributes
+    ----------
+    key
+        Unique in the run.
+    group, python, environment
+        Where it belongs; `environment` is the environment's key.
+    job
+        One of its jobs, whose variables are those of all.
+    """
+
+    key: str
+    group: str
+    python: str
+    environment: str
+    job: Job
+    nodes: tuple[NodeSpec, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WarmPlan:
+    """The templates of a run, and the node that serves each job: ``(template's key, node's id)`` by job id."""
+
+    templates: tuple[TemplateSpec, ...] = ()
+    serves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def plan_templates(
+    jobs: Sequence[Job],
+    notebooks: Mapping[str, Notebook],
+    *,
+    keys: Mapping[tuple[str, str], str],
+    known: Mapping[str, Known],
+    workers: int,
+    platform: str = sys.platform,
+) -> WarmPlan:
+    """Choose the templates.
+
+    Parameters
+    ----------
+    jobs
+        In the order in which they will start.
+    notebooks
+        By path.
+    keys
+        The environment's key of each group and Python version; what has none runs cold.
+    known
+        What history knows, by job id.
+    workers
+        How many jobs run at once.
+    """
+    families: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        key = keys.get((job.group, job.python))
+        cold = job.cold or notebooks[job.notebook].early_environ or known.get(job.id, Known()).cold
+        if key and not cold and platform.startswith("linux"):
+            same = (job.group, job.python, key, job.cores, job.pass_env, tuple(sorted(job.env.items())))
+            families.setdefault(same, []).append(job)
+    templates: list[TemplateSpec] = []
+    serves: dict[str, tuple[str, str]] = {}
+    for family in families.values():
+        if len(family) < 2:  # noqa: PLR2004  # a single kernel gains nothing from being forked
+            continue
+        first = family[0]
+        name = f"t{len(templates)}"
+        tree = _Tree([_wishes(job, notebooks[job.notebook], known.get(job.id, Known())) for job in family])
+        # The scheduling has each of the first jobs wait for another node.
+        eager = set(islice(dict.fromkeys(tree.serving[index] for index in range(len(family))), workers))
+        templates.append(
+            TemplateSpec(
+                key=name,
+                group=first.group,
+                python=first.python,
+                environment=keys[first.group, first.python],
+                job=first,
+                nodes=tuple(tree.specs(eager)),
+            )
+        )
+        serves.update({job.id: (name, tree.serving[index]) for index, job in enumerate(family)})
+    return WarmPlan(templates=tuple(templates), serves=serves)
+
+
+def _wishes(job: Job, notebook: Notebook, known: Known) -> tuple[tuple[str, ...], bool]:
+    """Return what a job's notebook surely loads, and whether that is all that it loads."""
+    # What is remembered is of the code as it stands in the notebook.
+    if known.modules and job.edits == Edits():
+        return known.modules, True
+    return sure_imports(Path(job.root), notebook, job.edits), False
+
+
+class _Tree:
+    """The nodes of one template. Sets of jobs are bit masks."""
+
+    def __init__(self, wishes: Sequence[tuple[tuple[str, ...], bool]]) -> None:
+        self.wishes = wishes
+        self.mixed = not all(whole for _, whole in wishes)
+        self.serving: dict[int, str] = dict.fromkeys(range(len(wishes)), BASE)
+        self.nodes: list[tuple[str, str, frozenset[str], int]] = []
+        self.holders: dict[str, int] = {}
+        # What a notebook never seen asks for brings more along than is known.
+        self.heavy = {name for names, whole in wishes if not whole for name in names if ":" not in name}
+        for index, (names, whole) in enumerate(wishes):
+            for name in self._elements(names, whole=whole):
+                self.holders[name] = self.holders.get(name, 0) | 1 << index
+        self._grow(BASE, frozenset(), (1 << len(wishes)) - 1)
+
+    def _elements(self, names: Sequence[str], *, whole: bool) -> list[str]:
+        taken = []
+        if whole and self.mixed:  # so that it can be compared with `from a import b`
+            taken = [f"{package}:{name}" for package, dot, name in (n.rpartition(".") for n in names) if dot]
+        return [*names, *taken]
+
+    def _grow(self, parent: str, held: frozenset[str], members: int) -> None:
+        """Add children below a node: each time the one that saves most, until none saves enough."""
+        left = members
+        while left.bit_count() > 1 and len(self.nodes) < MOST_NODES:
+            common, jobs = self._best(held, left)
+            if not jobs:
+                return
+            name = f"n{len(self.nodes) + 1}"
+            self.nodes.append((name, parent, common, jobs))
+            self.serving.update(dict.fromkeys(_bits(jobs), name))
+            self._grow(name, held | common, jobs)
+            left &= ~jobs
+
+    def _best(self, held: frozenset[str], left: int) -> tuple[frozenset[str], int]:
+        """Return the modules that it pays most to hold for some of the jobs, and these jobs."""
+        weights: dict[int, int] = {}
+        for name, mask in self.holders.items():
+            if name not in held and (mask & left).bit_count() > 1:
+                weight = _UNKNOWN_WEIGHT if name in self.heavy else 1
+                weights[mask & left] = weights.get(mask & left, 0) + weight
+        likely = sorted(weights, key=lambda mask: (mask.bit_count() - 1) * weights[mask], reverse=True)[:_CANDIDATES]
+        savings = {jobs: (jobs.bit_count() - 1) * _total(weights, jobs) for jobs in likely}
+        paying = [jobs for jobs in likely if savings[jobs] >= _LEAST_SAVING]
+        best = max(paying, key=savings.__getitem__, default=0)
+        # A larger group around it takes nothing from it, since it can have a node of its own below.
+        best = max((jobs for jobs in paying if jobs & best == best), key=int.bit_count, default=0)
+        if not best:
+            return frozenset(), 0
+        return frozenset(n for n, mask in self.holders.items() if n not in held and mask & best == best), best
+
+    def specs(self, eager: set[str]) -> list[NodeSpec]:
+        """Return the nodes, parents first."""
+        specs = [NodeSpec(id=BASE, eager=True)]
+        for name, parent, common, jobs in self.nodes:
+            names, complete = self.wishes[next(_bits(jobs))]
+            mixed = not all(self.wishes[index][1] for index in _bits(jobs))
+            taken = self._elements(names, whole=complete) if mixed else names
+            whole = [frozenset(self.wishes[index][0]) for index in _bits(jobs) if self.wishes[index][1]]
+            specs.append(
+                NodeSpec(
+                    id=name,
+                    parent=parent,
+                    modules=tuple(n for n in taken if n in common),
+                    allowed=tuple(sorted(frozenset.intersection(*whole))) if whole else None,
+                    eager=name in eager,
+                )
+            )
+        return specs
+
+
+def _total(weights: Mapping[int, int], jobs: int) -> int:
+    """Return the weight of all that each of some jobs loads."""
+    return sum(weight for mask, weight in weights.items() if mask & jobs == jobs)
+
+
+def _bits(mask: int) -> Iterator[int]:
+    """Give the numbers of the jobs in a mask."""
+    return (index for index in range(mask.bit_length()) if mask >> index & 1)

@@ -1,0 +1,273 @@
+"""Starts and ends the templates of a run, and tells each job where its kernel is forked.
+
+A template is a child of the controller that carries the run's mark. It ends when the controller does, and nothing
+but its speed depends on it: a job whose template is gone, or refuses, starts a cold kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from envsolver.core.results import Environment, Job
+from envsolver.environments.in_environment import TEMPLATE_SERVER
+from envsolver.run.warm.plan import BASE, NodeSpec, TemplateSpec, WarmPlan
+from envsolver.worker.kernel_env import KERNEL_ARGUMENTS, variables
+from envsolver.worker.processes import JOB_MARK, kill_all, session_members, tree
+from envsolver.worker.scratch import remove, run_directory
+
+"""What the template's process runs."""
+
+PRIVATE = (
+    "PATH", "PWD", "TMPDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
+    "ENVSOLVER_INSTALL_RECORD", "ENVSOLVER_REQUIREMENTS_FILE", "JPY_PARENT_PID", "JPY_SESSION_NAME", JOB_MARK,
+)  # fmt: skip
+"""Variables that differ from job to job. All others must be the same in a template and in its kernels."""
+
+SIZES_SECONDS = 2.0
+"""How long the size of a template is taken to stay."""
+
+_START = (
+    "import sys; exec(compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec'),"
+    " {'__name__': '__template__', '__file__': sys.argv[1]})"
+)
+_LONGEST_MARK = 400  # bytes
+
+
+class Templates:
+    """The templates of a run.
+
+    Parameters
+    ----------
+    plan
+        Which there are, and whom they serve.
+    run_id
+        The run.
+    logs
+        Directory for what they say.
+    learnt
+        What is known of each environment's template, by the environment's key, as `lessons` gave it.
+    """
+
+    def __init__(
+        self,
+        plan: WarmPlan,
+        *,
+        run_id: str,
+        logs: Path,
+        learnt: Mapping[str, str] | None = None,
+        outer: Mapping[str, str] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._run_id = run_id
+        self._logs = logs
+        self._learnt = learnt or {}
+        self._outer = os.environ if outer is None else outer
+        self._running: dict[str, tuple[TemplateSpec, Path, subprocess.Popen[bytes]]] = {}
+        self._sizes: dict[tuple[Path, str], tuple[float, int]] = {}
+        self._up: set[Path] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def start_for(
+        self, group: str, python: str, environment: Environment, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Start all templates of a group and Python version; see `start`."""
+        for spec in self._plan.templates:
+            if (spec.group, spec.python) == (group, python):
+                self.start(spec, environment, env)
+
+    def start(self, spec: TemplateSpec, environment: Environment, env: Mapping[str, str] | None = None) -> None:
+        """Start a template, and return at once. One that cannot be started is done without.
+
+        Parameters
+        ----------
+        env
+            Variables that its jobs get beside their own, such as those of services.
+        """
+        with self._lock:
+            if self._stopped or spec.key in self._running or spec.environment != environment.key:
+                return
+            with contextlib.suppress(OSError):
+                self._running[spec.key] = self._launch(spec, environment, env or {})
+
+    def path_for(self, job: Job) -> str:
+        """Return the socket of the node that forks the job's kernel; empty when it must start cold."""
+        key, node = self._plan.serves.get(job.id, ("", ""))
+        running = self._running.get(key)
+        if job.cold or running is None or running[2].poll() is not None:
+            return ""
+        return str(running[1] / f"{node}.sock")
+
+    def loading(self, job: Job) -> frozenset[str]:
+        """Name the nodes, beside the base, that are not up yet and without which the job's kernel cannot be forked."""
+        key, name = self._plan.serves.get(job.id, ("", ""))
+        running = self._running.get(key)
+        if job.cold or running is None:
+            return frozenset()
+        found = set()
+        parents = {node.id: node.parent for node in running[0].nodes}
+        while name != BASE:
+            if not self._is_up(running[1], name):
+                found.add(f"{key}/{name}")
+            name = parents[name] or BASE
+        return frozenset(found)
+
+    def _is_up(self, directory: Path, node: str) -> bool:
+        place = directory / f"{node}.json"
+        if place not in self._up and place.exists():
+            self._up.add(place)
+        return place in self._up
+
+    def lessons(self) -> dict[str, str]:
+        """Return what the templates found out about their environments, by the environment's key.
+
+        Given to the next run, it saves them the time to find out again. It holds only until `stop`.
+        """
+        found: dict[str, str] = {}
+        for spec, directory, _ in self._running.values():
+            told = json.loads(self._learnt.get(spec.environment) or "{}")
+            excluded = set(told.get("excluded", ()))
+            for node in spec.nodes:
+                excluded |= set(_told(directory, node.id).get("excluded", ()))
+            baseline = told.get("baseline")
+            with contextlib.suppress(OSError, ValueError):
+                baseline = json.loads((directory / "probe.told").read_text(encoding="utf-8"))
+            found[spec.environment] = json.dumps({"baseline": baseline, "excluded": sorted(excluded)})
+        return found
+
+    def shared(self, job: Job) -> int:
+        """Return the memory that the job's kernel would have in common with its template's node, bytes."""
+        key, node = self._plan.serves.get(job.id, ("", ""))
+        running = self._running.get(key)
+        return 0 if job.cold or running is None else self._size(running[1], node)
+
+    def memory(self) -> int:
+        """Return the memory that the templates take, bytes: of each node what it has beyond its parent's."""
+        total = 0
+        for spec, directory, _ in list(self._running.values()):
+            sizes = {node.id: self._size(directory, node.id) for node in spec.nodes}
+            total += sum(max(sizes[node.id] - sizes.get(node.parent or "", 0), 0) for node in spec.nodes)
+        return total
+
+    def _size(self, directory: Path, node: str) -> int:
+        """Return a node's memory as it was a moment ago, since the scheduling asks for each job that waits."""
+        now = time.monotonic()
+        looked, size = self._sizes.get((directory, node), (0.0, 0))
+        if not looked or now - looked > SIZES_SECONDS:
+            size = _resident(directory, node)
+            self._sizes[directory, node] = (now, size)
+        return size
+
+    def stop(self) -> None:
+        """End the templates and whatever kernels they still have. Harmless when repeated."""
+        with self._lock:
+            self._stopped = True
+            for _, directory, process in self._running.values():
+                if process.stdin is not None:
+                    process.stdin.close()
+                # A child may be forked while its parent is ended; it is still a member of the template's session.
+                kill_all(lambda pid=process.pid: [*tree(pid), *session_members(pid)])  # type: ignore[misc]  # bound now
+                process.wait()
+                remove(directory)
+            self._running.clear()
+
+    def _launch(
+        self, spec: TemplateSpec, environment: Environment, env: Mapping[str, str]
+    ) -> tuple[TemplateSpec, Path, subprocess.Popen[bytes]]:
+        parent = run_directory(self._run_id)
+        parent.mkdir(mode=0o700, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(prefix="t", dir=parent))
+        (directory / "tmp").mkdir()
+        job = replace(
+            spec.job, prefix=str(environment.prefix), environment=environment.key, env={**spec.job.env, **env}
+        )
+        seen = variables(job, directory, "", self._outer)
+        # The mark stands last, where the kernel writes its own over it.
+        padded = {**{name: value for name, value in seen.items() if name != JOB_MARK}, JOB_MARK: "-" * _LONGEST_MARK}
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(_listen(directory / f"{node.id}.sock")) for node in spec.nodes]
+            numbers = [listener.fileno() for listener in sockets]
+            text = self._specification(spec, directory, numbers, seen)
+            (directory / "spec.json").write_text(text, encoding="utf-8")
+            log = stack.enter_context((self._logs / f"template-{spec.key}-{spec.group}.log").open("ab"))
+            process = subprocess.Popen(
+                [
+                    str(environment.prefix / "bin" / "python"),
+                    "-c",
+                    _START,
+                    str(TEMPLATE_SERVER),
+                    str(directory / "spec.json"),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=directory,
+                env=padded,
+                pass_fds=numbers,
+                start_new_session=True,
+            )
+        return spec, directory, process
+
+    def _specification(self, spec: TemplateSpec, directory: Path, numbers: list[int], seen: Mapping[str, str]) -> str:
+        told = json.loads(self._learnt.get(spec.environment) or "{}")
+        return json.dumps(
+            {
+                "directory": str(directory),
+                "mark_name": JOB_MARK,
+                "private": PRIVATE,
+                "variables": dict(seen),
+                "arguments": KERNEL_ARGUMENTS,
+                "baseline": told.get("baseline") or None,
+                "excluded": told.get("excluded", []),
+                "nodes": [_entry(node, number) for node, number in zip(spec.nodes, numbers, strict=True)],
+            }
+        )
+
+
+def _told(directory: Path, node: str) -> dict[str, Any]:
+    """Return what a template wrote down of one of its nodes; empty until that is up."""
+    try:
+        told: dict[str, Any] = json.loads((directory / f"{node}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told
+
+
+def _resident(directory: Path, node: str) -> int:
+    """Return a node's memory, bytes; 0 until it is up."""
+    try:
+        return int(psutil.Process(_told(directory, node)["pid"]).memory_info().rss)
+    except (KeyError, psutil.Error):
+        return 0
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(128)
+    return listener
+
+
+def _entry(node: NodeSpec, listener: int) -> dict[str, object]:
+    return {
+        "id": node.id,
+        "parent": node.parent,
+        "modules": node.modules,
+        "allowed": node.allowed,
+        "eager": node.eager,
+        "listener": listener,
+    }

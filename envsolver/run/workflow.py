@@ -1,0 +1,240 @@
+"""A whole run: each stage's value handed to the next, from the configuration to the reports."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
+from envsolver.core.results import Assignment, Cost, Job, Progress, Result, Run
+from envsolver.report.github import write_github
+from envsolver.report.junit import write_junit
+from envsolver.report.results_json import write_results
+from envsolver.resolver.conflicts import plain_conflicts
+from envsolver.run.context import Options, RunContext, available_cores, open_context, worker_count
+from envsolver.run.fingerprints import input_digests
+from envsolver.run.jobs import Frame, plan_jobs
+from envsolver.run.parsl import monitoring
+from envsolver.run.parsl.executor import Dispatcher, InlineDispatcher, ParslDispatcher
+from envsolver.run.parsl.prestart import HeadStart
+from envsolver.run.preparation import Crew, choose_templates, learn, prepare_site
+from envsolver.run.project import Project, read_groups
+from envsolver.run.resolution import Survey, survey
+from envsolver.run.scheduler.events import GivenBack
+from envsolver.run.scheduler.policy import Budget, Order, foretold_wall, order
+from envsolver.run.scheduler.scheduler import Outcome, Runner
+from envsolver.run.services import Services
+from envsolver.run.shards import make_shard
+from envsolver.worker.core_release import Notices
+from envsolver.worker.processes import RUN_MARK, kill_marked
+
+MEMORY_SHARE = 0.9
+"""The part of the memory that is free at the start which running notebooks may take together."""
+
+SAVE_SECONDS = 2.0
+"""How often the results so far are written down, so that even a killed run leaves them."""
+
+
+HTML_SECONDS = 5.0
+"""How long executed notebooks are put into the HTML report; `envsolver report` puts in all."""
+
+
+def run(
+    project: Project, options: Options, progress: Progress, *, cwd: Path, start: HeadStart | None = None
+) -> tuple[Run, int]:
+    """Run notebooks as tests.
+
+    Parameters
+    ----------
+    cwd
+        What `options.patterns` are relative to.
+    start
+        What was started ahead, with the run's mark.
+
+    Returns
+    -------
+    tuple of Run and int
+        What the reports show, and the exit code. `results.json` and `junit.xml` are written.
+
+    Raises
+    ------
+    EnvsolverError
+        Before anything runs: the configuration is wrong, or no notebook matches.
+    """
+    clock = time.monotonic()
+    expected = project.history.expected()
+    seen = survey(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
+    chosen = _of_groups(seen, options.groups)
+    shard = None
+    if options.shard is not None:
+        shard = make_shard(project.config, seen.notebooks, options.shard, options.times)
+        chosen = tuple(a for a in chosen if a.notebook in shard.notebooks)
+        shard = replace(shard, notebooks=tuple(a.notebook for a in chosen))
+    if options.monitor:
+        if options.sequential:
+            raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
+        monitoring.prepare()
+    with open_context(project, options, progress, clock, start) as context:
+        context.shard = shard
+        frame = Frame(config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout)
+        jobs, settled = plan_jobs(frame, seen, chosen)
+        outcome = _execute(context, seen, jobs, settled)
+        finished = context.record([*settled, *outcome.results], outcome)
+        finished = replace(finished, conflicts=(*seen.conflicts, *_configured_conflicts(project, seen, chosen)))
+        write_results(finished)
+        write_junit(finished)
+        write_report(finished, expected, seconds=0 if outcome.interrupted else HTML_SECONDS)
+        write_github(finished, os.environ, sys.stdout, root=project.root)
+    return finished, exit_code(finished, outcome, context.errors)
+
+
+def write_report(finished: Run, expected: Mapping[tuple[str, str, str], float], *, seconds: float) -> None:
+    """Write the HTML report; whoever interrupts that gets the report in the terminal all the same."""
+    with contextlib.suppress(KeyboardInterrupt):
+        from envsolver.report.html import write_html  # its libraries take half a second to import
+
+        write_html(finished, expected=expected, conflicts=finished.conflicts, seconds=seconds)
+
+
+def _configured_conflicts(project: Project, seen: Survey, chosen: Sequence[Assignment]) -> tuple[str, ...]:
+    """Say which of the groups that a person wrote exclude each other, for the report; derived ones are told apart."""
+    used = {a.group for a in chosen if a.group}
+    groups = [group for name, group in read_groups(project.config).items() if name in used]
+    return plain_conflicts(groups, next(iter(seen.interpreters.values())), project.root)
+
+
+def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError]) -> int:
+    """Give the command's exit code: 130, 4 or 5 for what kept notebooks from running, 1, or 0."""
+    if outcome.interrupted:
+        return 130
+    for kind in (UnsolvableError, BuildError):
+        if any(isinstance(error, kind) for error in errors):
+            return kind.exit_code
+    return 0 if all(result.good for result in finished.results) and not finished.not_run else 1
+
+
+def _of_groups(seen: Survey, groups: Sequence[str]) -> tuple[Assignment, ...]:
+    unknown = [name for name in groups if name not in seen.groups]
+    if unknown:
+        have = ", ".join(sorted(seen.groups)) or "none"
+        raise ConfigurationError(
+            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
+        )
+    chosen = tuple(a for a in seen.assignments if not groups or a.group in groups)
+    if not chosen:
+        raise NothingToRunError(
+            f"no notebook belongs to {' or '.join(groups)}", tip="`envsolver list` shows each notebook's group and why."
+        )
+    return chosen
+
+
+def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Sequence[Result]) -> Outcome:
+    """Run the jobs, whatever happens give back what they took, and tell the progress."""
+    options, progress = context.options, context.progress
+    costs = context.project.history.costs(jobs)
+    by: Order = options.order or ("failed" if options.failfast else "longest")
+    ordered = order(jobs, costs, by, {path: notebook.recorded_seconds for path, notebook in seen.notebooks.items()})
+    workers = worker_count(options)
+    counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
+    progress.begin(counts, workers, foretold_wall(ordered, costs, workers), tuple(seen.interpreters))
+    try:
+        for version, reason in seen.left_out:
+            progress.note(f"Python {version} is left out: {reason}")
+        for remark in seen.remarks:
+            progress.note(remark)
+        for result in settled:
+            progress.finished(result)
+        if options.failfast and any(not result.good for result in settled):
+            first = next(result.notebook for result in settled if not result.good)
+            stopped = f"stopped at the first notebook that did not pass: {first}"
+            return Outcome(results=(), not_run=tuple(sorted({job.notebook for job in jobs})), stopped=stopped)
+        return _run_jobs(context, seen, ordered, costs, settled) if jobs else Outcome(results=())
+    finally:
+        progress.end()
+
+
+def _run_jobs(
+    context: RunContext, seen: Survey, jobs: Sequence[Job], costs: Mapping[str, Cost], settled: Sequence[Result]
+) -> Outcome:
+    options, project = context.options, context.project
+    services = Services(
+        project.config.services, root=project.root, logs=context.directory / "logs", run_id=context.run_id
+    )
+    digests = input_digests(seen, project.root)
+    jobs, templates = choose_templates(context, seen, jobs, digests)
+    dispatcher = _dispatcher(context)
+    done: list[Result] = list(settled)
+    # One at a time means that the next does not even start while the last one ends.
+    notices = Notices("" if options.sequential else context.run_id)
+    runner = Runner(
+        jobs=jobs,
+        notices=notices.path,
+        warmth=templates,
+        dispatcher=dispatcher,
+        progress=context.progress,
+        budget=_budget(options),
+        costs=costs,
+        failfast=options.failfast,
+        retries=options.retries,
+        on_result=lambda result: _keep(context, digests[result.notebook], done, result),
+    )
+    crew = Crew(services=services, templates=templates, runner=runner)
+    outcome = None
+    try:
+        notices.listen(lambda mark: runner.post(GivenBack(mark=mark)))
+        for site in dict.fromkeys((job.group, job.python) for job in jobs):
+            arguments = (context, seen, site, crew)
+            threading.Thread(target=prepare_site, args=arguments, name=f"prepare-{site}", daemon=True).start()
+        outcome = runner.run()
+    finally:
+        if outcome is None or outcome.stopped:
+            project.uv.stop()
+        hurried = outcome is None or outcome.interrupted
+        if hurried:
+            kill_marked(RUN_MARK, context.run_id)
+        learn(project.history, templates)
+        templates.stop()
+        services.stop()
+        dispatcher.close(gently=not hurried)
+        notices.close()
+    return outcome
+
+
+def _budget(options: Options) -> Budget:
+    """Give what the notebooks of a run may use together."""
+    workers = worker_count(options)
+    memory = int(psutil.virtual_memory().available * MEMORY_SHARE)
+    return Budget(slots=workers, cores=max(workers, available_cores()), memory=memory)
+
+
+def _dispatcher(context: RunContext) -> Dispatcher:
+    if context.options.sequential:
+        return InlineDispatcher()
+    return ParslDispatcher(
+        run_id=context.run_id,
+        directory=context.scratch / "parsl",
+        server=context.start.server if context.start is not None else "",
+        monitor=context.options.monitor,
+    )
+
+
+def _keep(context: RunContext, digest: str, done: list[Result], result: Result) -> None:
+    """Write down a verdict as soon as it is known."""
+    done.append(result)
+    # A history that cannot be written makes later runs slower, not wrong.
+    with contextlib.suppress(sqlite3.Error, OSError):
+        context.project.history.add(result, digest)
+    now = time.monotonic()
+    if now - context.saved > SAVE_SECONDS:
+        context.saved = now
+        write_results(context.record(done))

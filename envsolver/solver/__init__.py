@@ -1,1 +1,0 @@
-"""Solve groups, explain conflicts, partition notebooks, keep locks. `assignment` says who belongs where."""

@@ -1,0 +1,313 @@
+"""The base class of test files: one notebook as a `unittest` test, in its group's environment.
+
+A test file is thin, and runs with pytest and with unittest, on any interpreter that envsolver is installed for::
+
+    from envsolver.testing import NotebookTestCase
+
+
+    class TestQuickstart(NotebookTestCase):
+        notebook = "demos/core/quickstart.ipynb"
+
+        def test_estimate(self) -> None:
+            self.assertAlmostEqual(self.value("estimate"), 1.8, places=2)
+
+The notebook runs once per class, in this process and without Parsl, when the first test asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import hashlib
+import os
+import re
+import shutil
+import sys
+import unittest
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+from envsolver.config.load import find_root
+from envsolver.core.errors import EnvsolverError
+from envsolver.core.results import Failure, Job, Result
+from envsolver.report.formatting import error_text, has_own_error, headline, reason_beyond_error, strip_ansi, where
+from envsolver.report.tracebacks import fault_line, last_frames, source_lines
+from envsolver.run.jobs import Frame, plan_jobs
+from envsolver.run.project import Project, open_project, prepare_state
+from envsolver.run.resolution import Survey, survey
+from envsolver.run.services import Services
+from envsolver.testing.files import SETTINGS, TEST
+from envsolver.testing.generate import with_settings
+from envsolver.worker.processes import RUN_MARK, kill_marked, start_guardian
+from envsolver.worker.run_job import run_job
+from envsolver.worker.scratch import remove, run_directory
+
+# Runners leave the frames of a module that says this out of a failure's traceback.
+__unittest = True
+
+FOLDER = "booktests"
+"""Where the executed copies and logs of tests are, below the project's state directory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Outcome:
+    """What a class's notebook came to: its result, or why there is none."""
+
+    result: Result | None = None
+    directory: Path = Path()
+    error: EnvsolverError | None = None
+
+
+class _SubclassesOnly:
+    """Show a test method in subclasses alone, so that no runner collects the base class itself."""
+
+    def __init__(self, method: Callable[..., None]) -> None:
+        self._method = method
+        functools.update_wrapper(self, method)  # type: ignore[arg-type]  # only its name and text are wanted
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return None if owner is NotebookTestCase else self._method.__get__(instance, owner)
+
+
+class NotebookTestCase(unittest.TestCase):
+    """One notebook as a test. A subclass names it, and may say more about it.
+
+    The attributes mean what they mean in the configuration's table of one notebook, and win over it.
+
+    Attributes
+    ----------
+    notebook
+        Path relative to the project's root, with forward slashes.
+    skip
+        The reason why the notebook is not run.
+    replace
+        Text to replace in code cells, and by what.
+    timeout, cell_timeout
+        Seconds for the whole notebook and for one cell.
+    stop_at
+        The first code cell that holds this text, and all after it, are not run.
+    skip_cells
+        Code cells that hold one of these texts are not run.
+    parameters
+        Values assigned right after the cell tagged ``parameters``.
+    group
+        The group that it runs in.
+    cores, memory, env, requires_python
+        CPU cores, memory limit such as ``"4GiB"``, environment variables, versions of Python that it supports.
+    """
+
+    notebook: ClassVar[str] = ""
+    skip: ClassVar[str | None] = None
+    replace: ClassVar[Mapping[str, str] | None] = None
+    timeout: ClassVar[float | None] = None
+    cell_timeout: ClassVar[float | None] = None
+    stop_at: ClassVar[str | None] = None
+    skip_cells: ClassVar[Sequence[str] | None] = None
+    parameters: ClassVar[Mapping[str, bool | int | float | str | None] | None] = None
+    group: ClassVar[str | None] = None
+    cores: ClassVar[int | None] = None
+    memory: ClassVar[str | int | None] = None
+    env: ClassVar[Mapping[str, str] | None] = None
+    requires_python: ClassVar[str | None] = None
+
+    @_SubclassesOnly
+    def test_notebook(self) -> None:
+        """The notebook runs from its first cell to its last."""
+        outcome = self._ran()
+        if outcome.result is None or not outcome.result.good:
+            _fail(self._failure_text(outcome))
+
+    @property
+    def result(self) -> Result:
+        """The notebook's result; running it first if no test of the class has done so.
+
+        Fails the test when there is none, and skips it when the notebook is skipped.
+        """
+        outcome = self._ran()
+        if outcome.result is None:
+            _fail(self._failure_text(outcome))
+        return outcome.result
+
+    def value(self, name: str) -> Any:
+        """Return a variable of the executed notebook, as it was after the last cell.
+
+        Numbers (NumPy's too), texts, None, and lists and tables of them come as Python's own; tuples and arrays come
+        as lists. Fails the test when the notebook did not pass, when there is no such variable, or when it is
+        something else or too large.
+        """
+        result = self.result
+        if not result.good:
+            self.fail(f"{self.notebook} did not pass: {strip_ansi(result.reason)}")
+        if result.values is None:
+            self.fail(f"the variables of {self.notebook} are not known: it ended its kernel itself")
+        if name in result.values:
+            return result.values[name]
+        if name in result.value_faults:
+            self.fail(f"`{name}` of {self.notebook} {result.value_faults[name]}")
+        near = difflib.get_close_matches(name, [*result.values, *result.value_faults], n=3)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        raise self.failureException(f"{self.notebook} has no variable `{name}` at its end{hint}")
+
+    @classmethod
+    def _ran_for_class(cls) -> _Outcome:
+        """Run the notebook once for all tests of the class."""
+        if "_kept_run" not in cls.__dict__:
+            try:
+                # A project's filters are for its own warnings, not for those of the libraries that run the notebook.
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    outcome = cls._run()
+            except EnvsolverError as error:
+                outcome = _Outcome(error=error)
+            cls._kept_run = outcome  # type: ignore[attr-defined]  # set here alone, and never inherited
+        kept: _Outcome = cls.__dict__["_kept_run"]
+        return kept
+
+    @classmethod
+    def _run(cls) -> _Outcome:
+        file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+        project = open_project(find_root(Path(file) if file else Path.cwd()))
+        given = {name: value for name in SETTINGS if (value := getattr(cls, name)) is not None}
+        project = replace(project, config=with_settings(project.config, cls.notebook, given, owner=cls.__qualname__))
+        if not (project.root / cls.notebook).is_file():
+            raise EnvsolverError(f"there is no such notebook in {project.root}")
+        directory = _fresh_directory(project, cls.notebook)
+        return _Outcome(result=run_notebook(project, cls.notebook, directory), directory=directory)
+
+    def _ran(self) -> _Outcome:
+        if not self.notebook:
+            _fail(f'{type(self).__qualname__} names no notebook: set `notebook = "path/from/the/root.ipynb"`')
+        if self.skip is not None:
+            if not str(self.skip).strip() or not isinstance(self.skip, str):
+                _fail(f"{type(self).__qualname__} is skipped without a reason: `skip` must say why")
+            self.skipTest(self.skip)
+        outcome = self._ran_for_class()
+        if outcome.result is not None and outcome.result.status == "skipped":
+            self.skipTest(outcome.result.reason)
+        return outcome
+
+    def _failure_text(self, outcome: _Outcome) -> str:
+        if outcome.result is not None:
+            return "\n".join(failure_lines(outcome.result, outcome.directory))
+        error = outcome.error or EnvsolverError("there is no result")
+        return "\n".join(filter(None, [f"{self.notebook}: {error.message}", error.tip]))
+
+
+def _fail(message: str) -> NoReturn:
+    """Fail the test with a message that stands alone: the frames that lead here say nothing about the notebook."""
+    pytest = sys.modules.get("pytest")
+    if pytest is not None and "PYTEST_CURRENT_TEST" in os.environ:
+        pytest.fail(message, pytrace=False)
+    raise AssertionError(message)
+
+
+def run_notebook(project: Project, notebook: str, directory: Path) -> Result:
+    """Run one notebook as `envsolver run` would, but in this process and without Parsl.
+
+    Parameters
+    ----------
+    notebook
+        Path relative to the project's root.
+    directory
+        Where the executed copy and the logs go.
+
+    Raises
+    ------
+    EnvsolverError
+        The configuration is wrong, or the environment or a service cannot be had.
+    """
+    run_id = uuid.uuid4().hex
+    with _owned(run_id):
+        seen = survey(project, patterns=(str(project.root / notebook),), cwd=project.root)
+        frame = Frame(config=project.config, run_id=run_id, run_dir=directory)
+        jobs, settled = plan_jobs(frame, seen, seen.assignments)
+        return _run_job(project, seen, jobs[0]) if jobs else settled[0]
+
+
+def _run_job(project: Project, seen: Survey, job: Job) -> Result:
+    site = (job.group, job.python)
+    if site in seen.faults:
+        raise seen.faults[site]
+    environment = replace(project.store.ensure(seen.locks[site]), group=job.group)
+    logs = Path(job.run_dir, "logs")
+    services = Services(project.config.services, root=project.root, logs=logs, run_id=job.run_id)
+    settings = project.config.groups.get(job.group)
+    try:
+        variables = services.start(settings.services if settings else (), environment)
+        bound = replace(
+            job,
+            environment=environment.key,
+            prefix=str(environment.prefix),
+            env={**job.env, **variables},
+            want_values=True,
+        )
+        return run_job(bound)
+    finally:
+        services.stop()
+        project.store.release()
+
+
+@contextlib.contextmanager
+def _owned(run_id: str) -> Iterator[None]:
+    """Mark what is started, and end all of it afterwards, even when this process is killed."""
+    before = os.environ.get(RUN_MARK)
+    os.environ[RUN_MARK] = run_id
+    guardian = start_guardian(run_id, [run_directory(run_id)])
+    try:
+        yield
+    finally:
+        kill_marked(RUN_MARK, run_id)
+        remove(run_directory(run_id))
+        guardian.dismiss()
+        if before is None:
+            os.environ.pop(RUN_MARK, None)
+        else:
+            os.environ[RUN_MARK] = before
+
+
+def _fresh_directory(project: Project, notebook: str) -> Path:
+    """Return an empty folder, the same each time, so that tests do not pile up copies."""
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(notebook).stem).strip("-")[:40]
+    digest = hashlib.sha256(notebook.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    directory = prepare_state(project.state) / FOLDER / f"{slug}-{digest}"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def failure_lines(result: Result, directory: Path) -> list[str]:
+    """Say what went wrong in a notebook: the cell, its source, the last frames, and where to read more.
+
+    Parameters
+    ----------
+    directory
+        What the result's files are relative to.
+    """
+    failure, title = result.failure, headline(result)
+    lines = [f"{result.notebook} {result.status}: {title} ({where(result)})", ""]
+    if failure:
+        lines += _cell_lines(failure)
+        if has_own_error(result):
+            trace = last_frames(failure.traceback) if failure.traceback.strip() else [error_text(failure)]
+            lines += [strip_ansi(line) for line in trace] + [""]
+    if (reason := reason_beyond_error(result)) and reason != title:
+        lines += [reason, ""]
+    places = (("executed", result.executed), ("log", result.log))
+    lines += [f"{label}: {directory / relative}" for label, relative in places if relative]
+    return lines
+
+
+def _cell_lines(failure: Failure) -> list[str]:
+    if not failure.source.strip():
+        return []
+    shown = source_lines(failure.source, fault_line(failure.traceback))
+    width = max(len(str(line.number or "")) for line in shown)
+    return [f"{'>' if line.fault else ' '} {line.number or '':{width}}  {line.text}" for line in shown] + [""]
+
+
+__all__ = ["TEST", "NotebookTestCase", "failure_lines", "run_notebook"]

@@ -1,0 +1,216 @@
+"""Read a notebook, and make the copy that is executed: what runs, what does not, what is replaced."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from envsolver.core.results import Edits
+
+# The library has only half its types, so what is called of it goes through these.
+_nbformat: Any = nbformat
+_v4: Any = nbformat.v4
+
+SKIP_TAG = "skip-execution"
+RAISES_TAG = "raises-exception"
+PARAMETERS_TAG = "parameters"
+_INJECTED_TAG = "injected-parameters"
+_MINOR = 5  # the revision that the executed copy is written in
+
+
+class UnusableNotebookError(Exception):
+    """The notebook cannot be executed as it is, or its settings do not fit it; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What becomes of one cell of the executed copy.
+
+    Attributes
+    ----------
+    number
+        Number in the original file, counted from 1 over all cells; an injected cell has its neighbour's.
+    run
+        Whether it is executed.
+    may_raise
+        Whether its author expects an exception.
+    """
+
+    number: int
+    run: bool
+    may_raise: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Script:
+    """The executed copy, in nbformat 4, and a step for each of its cells."""
+
+    notebook: NotebookNode
+    steps: tuple[Step, ...]
+
+    @property
+    def runs(self) -> bool:
+        """Whether any cell is executed."""
+        return any(step.run for step in self.steps)
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook of any format that has been in use, as nbformat 4.
+
+    Raises
+    ------
+    UnusableNotebookError
+        When it is none.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UnusableNotebookError(f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UnusableNotebookError(f"is not valid JSON: {error}") from error
+    if not isinstance(data, dict) or not isinstance(data.get("nbformat"), int):
+        raise UnusableNotebookError("is not a notebook: it has no nbformat number")
+    if data["nbformat"] >= 4:  # noqa: PLR2004  # nbformat 4 is the one with cells at the top
+        _check_cells(data)
+    try:
+        notebook: NotebookNode = _nbformat.convert(_nbformat.reader.reads(json.dumps(data)), 4)
+    except Exception as error:
+        # The library raises whatever the malformed content leads to.
+        raise UnusableNotebookError(f"is not a valid notebook: {type(error).__name__}: {error}") from error
+    _check_cells(notebook)
+    return notebook
+
+
+def prepare(notebook: NotebookNode, edits: Edits) -> Script:
+    """Apply the job's edits and the cells' tags.
+
+    A text of `replace` must stand in a code cell of the file; `skip_cells` and `stop_at` look at the file's text too.
+
+    Raises
+    ------
+    UnusableNotebookError
+        When a setting does not fit the notebook; all such faults at once.
+    """
+    faults = [*_replace_faults(notebook, edits.replace), *_parameter_faults(edits.parameters)]
+    if faults:
+        raise UnusableNotebookError("; ".join(faults))
+    steps = _steps(notebook, edits)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            for old, new in edits.replace.items():
+                cell.source = cell.source.replace(old, new)
+            cell.outputs, cell.execution_count = [], None
+    if edits.parameters:
+        _inject(notebook, steps, edits.parameters)
+    _settle_format(notebook)
+    return Script(notebook=notebook, steps=tuple(steps))
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook; the file is there complete, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    # Half a surrogate pair, which a notebook may well print, has no UTF-8; it is written as "?".
+    part.write_bytes(_v4.writes(notebook).encode("utf-8", errors="replace") + b"\n")
+    part.replace(path)
+
+
+def stream_output(name: str, text: str) -> NotebookNode:
+    """Return a stream output for the executed copy."""
+    output: NotebookNode = _v4.new_output("stream", name=name, text=text)
+    return output
+
+
+def error_output(ename: str, evalue: str, traceback: list[str]) -> NotebookNode:
+    """Return an error output for the executed copy."""
+    output: NotebookNode = _v4.new_output("error", ename=ename, evalue=evalue, traceback=traceback)
+    return output
+
+
+def _steps(notebook: NotebookNode, edits: Edits) -> list[Step]:
+    steps: list[Step] = []
+    stopped = False
+    for number, cell in enumerate(notebook.cells, start=1):
+        code = cell.cell_type == "code"
+        tags = _tags(cell)
+        stopped = stopped or (code and edits.stop_at is not None and edits.stop_at in cell.source)
+        skipped = SKIP_TAG in tags or any(text in cell.source for text in edits.skip_cells)
+        run = code and not stopped and not skipped and bool(cell.source.strip())
+        steps.append(Step(number=number, run=run, may_raise=RAISES_TAG in tags))
+    return steps
+
+
+def _inject(notebook: NotebookNode, steps: list[Step], parameters: Mapping[str, object]) -> None:
+    tagged = (i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and PARAMETERS_TAG in _tags(cell))
+    after = next(tagged, None)
+    source = "\n".join(["# Parameters", *(f"{name} = {_literal(value)}" for name, value in parameters.items())])
+    cell = _v4.new_code_cell(source, metadata={"tags": [_INJECTED_TAG]})
+    place = 0 if after is None else after + 1
+    # A cell that comes after `stop-at` does not run, and neither do its parameters.
+    run = after is None or steps[after].run or SKIP_TAG in _tags(notebook.cells[after])
+    notebook.cells.insert(place, cell)
+    steps.insert(place, Step(number=1 if after is None else after + 1, run=run))
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    return repr(value)
+
+
+def _tags(cell: NotebookNode) -> list[Any]:
+    tags = cell.metadata.get("tags", [])
+    return tags if isinstance(tags, list) else []
+
+
+def _replace_faults(notebook: NotebookNode, replace: Mapping[str, str]) -> list[str]:
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    missing = [text for text in replace if not any(text in source for source in sources)]
+    return [f"the setting `replace` names a text that no code cell holds: {text!r}" for text in missing]
+
+
+def _parameter_faults(parameters: Mapping[str, object]) -> list[str]:
+    wrong = [name for name in parameters if not name.isidentifier() or keyword.iskeyword(name)]
+    return [f"the setting `parameters` names what is no Python variable: {name!r}" for name in wrong]
+
+
+def _check_cells(data: Mapping[str, Any]) -> None:
+    cells = data.get("cells")
+    if not isinstance(cells, list):
+        raise UnusableNotebookError("is not a valid notebook: it has no list of cells")
+    for number, cell in enumerate(cells, start=1):
+        fault = _cell_fault(cell)
+        if fault:
+            raise UnusableNotebookError(f"is not a valid notebook: cell {number} {fault}")
+
+
+def _cell_fault(cell: object) -> str:
+    if not isinstance(cell, dict):
+        return "is not an object"
+    if not isinstance(cell.get("cell_type"), str):
+        return "has no cell_type"
+    source = cell.get("source")
+    if not (isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))):
+        return "has no source text"
+    return "" if isinstance(cell.get("metadata", {}), dict) else "has metadata that is not an object"
+
+
+def _settle_format(notebook: NotebookNode) -> None:
+    """Fill in what the current format requires, so that every reader takes the executed copy."""
+    if not isinstance(notebook.get("metadata"), dict):
+        notebook.metadata = _nbformat.from_dict({})
+    notebook.nbformat_minor = _MINOR
+    for index, cell in enumerate(notebook.cells):
+        cell.setdefault("metadata", _nbformat.from_dict({}))
+        if not isinstance(cell.metadata.get("tags", []), list):
+            del cell.metadata["tags"]
+        if not isinstance(cell.get("id"), str) or not cell.id:
+            cell["id"] = f"cell-{index}"

@@ -1,0 +1,297 @@
+"""Find and end the processes of a run or of a job, whatever they did to hide.
+
+Every process that a run starts carries `RUN_MARK` in its initial environment, and every kernel and what it starts
+also `JOB_MARK`. A mark survives double forks and new sessions, so nothing that a notebook starts outlives it.
+
+Run as a program, this module is the guardian: it ends a run's processes when the controller vanishes. So nothing
+heavy is imported at the top.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+
+    import psutil
+
+RUN_MARK = "ENVSOLVER_RUN"
+"""Environment variable that names the run in every process that the run starts."""
+
+JOB_MARK = "ENVSOLVER_JOB"
+"""Environment variable that names the job, unique per attempt, in its kernel and all that it starts."""
+
+_PATIENCE = 5.0  # seconds after which a process that survives SIGKILL is left to the system
+_LINUX = sys.platform.startswith("linux")
+
+
+def marked(name: str, value: str) -> list[psutil.Process]:
+    """Return the living processes whose initial environment holds ``name=value``.
+
+    Processes that vanish meanwhile, that are zombies, or that belong to others are left out,
+    and so is the calling process.
+    """
+    import psutil
+
+    carries = _carries_linux if _LINUX else _carries
+    entry = os.fsencode(f"{name}={value}")
+    return _existing(pid for pid in psutil.pids() if pid != os.getpid() and carries(pid, entry))
+
+
+def kill_marked(name: str, value: str, grace: float = 0.0) -> int:
+    """End every process that carries a mark, and return how many there were.
+
+    Parameters
+    ----------
+    grace
+        Seconds between SIGTERM and SIGKILL; with 0 there is only SIGKILL.
+    """
+    if grace > 0:
+        terminated = marked(name, value)
+        _signal(terminated, signal.SIGTERM)
+        deadline = time.monotonic() + grace
+        while marked(name, value) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return max(len(terminated), kill_all(lambda: marked(name, value)))
+    return kill_all(lambda: marked(name, value))
+
+
+def kill_tree(pid: int) -> int:
+    """SIGKILL a process and its descendants, and return how many there were."""
+    return kill_all(lambda: tree(pid))
+
+
+def kill_all(find: Callable[[], Iterable[psutil.Process]]) -> int:
+    """SIGKILL what `find` finds, until it finds nothing or 5 s have passed; return how many there were.
+
+    `find` is asked again because a process may start another while it is being ended.
+    """
+    ended: set[psutil.Process] = set()
+    deadline = time.monotonic() + _PATIENCE
+    pause = 0.005
+    while found := {process for process in find() if _alive(process)}:
+        ended |= found
+        _signal(found, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(pause)
+        pause = min(pause * 2, 0.1)
+    return len(ended)
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """Return a process and its descendants, the process first; empty when it is gone."""
+    pids = [pid]
+    for parent in pids:
+        pids += _children(parent)
+    return _existing(pids)
+
+
+def session_members(session: int) -> list[psutil.Process]:
+    """Return the processes of a session, such as a kernel's, that are alive. Re-parented ones are among them."""
+    import psutil
+
+    return _existing(pid for pid in psutil.pids() if _session(pid) == session)
+
+
+def tree_rss(process: psutil.Process, others: Iterable[psutil.Process] = ()) -> int:
+    """Return the resident memory of a process tree, bytes.
+
+    Parameters
+    ----------
+    others
+        Processes that count too, such as re-parented ones that carry the job's mark.
+    """
+    return sum(_rss(member) for member in {*tree(process.pid), *others})
+
+
+class Guardian:
+    """The child process that ends a run's processes when the controller vanishes, even by SIGKILL."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Process id of the guardian."""
+        return self._process.pid
+
+    def dismiss(self) -> None:
+        """Say that the run ended well: the guardian exits and touches nothing. Harmless when repeated."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            try:
+                self._process.stdin.write(b"dismissed")
+                self._process.stdin.close()
+            except OSError:  # it is gone already
+                pass
+        self._process.wait()
+
+
+def start_guardian(run_id: str, directories_to_remove: Sequence[str | Path] = ()) -> Guardian:
+    """Start the guardian of a run.
+
+    Parameters
+    ----------
+    run_id
+        Value of `RUN_MARK` in the run's processes.
+    directories_to_remove
+        Private temporary directories that go with the run.
+
+    Notes
+    -----
+    The guardian lives in a session of its own, so Ctrl-C does not reach it, and its environment has no marks, so its
+    own sweep does not either. The pipe that ties it to the controller is closed on exec.
+    """
+    import subprocess
+
+    environment = {k: v for k, v in os.environ.items() if k not in {RUN_MARK, JOB_MARK}}
+    # The controller's import path, since the guardian must not look in the directory that it is started from.
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)])
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "envsolver.worker.processes",
+            str(os.getpid()),
+            run_id,
+            *map(str, directories_to_remove),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=environment,
+        start_new_session=True,
+    )
+    return Guardian(process)
+
+
+def guard(controller: int, run_id: str, directories: Sequence[str]) -> None:
+    """Wait for the end of the process `controller`; unless it dismissed us, end what the run left behind.
+
+    Reads the standard input. Its end without a word means that the controller vanished; so does a change of
+    parent, which counts because a process forked from the controller may hold the pipe open.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if _dismissed(controller):
+        return
+    from envsolver.worker.scratch import remove
+
+    kill_marked(RUN_MARK, run_id)
+    for directory in directories:
+        remove(Path(directory))
+    # A process that was between fork and exec during the first sweep shows its mark only now.
+    time.sleep(0.5)
+    kill_marked(RUN_MARK, run_id)
+    for directory in directories:
+        remove(Path(directory))
+
+
+def _dismissed(controller: int) -> bool:
+    import select
+
+    while os.getppid() == controller:
+        if select.select([0], [], [], 1.0)[0]:
+            return bool(os.read(0, 1))
+    return bool(select.select([0], [], [], 0.0)[0] and os.read(0, 1))
+
+
+def _carries(pid: int, entry: bytes) -> bool:
+    import psutil
+
+    name, _, value = os.fsdecode(entry).partition("=")
+    try:
+        return psutil.Process(pid).environ().get(name) == value
+    except (psutil.Error, OSError):
+        return False
+
+
+def _carries_linux(pid: int, entry: bytes) -> bool:
+    # Reading the file is ten times cheaper than building psutil's object and parsing the environment.
+    try:
+        data = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return entry in data and entry in data.split(b"\0")
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir()) if _LINUX else []
+        texts = [(task / "children").read_text(encoding="ascii") for task in tasks]
+    except (FileNotFoundError, ProcessLookupError):
+        texts = []
+        if not _LINUX or Path(f"/proc/{pid}").exists():
+            return _children_portable(pid)
+    else:
+        if not _LINUX:
+            return _children_portable(pid)
+    return [int(child) for text in texts for child in text.split()]
+
+
+def _children_portable(pid: int) -> list[int]:
+    import psutil
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.Error:
+        return []
+
+
+def _existing(pids: Iterable[int]) -> list[psutil.Process]:
+    import psutil
+
+    found = []
+    for pid in pids:
+        try:
+            found.append(psutil.Process(pid))
+        except psutil.Error:
+            continue
+    return found
+
+
+def _alive(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    import psutil
+
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except (psutil.Error, OSError):
+            continue
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def _rss(process: psutil.Process) -> int:
+    import psutil
+
+    try:
+        return int(process.memory_info().rss)
+    except (psutil.Error, OSError):
+        return 0
+
+
+if __name__ == "__main__":
+    guard(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -1,0 +1,120 @@
+"""Run one notebook in the kernel of its environment: a `Job` comes in, a `Result` goes out.
+
+This is imported on the far side, in each worker process. It may import only `models`, the modules that serve it alone
+(`client`, `edits`, `kernel`, `monitor`, `notices`, `processes`, `scratch`, `session`, `spares`, `surroundings`,
+`warm_kernel`), nbclient, nbformat, jupyter_client and psutil.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import traceback
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from envsolver.core.results import Failure, Job, Result
+from envsolver.worker import kernel_env, prepare, scratch
+from envsolver.worker.session import Session, Story
+
+WARM_PATIENCE_SECONDS = 60.0
+WARM_PATIENCE_FACTOR = 5.0
+"""A warm kernel gets so many times what its notebook is expected to take, and no less than the seconds."""
+
+
+def run_job(job: Job) -> Result:
+    """Execute a notebook and say what became of it.
+
+    Whatever the notebook does, this returns its verdict, and no process that it started is left. The executed copy is
+    in ``executed/<python>-<group>/`` and the kernel's log in ``logs/`` of the run's folder.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When a person interrupts it; nothing is left running then either.
+    """
+    started = dt.datetime.now(dt.timezone.utc).astimezone().isoformat(timespec="milliseconds")
+    result = _attempt(_bounded(job) if job.template and not job.cold else job).result(started)
+    return _cold(job, result, started) if result.warm and not result.good else result
+
+
+def _bounded(job: Job) -> Job:
+    """Give a warm kernel less time than the limits allow, where history knows what the notebook takes.
+
+    A notebook that hangs in a warm kernel only would otherwise use up its whole limit before a cold one is tried.
+    """
+    if job.expected is None:
+        return job
+    patience = max(WARM_PATIENCE_SECONDS, WARM_PATIENCE_FACTOR * job.expected)
+    return replace(job, timeout=min(job.timeout, patience), cell_timeout=min(job.cell_timeout, patience))
+
+
+def _cold(job: Job, warm: Result, started: str) -> Result:
+    """Run a notebook again, which did not pass in a warm kernel: the cold one's verdict counts.
+
+    It has all of its time again; the result's times are those of both attempts, since both were spent.
+    """
+    cold = _attempt(replace(job, cold=True)).result(started)
+    told = f"{warm.status}: {warm.reason}"
+    reason = cold.reason
+    if cold.good:
+        reason = "; ".join(filter(None, [reason, f"passed in a cold kernel; before, in a warm one, {told}"]))
+    return replace(
+        cold,
+        reason=reason,
+        seconds=warm.seconds + cold.seconds,
+        start_seconds=warm.seconds + cold.start_seconds,
+        warm_verdict=told,
+    )
+
+
+def _attempt(job: Job) -> Story:
+    story = Story(job=job)
+    try:
+        _run(job, story)
+    except Exception as error:  # noqa: BLE001  # a fault of our own must become a verdict, and never a pass
+        text = traceback.format_exc()
+        story.fail("crashed", f"envsolver itself failed: {type(error).__name__}: {error}")
+        story.failure = Failure(cell=None, ename=type(error).__name__, evalue=str(error), traceback=text)
+    return story
+
+
+def _run(job: Job, story: Story) -> None:
+    try:
+        notebook = prepare.read(Path(job.root, *PurePosixPath(job.notebook).parts))
+        script = prepare.prepare(notebook, job.edits)
+    except prepare.UnusableNotebookError as error:
+        story.fail("failed", str(error))
+        return
+    try:
+        if script.runs:
+            _execute(job, script, story)
+    finally:
+        relative = PurePosixPath("executed", f"{job.python}-{job.group}", job.notebook)
+        prepare.write(script.notebook, Path(job.run_dir, *relative.parts))
+        story.executed = str(relative)
+
+
+def _execute(job: Job, script: prepare.Script, story: Story) -> None:
+    if not os.access(Path(job.prefix, "bin", "python"), os.X_OK) or not job.prefix:
+        story.fail("environment", f"the environment has no interpreter: {Path(job.prefix, 'bin', 'python')}")
+        return
+    log = Path(job.run_dir, job.log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    place = scratch.create(Path(job.root), job.notebook, job.run_id)
+    try:
+        kernel_env.write_shims(job, place.base)
+        mark = job.mark
+        variables = kernel_env.variables(job, place.base, mark, os.environ)
+        story.log = job.log
+        session = Session(job, script, story, place, variables=variables, log=log)
+        asyncio.run(session.run())
+        story.left_behind = place.left_behind()
+        story.changed = place.changed_sources()
+    finally:
+        # Whoever hears of the job's end clears the run's directory away too.
+        if job.notices and story.status == "passed":
+            place.keep()
+        else:
+            place.remove()

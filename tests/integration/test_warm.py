@@ -1,0 +1,378 @@
+"""Promise: a warm kernel gives the verdict, and the outputs, that a cold one gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from uv import find_uv_bin
+from warm_tables import ENDS, MODULES, PLAIN, SCIENCE, TELLTALE
+
+from envsolver.core.results import Environment, Job, Known, Notebook, Result
+from envsolver.notebooks.read import read_notebook
+from envsolver.run.warm.plan import plan_templates
+from envsolver.run.warm.templates import Templates
+from envsolver.worker import scratch
+from envsolver.worker.processes import RUN_MARK, marked, tree
+from envsolver.worker.run_job import run_job
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere kernels start cold"),
+]
+
+ALL = {**PLAIN, **SCIENCE, **TELLTALE}
+
+
+def build(prefix: Path, *options: str) -> None:
+    uv = [find_uv_bin(), *options]
+    subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, str(prefix)], check=True, capture_output=True)
+    install = [*uv, "pip", "install", "--compile-bytecode", "--python", str(prefix / "bin" / "python")]
+    subprocess.run([*install, "ipykernel", "numpy", "matplotlib"], check=True, capture_output=True, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def science_env(request: pytest.FixtureRequest) -> Path:
+    """Give an environment with ipykernel, numpy and matplotlib; built once, and kept in pytest's cache."""
+    directory = Path(request.config.cache.mkdir("science_env"))
+    prefix = directory / f"{sys.implementation.cache_tag}-{sys.version_info.micro}"
+    with FileLock(directory / f"{prefix.name}.lock"):
+        if not (prefix / "complete").exists():
+            try:
+                build(prefix, "--offline")
+            except subprocess.CalledProcessError:
+                try:
+                    build(prefix)
+                except subprocess.CalledProcessError as error:
+                    pytest.skip(f"numpy and matplotlib cannot be installed: {error.stderr[-500:]!r}")
+            (prefix / "complete").touch()
+    return prefix
+
+
+def neutral(text: str) -> str:
+    """Return a text without what differs from one cold kernel to the next."""
+    for pattern, word in (
+        (r"/\w+/envsolver-[\w-]+/j\w+", "<private>"),
+        (r"0x[0-9a-f]+", "<address>"),
+        (r"(JPY_PARENT_PID[=', ]+)\d+", r"\1<pid>"),
+        (r"pid=\d+", "pid=<pid>"),
+        (r"(CPU times|Wall time)[^\"]*", "<times>"),
+        (r"ipykernel_\d+", "ipykernel_<pid>"),
+        (r"(ENVSOLVER_JOB[=', ]+)[^' ]*", r"\1<mark>"),
+        (r"\b(cold|warm|unseen)(-\d+|/logs)", "<run>"),
+    ):
+        text = re.sub(pattern, word, text)
+    return text
+
+
+@dataclass
+class Bench:
+    """A project of notebooks, each run cold and warm."""
+
+    root: Path
+    run_dir: Path
+    prefix: Path
+    run_id: str
+    known: dict[str, Known] = field(default_factory=dict)
+    templates: Templates | None = None
+
+    def job(self, name: str, cells: list[str], **options: Any) -> Job:
+        path = re.sub(r"\W+", "_", name) + ".ipynb"
+        made: list[dict[str, Any]] = [
+            {"cell_type": "code", "source": cell, "metadata": {}, "outputs": [], "execution_count": None}
+            for cell in cells
+        ]
+        document = {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        self.root.mkdir(exist_ok=True)
+        (self.root / path).write_text(json.dumps(document), encoding="utf-8")
+        values: dict[str, Any] = {
+            "id": path.removesuffix(".ipynb"),
+            "notebook": path,
+            "group": "core",
+            "python": "3.11",
+            "root": str(self.root),
+            "run_dir": str(self.run_dir),
+            "run_id": self.run_id,
+            "environment": "key",
+            "prefix": str(self.prefix),
+            "timeout": 200.0,
+            "cell_timeout": 150.0,
+            "want_modules": True,
+            "env": {"PYTHONPATH": str(self.root.parent / "lib")},
+        }
+        return Job(**{**values, **options})
+
+    def start(self, jobs: list[Job], notebooks: dict[str, Notebook] | None = None) -> Templates:
+        twice = [*jobs, *(replace(job, id=job.id + "-again") for job in jobs)]
+        known = {**self.known, **{f"{name}-again": known for name, known in self.known.items()}}
+        plan = plan_templates(
+            twice,
+            notebooks or {job.notebook: Notebook(path=job.notebook) for job in jobs},
+            keys={("core", "3.11"): "key"},
+            known=known,
+            workers=1,
+        )
+        self.templates = Templates(plan, run_id=self.run_id, logs=self.run_dir / "logs")
+        environment = Environment(key="key", group="core", python="3.11", prefix=self.prefix)
+        self.templates.start_for("core", "3.11", environment)
+        return self.templates
+
+    def warm(self, job: Job) -> Result:
+        assert self.templates is not None
+        path = self.templates.path_for(job)
+        assert path
+        return run_job(replace(job, template=path))
+
+    def outputs(self, result: Result) -> str:
+        """Return a notebook's outputs as text, without what differs from one cold kernel to the next."""
+        cells = json.loads((self.run_dir / result.executed).read_text(encoding="utf-8"))["cells"]
+        text = json.dumps([cell["outputs"] for cell in cells], indent=1)
+        return neutral(text)
+
+
+@pytest.fixture(scope="module")
+def lib(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("warm")
+    (home / "lib").mkdir()
+    for name, source in MODULES.items():
+        (home / "lib" / f"{name}.py").write_text(source + "\n", encoding="utf-8")
+    return home
+
+
+def bench_at(home: Path, prefix: Path, name: str) -> Iterator[Bench]:
+    bench = Bench(root=home / "project", run_dir=home / name, prefix=prefix, run_id=f"{name}-{os.getpid()}")
+    try:
+        yield bench
+    finally:
+        if bench.templates is not None:
+            bench.templates.stop()
+        scratch.remove(scratch.run_directory(bench.run_id))
+    assert marked(RUN_MARK, bench.run_id) == []
+
+
+@pytest.fixture(scope="module")
+def cold(lib: Path, science_env: Path) -> Iterator[tuple[Bench, dict[str, tuple[Result, str]]]]:
+    """Run every notebook cold, and remember what each loaded."""
+    for bench in bench_at(lib, science_env, "cold"):
+        found = {}
+        for name, cells in ALL.items():
+            result = run_job(bench.job(name, cells))
+            found[name] = (result, bench.outputs(result))
+        yield bench, found
+
+
+@pytest.fixture(scope="module")
+def warm(lib: Path, science_env: Path, cold: tuple[Bench, dict[str, tuple[Result, str]]]) -> Iterator[Bench]:
+    """Give the templates that serve every notebook, with all that history can know."""
+    for bench in bench_at(lib, science_env, "warm"):
+        jobs = [bench.job(name, cells) for name, cells in ALL.items()]
+        bench.known = {
+            job.id: Known(modules=result.modules)
+            for job, (result, _) in zip(jobs, cold[1].values(), strict=True)
+            if result.modules
+        }
+        bench.start(jobs)
+        yield bench
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_warm_kernel_cannot_be_told_from_a_cold_one(
+    name: str, cold: tuple[Bench, dict[str, tuple[Result, str]]], warm: Bench
+) -> None:
+    expected, outputs = cold[1][name]
+    result = warm.warm(warm.job(name, ALL[name]))
+    if expected.good:
+        assert (result.status, result.reason, result.warm) == ("passed", "", True)
+        assert warm.outputs(result).splitlines() == outputs.splitlines()
+    else:
+        assert result.warm_verdict == f"{expected.status}: {expected.reason}"
+    assert result.left_behind == expected.left_behind
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.startswith("sys.modules")])
+def test_a_notebook_never_seen_finds_only_what_it_imports(
+    name: str, lib: Path, science_env: Path, cold: tuple[Bench, dict[str, tuple[Result, str]]]
+) -> None:
+    for bench in bench_at(lib, science_env, "unseen"):
+        job = bench.job(name, ALL[name])
+        bench.start([job])
+        result = bench.warm(job)
+        assert (result.status, result.warm) == ("passed", True)
+        assert bench.outputs(result) == cold[1][name][1]
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_warm_kernel_ends_as_a_cold_one(name: str, lib: Path, science_env: Path) -> None:
+    cells, options = ENDS[name]
+    for bench in bench_at(lib, science_env, "ends"):
+        job = bench.job(name, cells, **options)
+        expected = run_job(job)
+        bench.start([job])
+        result = bench.warm(job)
+        if name == "too much memory":  # how much was in use when it was noticed is chance
+            assert result.warm_verdict.startswith("memory: the memory limit of 400 MiB was exceeded in cell 1")
+        else:
+            assert neutral(result.warm_verdict) == neutral(f"{expected.status}: {expected.reason}")
+        assert (result.status, result.warm) == (expected.status, False)
+        assert not expected.good
+
+
+@pytest.fixture
+def bench(lib: Path, science_env: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    yield from bench_at(lib, science_env, f"one{abs(hash(request.node.name)) % 10**6}")
+
+
+def modules_of(bench: Bench, job: Job) -> None:
+    bench.known[job.id] = Known(modules=run_job(job).modules)
+
+
+def test_random_state_is_fresh_in_each_kernel(bench: Bench) -> None:
+    draws = "random.random(), np.random.rand(), np.random.default_rng().random(), own.random(), uuid.uuid4().hex"
+    source = f"import random, uuid\nimport numpy as np\nfrom has_a_generator import own\n{draws}"
+    job = bench.job("draws", [source])
+    modules_of(bench, job)
+    assert "numpy.random" in bench.known[job.id].modules
+    bench.start([job])
+    numbers: list[str] = []
+    for _ in range(3):
+        result = bench.warm(job)
+        assert (result.status, result.warm) == ("passed", True)
+        numbers += re.findall(r"[0-9a-f.]{12,}", bench.outputs(result))
+    assert len(numbers) == len(set(numbers)) == 15
+
+
+def test_what_a_notebook_imports_is_there_before_it_starts(bench: Bench) -> None:
+    job = bench.job("early", ["import sys\nprint('numpy' in sys.modules)", "import numpy"])
+    modules_of(bench, job)
+    bench.start([job])
+    assert "True" in bench.outputs(bench.warm(job))
+
+
+def test_nothing_that_a_warm_kernel_started_is_left(bench: Bench) -> None:
+    source = (
+        "import os, subprocess, sys, time\n"
+        "subprocess.Popen(['sleep', '54321'], start_new_session=True)\n"
+        "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(300)\n    os._exit(0)\n"
+        "time.sleep(0.5)"
+    )
+    job = bench.job("starts", [source])
+    templates = bench.start([job])
+    result = bench.warm(job)
+    assert (result.status, result.warm) == ("passed", True)
+    assert marked("ENVSOLVER_JOB", job.mark) == []
+    templates.stop()
+    assert marked(RUN_MARK, bench.run_id) == []
+
+
+def test_a_job_whose_variables_differ_starts_cold(bench: Bench) -> None:
+    job = bench.job("differs", ["import os\nprint(os.environ['OTHER'])"])
+    bench.start([job])
+    result = bench.warm(replace(job, env={**job.env, "OTHER": "value"}))
+    assert (result.status, result.warm, result.warm_verdict) == ("passed", False, "")
+
+
+def test_a_job_whose_template_is_not_there_starts_cold(bench: Bench) -> None:
+    job = bench.job("alone", ["1"])
+    result = run_job(replace(job, template=str(bench.root / "none.sock")))
+    assert (result.status, result.warm) == ("passed", False)
+
+
+def test_a_job_that_must_be_cold_is(bench: Bench) -> None:
+    job = bench.job("cold", ["1"])
+    templates = bench.start([job])
+    assert templates.path_for(replace(job, cold=True)) == ""
+    assert run_job(replace(job, template=templates.path_for(job), cold=True)).warm is False
+
+
+def test_the_end_of_a_template_ends_its_kernels_and_the_notebook_runs_cold(bench: Bench) -> None:
+    source = (
+        "import os, time\nparent = os.getppid()\n"
+        "if 'template_server.py' in open(f'/proc/{parent}/cmdline').read():\n    os.kill(parent, 9)\n    time.sleep(60)"
+    )
+    job = bench.job("orphan", [source])
+    bench.start([job])
+    result = bench.warm(job)
+    assert (result.status, result.warm) == ("passed", False)
+    assert result.warm_verdict.startswith("crashed: the kernel was killed by SIGKILL")
+    assert "passed in a cold kernel" in result.reason
+
+
+def test_what_passes_only_cold_is_told(bench: Bench) -> None:
+    source = "import os\nassert 'template_server.py' not in open(f'/proc/{os.getppid()}/cmdline').read(), 'warm'"
+    job = bench.job("only cold", [source])
+    bench.start([job])
+    result = bench.warm(job)
+    assert result.status == "passed"
+    assert result.warm_verdict == "failed: cell 1 raised AssertionError: warm"
+    assert result.reason == f"passed in a cold kernel; before, in a warm one, {result.warm_verdict}"
+    assert 0 < result.start_seconds < result.seconds
+
+
+def test_a_template_ends_with_its_controller(bench: Bench) -> None:
+    job = bench.job("controller", ["1"])
+    templates = bench.start([job])
+    assert bench.warm(job).warm
+    process = next(iter(templates._running.values()))[2]
+    members = tree(process.pid)
+    assert len(members) > 1
+    assert templates.memory() > 10 * 2**20
+    assert process.stdin is not None
+    process.stdin.close()  # which the system does when the controller ends
+    deadline = time.monotonic() + 30
+    while any(member.is_running() and member.status() != "zombie" for member in members):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_a_template_found_out_is_of_use_to_the_next(bench: Bench) -> None:
+    job = bench.job("learns", ["import prints_at_import, has_a_generator"])
+    modules_of(bench, job)
+    templates = bench.start([job])
+    assert bench.warm(job).warm
+    lesson = json.loads(templates.lessons()["key"])
+    assert lesson["excluded"] == ["prints_at_import"]
+    assert "ipykernel.ipkernel" in lesson["baseline"]["modules"]
+    assert "numpy" not in lesson["baseline"]["modules"]
+
+
+def test_a_first_pass_in_a_warm_kernel_teaches_what_a_cold_one_would(bench: Bench) -> None:
+    lazy = "def later():\n    import xml.dom.minidom, numpy.polynomial\nlater()"
+    job = bench.job("teaches", ["import numpy as np\nimport matplotlib.pyplot as plt", lazy])
+    cold = run_job(job)
+    bench.start([job], {job.notebook: read_notebook(bench.root, job.notebook)})
+    warm = bench.warm(job)
+    assert (warm.status, warm.warm) == ("passed", True)
+    assert {"xml.dom.minidom", "matplotlib.pyplot"} <= set(warm.modules)
+    assert set(warm.modules) == set(cold.modules)
+
+
+def test_a_warm_kernel_does_not_abort_when_it_ends(bench: Bench) -> None:
+    # Sockets of the template's, closed a second time by number, would be ZeroMQ's by then.
+    job = bench.job("ends well", ["1"])
+    bench.start([job])
+    result = bench.warm(job)
+    assert (result.status, result.warm) == ("passed", True)
+    assert "Fatal Python error" not in (bench.run_dir / result.log).read_text(encoding="utf-8")
+
+
+def test_many_kernels_at_once_come_from_one_template(bench: Bench) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    job = bench.job("many", ["import os, time\ntime.sleep(0.2)\nos.getppid()"])
+    bench.start([job])
+    path = bench.templates.path_for(job) if bench.templates else ""
+    jobs = [replace(job, id=f"many{number}", template=path) for number in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(run_job, jobs))
+    assert [(result.status, result.warm) for result in results] == [("passed", True)] * 6

@@ -1,0 +1,42 @@
+"""As a program: check the workflows, and those that the README shows, by the schemas of GitHub and GitLab."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW, ACTION, GITLAB = "vendor.github-workflows", "vendor.github-actions", "vendor.gitlab-ci"
+
+
+def examples(readme: str) -> list[str]:
+    """Return the README's blocks of YAML."""
+    return re.findall(r"^```yaml\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+
+
+def schema_of(text: str) -> str:
+    """Return the schema that a block of YAML must fit, by the keys at its beginning."""
+    if re.search(r"^runs:", text, re.MULTILINE):
+        return ACTION
+    return WORKFLOW if re.search(r"^on:", text, re.MULTILINE) else GITLAB
+
+
+def check(schema: str, *paths: Path) -> None:
+    """End the program unless files fit a schema."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *map(str, paths)]
+    subprocess.run(command, check=True)
+
+
+def main(directory: Path) -> None:
+    """Check all; the README's examples are written to a directory."""
+    check(WORKFLOW, *sorted((ROOT / ".github/workflows").glob("*.yml")))
+    for number, text in enumerate(examples((ROOT / "README.md").read_text(encoding="utf-8")), 1):
+        path = directory / f"example-{number}.yml"
+        path.write_text(text, encoding="utf-8")
+        check(schema_of(text), path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,142 @@
+"""Promises of the command line: quick help, clear errors, the exit code of each kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from nbformat.v4 import new_code_cell, new_notebook
+
+from envsolver.cli.main import cli
+
+HEAVY = ("parsl", "pydantic", "nbformat", "nbclient", "rich", "jinja2", "asyncio", "zmq")
+
+
+def envsolver(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "envsolver", *arguments],
+        cwd=root,
+        env={**os.environ, "ENVSOLVER_CACHE_DIR": str(root / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "envsolver.toml").write_text("")
+    return tmp_path
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom envsolver.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        f"loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_every_fault_of_the_configuration_is_told_with_its_place_and_exit_code_2(root: Path) -> None:
+    (root / "envsolver.toml").write_text(
+        'timeout = "soon"\n[groups.ml]\ncores = 0\n[notebook."gone.ipynb"]\nskip = "x"\n'
+    )
+    done = envsolver(root, "list")
+    assert done.returncode == 2
+    for place in ("timeout", "groups.ml.cores", "gone.ipynb", "requirements/ml.in"):
+        assert place in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_usage_error_has_exit_code_2(root: Path) -> None:
+    assert envsolver(root, "run", "--no-such-option").returncode == 2
+
+
+def test_nothing_to_run_has_exit_code_3(root: Path) -> None:
+    done = envsolver(root, "run")
+    assert done.returncode == 3
+    assert done.stderr.startswith("envsolver: error:")
+
+
+def test_a_faulty_requirement_is_told_with_file_and_line(root: Path) -> None:
+    (root / "requirements").mkdir()
+    (root / "requirements/base.in").write_text("# fine\nnumpy >< 2\n-r missing.in\n")
+    nbformat.write(new_notebook(cells=[new_code_cell("x = 1")]), root / "a.ipynb")
+    done = envsolver(root, "list")
+    assert done.returncode == 2
+    assert "requirements/base.in:2" in done.stderr
+    assert "missing.in" in done.stderr
+
+
+def test_the_schema_is_a_json_schema(root: Path) -> None:
+    schema = json.loads(envsolver(root, "schema").stdout)
+    assert "cell-timeout" in schema["properties"]
+
+
+def test_without_a_run_there_is_no_report(root: Path) -> None:
+    assert envsolver(root, "report", "--no-open").returncode == 3
+
+
+@pytest.mark.integration
+def test_without_configuration_a_notebook_has_what_every_jupyter_brings(tmp_path: Path) -> None:
+    nbformat.write(new_notebook(cells=[new_code_cell("%run other.ipynb")]), tmp_path / "a.ipynb")
+    done = envsolver(tmp_path, "init")
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / "requirements" / "notebooks.in").read_text()
+    assert {line.split()[0] for line in written.splitlines()[1:]} == {"ipywidgets", "nbformat"}
+
+
+def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> None:
+    code = (
+        "import warnings\n"
+        "from envsolver.run.parsl import prestart as head_start\n"
+        "def imported():\n"
+        "    warnings.warn('SOCKS support in urllib3 requires the installation of optional dependencies')\n"
+        "head_start._import_parsl = imported\n"
+        "start = head_start.HeadStart()\n"
+        "start.wait()\n"
+        "start.stop()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "everything", "packages"),
+    [
+        ([], False, ()),
+        (["--upgrade"], True, ()),
+        (["--upgrade", "-g", "a"], True, ()),
+        (["--upgrade", "six"], False, ("six",)),
+        (["-P", "six", "-P", "numpy"], False, ("six", "numpy")),
+    ],
+)
+def test_a_lock_is_upgraded_as_a_whole_or_by_package(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    everything: bool,
+    packages: tuple[str, ...],
+) -> None:
+    asked: list[tuple[object, object]] = []
+
+    def write_lock(*_: object, upgrade: bool, upgrade_packages: tuple[str, ...], **__: object) -> bool:
+        asked.append((upgrade, upgrade_packages))
+        return False
+
+    monkeypatch.setattr("envsolver.resolver.lockfiles.write_lock", write_lock)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements/a.in").write_text("six\n")
+    (tmp_path / "envsolver.toml").write_text('notebooks = ["*.ipynb"]\n')
+    done = CliRunner().invoke(cli, ["-C", str(tmp_path), "lock", *options], catch_exceptions=False)
+    assert "requirements/a.txt: unchanged" in done.output
+    assert asked == [(everything, packages)]

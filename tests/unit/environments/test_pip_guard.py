@@ -1,0 +1,263 @@
+"""Promise: a notebook never changes an environment, and what the environment satisfies passes as satisfied."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from envsolver.core.results import Job
+from envsolver.environments.in_environment import PYTHONPATH
+from envsolver.worker import kernel_env
+from envsolver.worker.run_job import run_job
+
+LIBRARY = PYTHONPATH
+
+METADATA = {
+    "alpha-1.5": "Name: alpha\nVersion: 1.5\nSummary: first\nProvides-Extra: more\nProvides-Extra: none\n"
+    "Requires-Dist: beta>=2; extra == 'more'\nRequires-Dist: gone; extra == 'none'",
+    "Beta_Pkg-2.1rc1": "Name: Beta.Pkg\nVersion: 2.1rc1",
+    "beta-2.1": "Name: beta\nVersion: 2.1",
+    "from_git-1": "Name: from-git\nVersion: 1",
+}
+
+
+@pytest.fixture
+def guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    site = tmp_path / "site"
+    for name, text in METADATA.items():
+        info = site / f"{name}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\n{text}\n", encoding="utf-8")
+    url = {"url": "https://example.org/p/from-git.git", "vcs_info": {"vcs": "git"}}
+    (site / "from_git-1.dist-info" / "direct_url.json").write_text(json.dumps(url), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("ENVSOLVER_GROUP", "core")
+    monkeypatch.setenv("ENVSOLVER_REQUIREMENTS_FILE", "requirements/core.in")
+    monkeypatch.setenv(kernel_env.INSTALL_RECORD, str(tmp_path / "record"))
+    monkeypatch.chdir(tmp_path)
+    spec = importlib.util.spec_from_file_location("_guard_under_test", LIBRARY / "_envsolver_guard.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SATISFIED = [
+    "pip install alpha",
+    "pip install -q -U Alpha>=1",
+    "pip install alpha==1.5 beta<3",
+    "pip install --upgrade --index-url https://example.org/simple alpha",
+    "pip install --index-url=https://example.org/simple alpha",
+    "pip install alpha~=1.0 --no-deps --user",
+    "pip install beta_pkg",
+    "pip install beta.pkg>=2",
+    "pip install alpha[more]",
+    "pip install nosuch;python_version<'3'",
+    "pip install --upgrade pip setuptools wheel",
+    "pip install git+https://example.org/p/from-git.git@main",
+    "pip install from-git@git+https://example.org/p/from-git",
+    "pip install -r fine.txt",
+    "pip install -rfine.txt",
+    "pip install -e project",
+    "pip install ./project",
+    "pip --quiet install alpha",
+    "uv pip install alpha",
+    "uv add alpha",
+    "conda install -y -c conda-forge alpha=1.5 conda-forge::beta",
+    "mamba install alpha==1.5",
+    "easy_install alpha",
+    "pip uninstall -y nosuch",
+    "pip list",
+    "pip freeze",
+    "pip show alpha",
+    "pip --version",
+    "pip install --help",
+]
+
+REFUSED = {
+    "pip install nosuch": "nosuch (it is not installed)",
+    "pip install alpha>=2": "alpha>=2 (version 1.5 is installed)",
+    "pip install alpha nosuch": "nosuch",
+    "pip install alpha[none]": "its extra none needs gone",
+    "pip install git+https://example.org/p/other.git": "not installed from that URL",
+    "pip install alpha@https://example.org/alpha.whl": "not installed from that URL",
+    "pip install -r lacking.txt": "nosuch>=3",
+    "pip install -e .": "it is not installed",
+    "pip install pip>=99": "pip>=99",
+    "pip install not~valid~": "not a valid requirement",
+    "uv pip install nosuch": "installs with uv",
+    "conda install -y nosuch=1.2": "nosuch==1.2.*",
+    "conda update nosuch": "nosuch",
+    "pip uninstall -y alpha": "would change the environment",
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> None:
+    (tmp_path / "fine.txt").write_text(
+        "# all\nalpha>=1  # yes\n\n-r nested/more.txt\n--no-binary :all:\n", encoding="utf-8"
+    )
+    (tmp_path / "nested").mkdir()
+    (tmp_path / "nested" / "more.txt").write_text("beta \\\n  <3 --hash=sha256:00\n", encoding="utf-8")
+    (tmp_path / "lacking.txt").write_text("alpha\nnosuch>=3\n", encoding="utf-8")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "pyproject.toml").write_text("[project]\nname = 'alpha'\n", encoding="utf-8")
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("call", SATISFIED)
+def test_what_is_satisfied_passes(guard: ModuleType, tmp_path: Path, call: str) -> None:
+    tool, *arguments = call.split()
+    assert guard.run(tool, arguments) == 0
+    assert not (tmp_path / "record").exists()
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("call", REFUSED)
+def test_what_is_not_satisfied_is_refused_and_recorded(
+    guard: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], call: str
+) -> None:
+    tool, *arguments = call.split()
+    assert guard.run(tool, arguments) == 1
+    message = json.loads((tmp_path / "record").read_text(encoding="utf-8"))["message"]
+    assert REFUSED[call] in message
+    assert message in capsys.readouterr().err
+
+
+def test_the_message_names_the_group_and_the_line_to_add(guard: ModuleType, tmp_path: Path) -> None:
+    guard.run("pip", ["install", "nosuch>=2"])
+    message = json.loads((tmp_path / "record").read_text(encoding="utf-8"))["message"]
+    assert "group 'core'" in message
+    assert message.endswith("Add to requirements/core.in:\n    nosuch>=2")
+
+
+@pytest.mark.parametrize("call", ["pip cache purge", "uv sync", "pip install", "pip install -r absent.txt"])
+def test_what_cannot_be_done_says_so_without_blaming_the_notebook(
+    guard: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], call: str
+) -> None:
+    tool, *arguments = call.split()
+    assert guard.run(tool, arguments) == 1
+    assert capsys.readouterr().err
+    assert not (tmp_path / "record").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("pip list", "alpha"),
+        ("pip freeze", "alpha==1.5"),
+        ("pip list --format=json", '{"name": "alpha", "version": "1.5"}'),
+        ("pip show alpha", "Version: 1.5"),
+        ("pip install alpha", "Requirement already satisfied: alpha"),
+    ],
+)
+def test_reading_the_environment(guard: ModuleType, capsys: pytest.CaptureFixture[str], call: str, says: str) -> None:
+    tool, *arguments = call.split()
+    guard.run(tool, arguments)
+    assert says in capsys.readouterr().out
+
+
+# In a kernel
+
+FORMS = [
+    "%pip install nosuch-package",
+    "!pip install nosuch-package",
+    "!pip3 install nosuch-package",
+    "!python -m pip install nosuch-package",
+    "import sys\n!{sys.executable} -m pip install nosuch-package",
+    "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pip', 'install', 'nosuch-package'])",
+    "import subprocess\nsubprocess.check_call('pip install nosuch-package', shell=True)",
+    "!uv pip install nosuch-package",
+    "%uv pip install nosuch-package",
+    "!conda install -y nosuch-package",
+    "!mamba install nosuch-package",
+    "import pip\npip.main(['install', 'nosuch-package'])",
+    "from pip._internal import main\nmain(['install', 'nosuch-package'])",
+]
+
+
+@pytest.fixture
+def run(tmp_path: Path, kernel_env: Path) -> Callable[..., tuple[str, str | None, str]]:
+    def run(*cells: tuple[str, list[str]], allow_errors: bool = False) -> tuple[str, str | None, str]:
+        made: list[dict[str, Any]] = [
+            {"cell_type": "code", "source": source, "metadata": {"tags": tags}, "outputs": [], "execution_count": None}
+            for source, tags in cells
+        ]
+        text = json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
+        (tmp_path / "n.ipynb").write_text(text, encoding="utf-8")
+        job = Job(
+            id="job",
+            notebook="n.ipynb",
+            group="core",
+            python="3.11",
+            root=str(tmp_path),
+            run_dir=str(tmp_path / "run"),
+            run_id=f"guard-{os.getpid()}",
+            prefix=str(kernel_env),
+            requirements_file="requirements/core.in",
+            allow_errors=allow_errors,
+        )
+        result = run_job(job)
+        return result.status, None if result.failure is None else result.failure.ename, result.reason
+
+    return run
+
+
+def installed(prefix: Path) -> set[str]:
+    return {path.name for path in prefix.glob("lib/*/site-packages/*.dist-info")}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("form", FORMS)
+def test_no_way_to_install_changes_the_environment(
+    run: Callable[..., tuple[str, str | None, str]], kernel_env: Path, form: str
+) -> None:
+    before = installed(kernel_env)
+    status, ename, reason = run((form, []))
+    assert (status, ename) == ("failed", "PackageNotInEnvironment")
+    assert reason.endswith("Add to requirements/core.in:\n    nosuch-package")
+    assert installed(kernel_env) == before
+
+
+@pytest.mark.integration
+def test_ways_to_ask_for_what_is_there_pass(run: Callable[..., tuple[str, str | None, str]]) -> None:
+    forms = [form.replace("nosuch-package", "ipykernel") for form in FORMS]
+    assert run(*((form, []) for form in forms))[0] == "passed"
+
+
+@pytest.mark.integration
+def test_conda_magic_changes_nothing(run: Callable[..., tuple[str, str | None, str]]) -> None:
+    assert run(("%conda install -y nosuch-package", []))[0] == "failed"
+
+
+@pytest.mark.integration
+def test_a_cell_that_may_raise_may_still_not_install(run: Callable[..., tuple[str, str | None, str]]) -> None:
+    assert run(("!pip install nosuch-package", ["raises-exception"]))[1] == "PackageNotInEnvironment"
+
+
+@pytest.mark.integration
+def test_where_errors_are_allowed_an_install_is_too(run: Callable[..., tuple[str, str | None, str]]) -> None:
+    assert run(("!pip install nosuch-package", []), ("1", []), allow_errors=True)[0] == "passed"
+
+
+@pytest.mark.integration
+def test_the_guard_starts_on_the_oldest_python_there_is(tmp_path: Path) -> None:
+    from uv import find_uv_bin
+
+    listing = [find_uv_bin(), "python", "list", "--only-installed", "--output-format", "json"]
+    found = json.loads(subprocess.run(listing, check=True, capture_output=True).stdout)
+    oldest = min(found, key=lambda entry: [int(part) for part in entry["version"].split(".")[:2]])
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), kernel_env.INSTALL_RECORD: str(tmp_path / "record")}
+    command = [oldest["path"], "-m", "pip", "install", "nosuch-package"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "nosuch-package" in (tmp_path / "record").read_text(encoding="utf-8")

@@ -1,0 +1,372 @@
+"""Environments are built once, never half, and removed only when nobody uses them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from envsolver.core.errors import BuildError, InterruptedRunError
+from envsolver.core.results import Interpreter, Lock
+from envsolver.core.settings import Config
+from envsolver.environments.file_lock import BusyError, file_lock
+from envsolver.environments.store import Entry, Store, cache_directory
+from envsolver.environments.uv import Uv
+from envsolver.resolver.groups import read_group
+from envsolver.resolver.locks import make_lock, solve_group
+
+SIX = "six==1.17.0 \\\n    --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274\n"
+
+
+class FakeUv(Uv):
+    """Builds virtualenvs that hold a link to a Python and the lock's text, or fails as told."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.built: list[str] = []
+        self.hashed: list[bool] = []
+        self.failure: BaseException | None = None
+
+    def create(self, prefix: Path, python: str, *, hold: int | None = None) -> None:
+        (prefix / "bin").mkdir(parents=True)
+        (prefix / "bin" / "python").symlink_to(python)
+
+    def sync(
+        self, prefix: Path, lock: Path, *, require_hashes: bool, rebuild: Sequence[str] = (), hold: int | None = None
+    ) -> None:
+        if self.failure is not None:
+            raise self.failure
+        (prefix / "content").write_text(lock.read_text(encoding="utf-8"), encoding="utf-8")
+        self.built.append(prefix.parent.name)
+        self.hashed.append(require_hashes)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """Return a base interpreter that may be deleted."""
+    python = tmp_path / "base" / "python3"
+    python.parent.mkdir()
+    python.touch()
+    return python
+
+
+@pytest.fixture
+def uv(tmp_path: Path) -> FakeUv:
+    return FakeUv(tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path: Path, uv: FakeUv) -> Iterator[Store]:
+    made = Store(tmp_path / "cache", uv)
+    yield made
+    made.release()
+
+
+def locked(python: Path, text: str = SIX, group: str = "a", version: str = "3.11.7") -> Lock:
+    interpreter = Interpreter(request="3.11", executable=str(python), version=version, platform="cpython-linux-x86_64")
+    return make_lock(group, interpreter, text)
+
+
+def test_an_environment_is_built_once_and_is_where_it_was_said_to_be(store: Store, uv: FakeUv, base: Path) -> None:
+    expected = store.prefix_for(locked(base))
+    first, second = store.ensure(locked(base)), store.ensure(locked(base))
+    assert (first.built, second.built) == (True, False)
+    assert first.prefix == second.prefix == expected
+    assert first.key == store.key_for(locked(base))
+    assert (expected / "bin" / "python").exists()
+    assert len(uv.built) == 1
+
+
+def test_asking_for_a_key_or_a_prefix_builds_nothing(store: Store, uv: FakeUv, base: Path) -> None:
+    assert len(store.key_for(locked(base))) == 64
+    assert not store.prefix_for(locked(base)).exists()
+    assert not store.has(locked(base))
+    assert uv.built == []
+
+
+def test_two_groups_with_the_same_lock_share_an_environment(store: Store, uv: FakeUv, base: Path) -> None:
+    keys = {store.ensure(locked(base, group=group)).key for group in ("a", "b")}
+    assert len(keys) == len(uv.built) == 1
+
+
+@pytest.mark.parametrize("change", ["text", "version", "executable", "setting"])
+def test_whatever_changes_the_content_changes_the_key(
+    tmp_path: Path, uv: FakeUv, base: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    before = Store(tmp_path, uv).key_for(locked(base))
+    if change == "setting":
+        monkeypatch.setenv("UV_NO_BINARY_PACKAGE", "six")
+    other = locked(
+        tmp_path / "other" if change == "executable" else base,
+        text=SIX.replace("4721", "4722") if change == "text" else SIX,
+        version="3.11.8" if change == "version" else "3.11.7",
+    )
+    assert Store(tmp_path, uv).key_for(other) != before
+
+
+def test_settings_that_only_a_solve_depends_on_do_not_change_the_key(
+    tmp_path: Path, uv: FakeUv, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Store(tmp_path, uv).key_for(locked(base))
+    monkeypatch.setenv("UV_EXCLUDE_NEWER", "2024-01-01")
+    assert Store(tmp_path, uv).key_for(locked(base)) == before
+
+
+def test_a_half_built_environment_is_removed_and_rebuilt(store: Store, uv: FakeUv, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    (environment.prefix.parent / "complete.json").unlink()
+    (environment.prefix / "leftover").touch()
+    assert store.ensure(locked(base)).built
+    assert not (environment.prefix / "leftover").exists()
+
+
+def test_an_environment_whose_interpreter_was_deleted_is_rebuilt(store: Store, uv: FakeUv, base: Path) -> None:
+    store.ensure(locked(base))
+    base.unlink()
+    assert not store.has(locked(base))
+    base.touch()
+    store.prefix_for(locked(base)).joinpath("bin", "python").unlink()
+    assert store.ensure(locked(base)).built
+
+
+@pytest.mark.parametrize("failure", [BuildError("no such package", tip="do this"), KeyboardInterrupt()])
+def test_a_build_that_fails_leaves_nothing_that_looks_complete(
+    store: Store, uv: FakeUv, base: Path, failure: BaseException
+) -> None:
+    uv.failure = failure
+    with pytest.raises(type(failure)):
+        store.ensure(locked(base))
+    assert not store.has(locked(base))
+    assert not store.prefix_for(locked(base)).exists()
+    uv.failure = None
+    assert store.ensure(locked(base)).built
+
+
+def test_a_failed_build_names_the_group_and_keeps_uvs_words_and_the_tip(store: Store, uv: FakeUv, base: Path) -> None:
+    uv.failure = BuildError("no such package", tip="do this")
+    with pytest.raises(BuildError) as caught:
+        store.ensure(locked(base))
+    assert caught.value.message == ("the environment of group a (Python 3.11.7) could not be built:\nno such package")
+    assert caught.value.tip == "do this"
+
+
+@pytest.mark.parametrize(
+    ("text", "required"), [(SIX, True), ("# words\n" + SIX, True), (SIX + "-e file:///home/a\n    # 00\n", False)]
+)
+def test_hashes_are_required_unless_something_cannot_have_them(
+    store: Store, uv: FakeUv, base: Path, text: str, required: bool
+) -> None:
+    store.ensure(locked(base, text))
+    assert uv.hashed == [required]
+
+
+def test_threads_that_want_the_same_environment_build_it_once(store: Store, uv: FakeUv, base: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: store.ensure(locked(base)), range(8)))
+    assert sum(environment.built for environment in made) == len(uv.built) == 1
+
+
+def test_entries_tell_what_the_cache_holds(store: Store, base: Path) -> None:
+    store.ensure(locked(base))
+    (entry,) = store.entries()
+    assert (entry.key, entry.group, entry.python) == (store.key_for(locked(base)), "a", "3.11.7")
+    assert (entry.packages, entry.complete, entry.in_use) == (1, True, True)
+    assert entry.size >= len(SIX)
+    assert entry.used >= entry.built > 0
+
+
+def test_the_longest_unused_comes_first(store: Store, base: Path) -> None:
+    for group, version in (("a", "3.11.7"), ("b", "3.11.8")):
+        store.ensure(locked(base, group=group, version=version))
+    old = store.prefix_for(locked(base, version="3.11.8")).parent / "complete.json"
+    os.utime(old, (1, 1))
+    assert [entry.group for entry in store.entries()] == ["b", "a"]
+
+
+def test_using_an_environment_makes_it_recently_used(store: Store, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    os.utime(environment.prefix.parent / "complete.json", (1, 1))
+    store.ensure(locked(base))
+    assert store.entries()[0].used > 1
+
+
+def test_an_environment_in_use_stays(store: Store, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    assert store.evict(store.entries()) == ()
+    assert environment.prefix.exists()
+
+
+def test_an_environment_that_nobody_uses_is_removed(store: Store, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    store.release()
+    assert [entry.key for entry in store.evict(store.entries())] == [environment.key]
+    assert store.entries() == ()
+    assert not environment.prefix.parent.exists()
+
+
+def test_a_user_that_died_does_not_keep_an_environment(store: Store, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    store.release()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = os.uname().nodename
+    (environment.prefix.parent / "users" / f"{dead.pid}-1.00-{host}").touch()
+    (environment.prefix.parent / "users" / f"{os.getpid()}-1.00-{host}").touch()
+    assert not store.entries()[0].in_use
+
+
+def test_a_run_on_another_machine_keeps_an_environment(store: Store, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    store.release()
+    (environment.prefix.parent / "users" / "1-1.00-another-machine").touch()
+    assert store.entries()[0].in_use
+
+
+def test_only_directories_with_our_tag_are_entries_or_removed(store: Store, base: Path) -> None:
+    store.ensure(locked(base))
+    alien = store.directory / "alien"
+    (alien / "precious").mkdir(parents=True)
+    assert alien not in [entry.directory for entry in store.entries()]
+    assert store.evict([Entry(key="", directory=alien, group="", python="")]) == ()
+    assert (alien / "precious").exists()
+
+
+def test_a_directory_of_somebody_else_is_never_built_over(store: Store, base: Path) -> None:
+    home = store.prefix_for(locked(base)).parent
+    home.mkdir(parents=True)
+    (home / "precious").touch()
+    with pytest.raises(BuildError, match="in the way"):
+        store.ensure(locked(base))
+    assert (home / "precious").exists()
+
+
+def test_the_cache_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ENVSOLVER_CACHE_DIR", str(tmp_path))
+    assert cache_directory() == tmp_path
+    monkeypatch.delenv("ENVSOLVER_CACHE_DIR")
+    assert cache_directory().name == "envsolver"
+
+
+def test_a_program_that_outlives_its_run_keeps_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    killed = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(killed, fcntl.LOCK_EX)
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(killed,))
+    os.close(killed)
+    try:
+        with pytest.raises(BusyError), file_lock(path, wait=False):
+            pass
+    finally:
+        program.kill()
+        program.wait()
+    with file_lock(path, wait=False):
+        pass
+
+
+def test_a_stopped_run_does_not_wait_for_somebody_elses_build(store: Store, uv: FakeUv, base: Path) -> None:
+    home = store.prefix_for(locked(base)).parent
+    home.parent.mkdir(parents=True)
+    uv.stop()
+    with file_lock(home.with_name(home.name + ".lock")), pytest.raises(InterruptedRunError):
+        store.ensure(locked(base))
+
+
+def test_an_environment_that_is_being_built_is_not_removed(store: Store, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    store.release()
+    home = environment.prefix.parent
+    with file_lock(home.with_name(home.name + ".lock")):
+        assert store.evict(store.entries()) == ()
+    assert environment.prefix.exists()
+
+
+REAL = """
+import json, sys
+from pathlib import Path
+from envsolver.resolver.locks import make_lock, solve_group
+from envsolver.core.results import Interpreter
+from envsolver.resolver.groups import read_group
+from envsolver.core.settings import Config
+from envsolver.environments.uv import Uv
+from envsolver.environments.store import Store
+root, text = Path(sys.argv[1]), sys.argv[2]
+uv = Uv(root)
+store = Store(root / "cache", uv)
+environment = store.ensure(make_lock("a", uv.find_interpreter(sys.executable), text))
+print(json.dumps({"built": environment.built, "prefix": str(environment.prefix)}))
+"""
+
+
+@pytest.mark.integration
+def test_two_processes_at_once_build_an_environment_once_and_it_works(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", REAL, str(tmp_path), SIX]
+    path = str(Path(__file__).parents[3])
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": path}) for _ in range(2)
+    ]
+    made = [json.loads(process.communicate(timeout=120)[0]) for process in running]
+    assert sorted(environment["built"] for environment in made) == [False, True]
+    python = Path(made[0]["prefix"]) / "bin" / "python"
+    subprocess.run([python, "-c", "import six"], check=True)
+    assert list(Path(made[0]["prefix"]).rglob("six.cpython-*.pyc"))
+
+
+@pytest.mark.integration
+def test_a_build_whose_run_was_killed_is_done_again_and_works(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    killed = subprocess.Popen([sys.executable, "-c", REAL, str(tmp_path), SIX], env=environment)
+    while killed.poll() is None and not list(tmp_path.glob("cache/environments/*/env")):
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    uv = Uv(tmp_path)
+    store = Store(tmp_path / "cache", uv)
+    made = store.ensure(make_lock("a", uv.find_interpreter(sys.executable), SIX))
+    store.release()
+    subprocess.run([str(made.prefix / "bin" / "python"), "-c", "import six"], check=True)
+    assert [entry.complete for entry in store.entries()] == [True]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("line", ["-e .", "."])
+def test_an_environment_with_the_local_project_shows_its_sources(tmp_path: Path, line: str) -> None:
+    root = tmp_path / "my project"
+    (root / "requirements").mkdir(parents=True)
+    (root / "requirements" / "a.in").write_text(f"{line}\n", encoding="utf-8")
+    (root / "setup.py").write_text("from setuptools import setup\nsetup(name='mine', py_modules=['mine'])\n", "utf-8")
+    uv = Uv(root)
+    store = Store(tmp_path / "cache", uv)
+    config = Config(root=root)
+    python = uv.find_interpreter(sys.executable)
+    for value in ("1", "2"):
+        (root / "mine.py").write_text(f"value = {value}  # {value * int(value)}\n", encoding="utf-8")
+        lock = solve_group(read_group(config, "a"), python, uv=uv, cache=tmp_path / "cache")
+        environment = store.ensure(lock)
+    store.release()
+    command = [str(environment.prefix / "bin" / "python"), "-c", "import mine; print(mine.value)"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip() == "2"
+
+
+@pytest.mark.integration
+def test_with_everything_cached_no_network_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uv = Uv(tmp_path)
+    lock = make_lock("a", uv.find_interpreter(sys.executable), SIX)
+    Store(tmp_path / "cache", uv).ensure(lock)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
+    calls = uv.calls
+    store = Store(tmp_path / "cache", uv)
+    assert not store.ensure(lock).built
+    assert uv.calls == calls
+    shutil.rmtree(store.prefix_for(lock))
+    with pytest.raises(BuildError, match="the network is out of reach"):
+        store.ensure(lock)

@@ -1,0 +1,108 @@
+"""Promise: an import name leads to the distributions that provide it, before any environment exists."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from envsolver.notebooks.distributions import _table, distributions_for, is_namespace
+
+
+@pytest.mark.parametrize(
+    ("module", "distribution"),
+    [
+        ("sklearn", "scikit-learn"),
+        ("sklearn.svm", "scikit-learn"),
+        ("cv2", "opencv-python"),
+        ("PIL", "pillow"),
+        ("PIL.Image", "pillow"),
+        ("yaml", "pyyaml"),
+        ("skimage", "scikit-image"),
+        ("skopt", "scikit-optimize"),
+        ("bs4", "beautifulsoup4"),
+        ("dateutil", "python-dateutil"),
+        ("git", "gitpython"),
+        ("Crypto", "pycryptodome"),
+        ("serial", "pyserial"),
+        ("usb", "pyusb"),
+        ("OpenSSL", "pyopenssl"),
+        ("google.protobuf", "protobuf"),
+        ("google.protobuf.message", "protobuf"),
+        ("google.cloud.storage", "google-cloud-storage"),
+        ("google.cloud.firestore", "google-cloud-firestore"),
+        ("azure.storage.blob", "azure-storage-blob"),
+        ("zope.interface", "zope-interface"),
+        ("ruamel.yaml", "ruamel-yaml"),
+        ("mpl_toolkits.mplot3d", "matplotlib"),
+        ("mpl_toolkits.basemap", "basemap"),
+        ("pylab", "matplotlib"),
+        ("pkg_resources", "setuptools"),
+        ("attr", "attrs"),
+        ("dotenv", "python-dotenv"),
+        ("jwt", "pyjwt"),
+        ("zmq", "pyzmq"),
+        ("IPython.display", "ipython"),
+        ("pywt", "pywavelets"),
+        ("faiss", "faiss-cpu"),
+        ("umap", "umap-learn"),
+        ("hydra", "hydra-core"),
+        ("osgeo.gdal", "gdal"),
+        ("Bio.SeqIO", "biopython"),
+        ("botorch_community.models", "botorch"),
+        ("numpy", "numpy"),
+        ("scipy.stats", "scipy"),
+        ("linear_operator", "linear-operator"),
+        ("my_Own.Module", "my-own"),
+        ("_private_", "private"),
+    ],
+)
+def test_the_likeliest_distribution_of_a_module(module: str, distribution: str) -> None:
+    assert distributions_for(module, {})[0] == distribution
+
+
+def test_all_distributions_that_provide_a_module_are_candidates() -> None:
+    assert set(distributions_for("cv2", {})) >= {"opencv-python", "opencv-python-headless", "opencv-contrib-python"}
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "expected"),
+    [
+        ("sklearn", {"sklearn": "My_Sklearn"}, ("my-sklearn",)),
+        ("sklearn.svm", {"sklearn": "mine"}, ("mine",)),
+        ("lab.tools.plot", {"lab": "lab-core", "lab.tools": "lab-tools"}, ("lab-tools",)),
+        ("google.cloud.storage", {"google": "mine"}, ("mine",)),
+    ],
+)
+def test_the_users_table_wins_with_its_longest_name(
+    module: str, extra: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    assert distributions_for(module, extra) == expected
+
+
+def test_the_table_holds_normalised_names_that_differ_from_the_modules() -> None:
+    table = _table()
+    assert len(table) >= 250
+    for module, names in table.items():
+        assert names, module
+        assert all(name == canonicalize_name(name) for name in names), module
+        assert len(set(names)) == len(names), module
+        assert names != (canonicalize_name(module),) or "." in module, f"{module} needs no row"
+
+
+def test_namespaces_are_those_whose_parts_belong_to_different_distributions() -> None:
+    assert [is_namespace(m) for m in ("google", "google.cloud", "azure", "numpy", "sklearn")] == [True] * 3 + [
+        False
+    ] * 2
+
+
+def test_the_table_agrees_with_what_is_installed() -> None:
+    installed = {
+        module: {canonicalize_name(name) for name in names}
+        for module, names in importlib.metadata.packages_distributions().items()
+        if module in _table()
+    }
+    assert installed
+    for module, names in installed.items():
+        assert names & set(distributions_for(module, {})), module

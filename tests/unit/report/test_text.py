@@ -1,0 +1,230 @@
+"""What the report at a run's end says."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import report_samples
+
+from envsolver.core.results import Failure, Result, Run
+from envsolver.report.formatting import strip_ansi
+from envsolver.report.text import report_lines, verdict_line
+from envsolver.report.tracebacks import fault_line, last_frames, source_lines
+
+
+def a_run(*results: Result, stopped: str = "", not_run: tuple[str, ...] = ()) -> Run:
+    return Run(
+        directory=Path("run"),
+        started="2026-03-14T09:26:53+00:00",
+        wall_seconds=10.0,
+        workers=2,
+        results=results,
+        stopped=stopped,
+        not_run=not_run,
+    )
+
+
+def a_result(**values: object) -> Result:
+    base = Result(notebook="a.ipynb", group="core", python="3.11", status="passed", started="2026-03-14T09:26:53Z")
+    return dataclasses.replace(base, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return report_samples.with_failures(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "line"),
+    [
+        ([], "OK"),
+        (["passed", "passed"], "OK"),
+        (["passed", "skipped"], "OK (skipped=1)"),
+        (["cached", "skipped"], "OK (skipped=1, cached=1)"),
+        (["skipped", "timeout", "failed", "failed"], "FAILED (failed=2, timeout=1, skipped=1)"),
+        (["passed", "lost"], "FAILED (lost=1)"),
+    ],
+)
+def test_the_verdict_line_is_as_in_unittest(statuses: list[str], line: str) -> None:
+    assert verdict_line(a_run(*(a_result(status=status) for status in statuses))) == line
+
+
+def test_a_stopped_run_is_never_ok() -> None:
+    assert verdict_line(a_run(a_result(), stopped="interrupted", not_run=("b.ipynb",))) == "STOPPED (not run=1)"
+    assert verdict_line(a_run(a_result(), stopped="interrupted")) == "STOPPED"
+
+
+def test_the_last_line_counts_plainly(run: Run) -> None:
+    for color in (False, True):
+        assert report_lines(run, color=color)[-1] == "29 passed, 5 failed, 1 skipped"
+
+
+def test_a_failure_shows_cell_fault_line_error_and_frames(run: Run) -> None:
+    text = "\n".join(report_lines(run))
+    assert "FAILED: demos/finance/asian_option.ipynb  (core, Python 3.11)" in text
+    assert "Cell 9:\n  1   n = 2**14\n" in text
+    assert '\n> 4   check(error < tolerance, f"error {error}")\n' in text
+    assert "File ~/demos/finance/checks.py:12, in check(ok, text)" in text
+    assert "\nAssertionError: error 0.0173 is not below 0.001" in text
+    assert "wrote:    demos/finance/price.png" in text
+
+
+def test_other_verdicts_show_their_reason(run: Run) -> None:
+    lines = report_lines(run)
+    at = lines.index("CRASHED: demos/umbridge/darcy_flow.ipynb  (umbridge, Python 3.11)")
+    assert lines[at + 2] == "the kernel ended with exit status 1"
+
+
+def test_what_keeps_many_notebooks_from_running_is_said_once() -> None:
+    why = "the environment of group core could not be built:\nno compiler"
+    stopped = [a_result(notebook=f"{name}.ipynb", status="environment", reason=why) for name in "abc"]
+    alone = a_result(notebook="d.ipynb", status="environment", reason="another fault")
+    lines = report_lines(a_run(*stopped, alone))
+    assert "ENVIRONMENT: 3 notebooks  (core, Python 3.11)" in lines
+    assert lines.count("no compiler") == 1
+    assert [line for line in lines if line.startswith("  ") and line.endswith(".ipynb")] == [
+        "  a.ipynb", "  b.ipynb", "  c.ipynb"
+    ]  # fmt: skip
+    assert "ENVIRONMENT: d.ipynb  (core, Python 3.11)" in lines
+
+
+def test_notebooks_that_fail_alike_by_themselves_are_shown_each() -> None:
+    results = [a_result(notebook=name, status="crashed", reason="killed by SIGKILL") for name in ("a.ipynb", "b.ipynb")]
+    assert report_lines(a_run(*results)).count("killed by SIGKILL") == 2
+
+
+def test_skipped_and_not_run_are_listed_with_why(run: Run) -> None:
+    lines = report_lines(run)
+    assert "  demos/talks/live_market_data.ipynb: needs a market data licence" in lines
+    assert "Stopped: stopped at the first notebook that did not pass" in lines
+    assert "  demos/ml/batch_sampling_on_many_cores.ipynb" in lines
+
+
+def test_a_pass_with_a_reason_is_remarked(run: Run) -> None:
+    assert "  demos/finance/greeks.ipynb: passed at the second attempt; the first was lost" in report_lines(run)
+
+
+def test_totals_compare_wall_time_with_the_sum(tmp_path: Path) -> None:
+    run = dataclasses.replace(a_run(*(a_result(seconds=8.0) for _ in range(3))), directory=tmp_path)
+    assert "Ran 3 notebooks in 10 s; their times add up to 24 s, 2.4 times that, with 2 at once" in report_lines(run)
+
+
+def test_cached_notebooks_did_not_run_and_add_no_time() -> None:
+    lines = report_lines(a_run(a_result(seconds=8.0), a_result(status="cached", seconds=50.0)))
+    assert "Ran 1 notebook in 10 s; their times add up to 8.0 s, with 2 at once" in lines
+
+
+def test_several_failures_are_named_once_more_at_the_end(run: Run) -> None:
+    lines = report_lines(run)
+    at = lines.index("Did not pass:")
+    assert at > lines.index("Slowest:")
+    short = lines[at + 1 : lines.index("", at)]
+    assert [line.split()[0] for line in short] == [result.status for result in run.results if not result.good]
+    assert (
+        "  timeout      demos/papers/2023_figure_2.ipynb: cell 12 was still running after its limit of 120 s" in short
+    )
+    single = dataclasses.replace(run, results=tuple(r for r in run.results if r.good or r.status == "timeout"))
+    assert "Did not pass:" not in report_lines(single)
+
+
+def test_places_are_named(run: Run) -> None:
+    text = "\n".join(report_lines(run))
+    for name in ("report.html", "results.json", "executed", "logs"):
+        assert str(run.directory / name) in text
+
+
+def test_without_colour_there_is_no_escape(run: Run) -> None:
+    assert "\x1b" not in "\n".join(report_lines(run))
+
+
+def test_with_colour_each_line_ends_its_colours(run: Run) -> None:
+    lines = report_lines(run, color=True)
+    coloured = [line for line in lines if "\x1b" in line]
+    assert any("\x1b[38;5;28mabs\x1b[39m" in line for line in coloured)
+    assert all("\x1b[0m" in line for line in coloured)
+    assert [strip_ansi(line) for line in lines] == report_lines(run)
+
+
+def test_a_notebook_cannot_steer_the_terminal() -> None:
+    hostile = "x\x1b[2J\x1b]0;title\x07\x1b[31mred"
+    failure = Failure(cell=1, ename="E", evalue=hostile, traceback=hostile, source=hostile)
+    result = a_result(status="failed", notebook=hostile, reason=hostile, failure=failure, left_behind=(hostile,))
+    text = "\n".join(report_lines(a_run(result), color=True))
+    assert "\x1b[2J" not in text
+    assert "\x1b]" not in text
+    assert "title" not in text
+
+
+def test_names_carry_the_python_when_there_are_several() -> None:
+    lines = report_lines(a_run(a_result(status="skipped", reason="why"), a_result(python="3.12")))
+    assert "  a.ipynb (Python 3.11): why" in lines
+
+
+def test_the_slowest_are_named_slowest_first(run: Run) -> None:
+    lines = report_lines(run)
+    at = lines.index("Slowest:")
+    assert [line.split()[-1] for line in lines[at + 1 : at + 3]] == [
+        "demos/finance/american_option_by_regression.ipynb",
+        "demos/ml/acquisition_functions_with_quasi_random_base_samples.ipynb",
+    ]
+    assert lines[at + 6] == ""
+
+
+@pytest.mark.parametrize(
+    ("traceback", "line"),
+    [
+        (report_samples.ANSI_TRACEBACK, 4),
+        ("Cell In [3], line 12\n---> 12 boom()\n\nCell In [2], line 1\n", 12),
+        ("  Cell In[1], line 7\n    x = = 1\n        ^\nSyntaxError: invalid syntax", 7),
+        ("----> 3 boom()\n", 3),
+        ("ValueError: no frames", None),
+        ("", None),
+    ],
+)
+def test_the_fault_line_is_the_cells_own(traceback: str, line: int | None) -> None:
+    assert fault_line(traceback) == line
+
+
+def test_a_long_cell_is_shown_around_its_fault() -> None:
+    source = "\n".join(f"line_{number}" for number in range(1, 101))
+    shown = source_lines(source, 50, limit=5)
+    assert [line.text for line in shown] == [
+        "… 47 more lines", "line_48", "line_49", "line_50", "line_51", "line_52", "… 48 more lines",
+    ]  # fmt: skip
+    assert [line.number for line in shown if line.fault] == [50]
+
+
+@pytest.mark.parametrize(("fault", "first"), [(None, 1), (1, 1), (100, 96), (1000, 96)])
+def test_a_long_cell_is_cut_at_its_ends(fault: int | None, first: int) -> None:
+    source = "\n".join(f"line_{number}" for number in range(1, 101))
+    numbers = [line.number for line in source_lines(source, fault, limit=5) if line.number]
+    assert numbers == list(range(first, first + 5))
+
+
+def test_only_the_last_frames_of_a_deep_traceback_are_shown() -> None:
+    frames = "\n\n".join(f"File ~/deep.py:{number}, in f(x)\n----> {number} f(x)" for number in range(20))
+    shown = last_frames(f"RecursionError   Traceback\n{frames}\n\nRecursionError: too deep", frames=3)
+    assert shown[0] == "… 17 more frames"
+    assert [line for line in shown if line.startswith("File")] == [f"File ~/deep.py:{n}, in f(x)" for n in (17, 18, 19)]
+    assert shown[-1] == "RecursionError: too deep"
+
+
+def test_of_a_crashs_stack_the_innermost_frames_are_shown_which_come_first() -> None:
+    stack = "\n".join(f'  File "/lib/deep.py", line {number} in f' for number in range(20))
+    shown = last_frames(f"Fatal Python error: Aborted\n\nStack (most recent call first):\n{stack}", frames=2)
+    assert shown == [
+        "Fatal Python error: Aborted",
+        "",
+        "Stack (most recent call first):",
+        '  File "/lib/deep.py", line 0 in f',
+        '  File "/lib/deep.py", line 1 in f',
+        "… 18 more frames",
+    ]
+
+
+def test_a_flood_in_a_traceback_is_cut_to_its_end() -> None:
+    shown = last_frames("\n".join(str(number) for number in range(10_000)), limit=10)
+    assert shown[0] == "… 9991 more lines"
+    assert shown[1:] == [str(number) for number in range(9991, 10_000)]

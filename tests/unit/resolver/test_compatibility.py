@@ -1,0 +1,169 @@
+"""The report of `envsolver solve`: each group on each Python, each pair, as tables and as plain data."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from envsolver.core.results import Group, Interpreter
+from envsolver.core.settings import Config, GroupSettings
+from envsolver.environments.sizes import package_sizes
+from envsolver.environments.uv import Uv
+from envsolver.environments.uv_output import Answer
+from envsolver.resolver.compatibility import Examiner, SolveReport, group_rows, pair_rows, said_bytes, to_json
+from envsolver.resolver.groups import read_group
+from envsolver.resolver.locks import Terms
+
+PYTHONS = tuple(
+    Interpreter(request=minor, executable=f"/bin/python{minor}", version=f"{minor}.1", platform="cpython-linux-x86_64")
+    for minor in ("3.11", "3.12")
+)
+FILES = {
+    "core": "numpy>=2\nscipy\n",
+    "paper": "numpy<2\n",
+    "ml": "torch\n",
+    "broken": "six\nlost==99\n",
+    "new": "six\n",
+    "crash": "crash\n",
+}
+
+
+class FakeUv(Uv):
+    """Pins what it is asked for, without the bounds; knows no package `lost`, and cannot build `crash`."""
+
+    def compile(
+        self,
+        sources: Sequence[str],
+        *,
+        python: str,
+        text: str | None = None,
+        hashes: bool = True,
+        options: Sequence[str] = (),
+    ) -> Answer:
+        self.calls += 1
+        asked = (text or "") + "".join((self.root / source).read_text(encoding="utf-8") for source in sources)
+        names = {line.split("=")[0].split("<")[0].split(">")[0] for line in asked.splitlines()}
+        if "lost" in names:
+            return Answer(
+                code=1, out="", err="No solution found when resolving\nBecause there is no version of lost==99"
+            )
+        if "crash" in names:
+            return Answer(code=1, out="", err="error: Failed to build `crash`")
+        return Answer(code=0, out="".join(f"{name}==1\n" for name in sorted(names)), err="")
+
+
+def groups(root: Path, *names: str) -> list[Group]:
+    (root / "requirements").mkdir(exist_ok=True)
+    for name in names:
+        (root / "requirements" / f"{name}.in").write_text(FILES[name], encoding="utf-8")
+    config = Config(root=root, groups={"new": GroupSettings(requires_python=">=3.12")})
+    return [read_group(config, name) for name in names]
+
+
+def examine(root: Path, *names: str, cache: Path | None = None) -> SolveReport:
+    examiner = Examiner(
+        root=root,
+        uv=FakeUv(root),
+        cache=cache,
+        terms=Terms(),
+        sizes=lambda lock: {package.name: 1_500_000 for package in lock.packages},
+    )
+    return examiner.examine(groups(root, *names), PYTHONS)
+
+
+def test_each_group_is_told_for_each_python(tmp_path: Path) -> None:
+    report = examine(tmp_path, "core", "broken", "new", "crash")
+    assert group_rows(report) == (
+        ("core", "3.11", "3 packages"),
+        ("core", "3.12", "3 packages"),
+        ("broken", "3.11", "no solution: lost==99 (requirements/broken.in:2) does not exist"),
+        ("broken", "3.12", "no solution: lost==99 (requirements/broken.in:2) does not exist"),
+        ("new", "3.11", "skipped: group new needs Python >=3.12, and this is Python 3.11.1"),
+        ("new", "3.12", "2 packages"),
+        ("crash", "3.11", "not solved: Failed to build `crash`"),
+        ("crash", "3.12", "not solved: Failed to build `crash`"),
+    )
+    assert not report.good
+
+
+def test_each_pair_that_has_a_common_python_is_compared(tmp_path: Path) -> None:
+    report = examine(tmp_path, "core", "paper", "ml", "broken")
+    assert pair_rows(report) == (
+        (
+            "core + paper",
+            "apart: requirements/core.in:1 asks for numpy>=2; requirements/paper.in:1 asks for numpy<2",
+        ),
+        ("core + ml", "could share one environment, which saves 1 package, 2 MB"),
+        ("ml + paper", "could share one environment, which saves 1 package, 2 MB"),
+    )
+
+
+def test_groups_that_all_solve_are_good_even_when_a_python_is_not_supported(tmp_path: Path) -> None:
+    assert examine(tmp_path, "core", "paper", "new").good
+
+
+def test_a_second_report_asks_nothing(tmp_path: Path) -> None:
+    first = examine(tmp_path, "core", "paper", "ml", "broken", cache=tmp_path / "cache")
+    second = examine(tmp_path, "core", "paper", "ml", "broken", cache=tmp_path / "cache")
+    assert first.calls > 0
+    assert second.calls == 0
+    assert (second.groups, second.pairs) == (first.groups, first.pairs)
+
+
+def test_plain_data_holds_the_lines_that_meet(tmp_path: Path) -> None:
+    data = json.loads(json.dumps(to_json(examine(tmp_path, "core", "paper"))))
+    assert data["schema"] == 1
+    assert data["groups"][0] == {
+        "group": "core",
+        "python": "3.11",
+        "solved": True,
+        "skipped": False,
+        "packages": 3,
+        "message": "",
+        "conflict": None,
+    }
+    (pair,) = data["pairs"]
+    assert (pair["groups"], pair["shareable"], pair["packages_saved"]) == (["core", "paper"], False, None)
+    assert [(r["text"], r["path"], r["line"]) for r in pair["conflict"]["requirements"]] == [
+        ("numpy>=2", "requirements/core.in", 1),
+        ("numpy<2", "requirements/paper.in", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999, "999 B"), (1500, "2 kB"), (304_000_000, "304 MB"), (1_240_000_000, "1.2 GB")]
+)
+def test_bytes_are_said_as_people_read_them(count: int, said: str) -> None:
+    assert said_bytes(count) == said
+
+
+def test_the_sizes_of_packages_are_those_of_their_records(tmp_path: Path) -> None:
+    home = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name, rows in {"Foo_Bar-1.0": "a.py,sha256=x,10\nb.py,,\nc.py,sha256=y,5\n", "six-1": "six.py,,7\n"}.items():
+        (home / f"{name}.dist-info").mkdir(parents=True)
+        (home / f"{name}.dist-info" / "RECORD").write_text(rows, encoding="utf-8")
+    assert package_sizes(tmp_path) == {"foo-bar": 15, "six": 7}
+    assert package_sizes(tmp_path / "nothing") == {}
+
+
+@pytest.mark.integration
+def test_real_groups_are_solved_and_compared(tmp_path: Path) -> None:
+    (tmp_path / "requirements").mkdir()
+    for name, text in {"a": "-c limits.txt\nsix\nclick<8\n", "b": "flask==3.0.0\n", "limits": ""}.items():
+        (tmp_path / "requirements" / f"{name}.in").write_text(text, encoding="utf-8")
+    (tmp_path / "requirements" / "limits.txt").write_text("idna<4\n", encoding="utf-8")
+    config = Config(root=tmp_path)
+    uv = Uv(tmp_path)
+    examiner = Examiner(root=tmp_path, uv=uv, cache=None, terms=Terms(), sizes=lambda _: {})
+    report = examiner.examine([read_group(config, name) for name in "ab"], [uv.find_interpreter(sys.executable)])
+    assert report.good
+    assert pair_rows(report) == (
+        (
+            "a + b",
+            "apart: flask==3.0.0 (requirements/b.in:1) needs click>=8.1.3; requirements/a.in:3 asks for click<8",
+        ),
+    )

@@ -1,0 +1,145 @@
+"""A notebook that no environment serves says what to do about it, with the exact key or line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envsolver.core.results import Import, Interpreter, Notebook, Origin, Requirement, Script
+from envsolver.resolver.demands import Demand, demand_of
+from envsolver.resolver.derive import derive
+from envsolver.resolver.explanations import build_failure
+from envsolver.resolver.oracle import Finding
+from envsolver.resolver.remedies import remedy
+
+PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
+
+SKIP = 'skip the notebook with `skip = "<reason>"` in [tool.envsolver.notebook."a.ipynb"] of pyproject.toml'
+UNKNOWN = "Because lost-name was not found in the package registry and you require lost-name, we can conclude"
+NO_WHEEL = "Because torch==1.4.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and you require torch"
+
+
+def required(*texts: str) -> tuple[Requirement, ...]:
+    return tuple(Requirement(text=text, origin=Origin(path="a.ipynb", cell=1, line=1)) for text in texts)
+
+
+def notebook(*imports: str, **more: Any) -> Notebook:
+    origin = Origin(path="a.ipynb", cell=2, line=1)
+    return Notebook(path="a.ipynb", imports=tuple(Import(module=m, origin=origin) for m in imports), **more)
+
+
+def distributions(module: str) -> tuple[str, ...]:
+    return ("opencv-python",) if module.startswith("cv2") else (module.split(".", maxsplit=1)[0].replace("_", "-"),)
+
+
+def reason(given: Notebook, explanation: str, root: Path) -> str:
+    demand = demand_of(given, distributions=distributions)
+
+    class Refusing:
+        def solve(self, items: frozenset[str]) -> Finding:
+            return Finding(solved=items != demand.items, explanation=explanation)
+
+    (assignment,) = derive([demand], interpreter=PYTHON, oracle=Refusing(), root=root).assignments
+    assert assignment.verdict == "environment"
+    return assignment.reason
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "explanation", "advice"),
+    [
+        (
+            notebook("lost_name.part"),
+            UNKNOWN,
+            (
+                'if another distribution provides it, add `lost_name = "<distribution>"` to [tool.envsolver.modules] '
+                f"of pyproject.toml; otherwise {SKIP}"
+            ),
+        ),
+        (
+            notebook(installs=required("lost-name")),
+            UNKNOWN,
+            f"change that line, choose another Python with `--python`, or {SKIP}",
+        ),
+        (
+            notebook("torch"),
+            NO_WHEEL,
+            f"choose a version with `%pip install` in the notebook, or a Python with `--python`, or {SKIP}",
+        ),
+        (
+            notebook(installs=required("numpy<2", "numpy>=2")),
+            "",
+            "change one of these lines, list versions that fit in a `# /// script` block of the notebook, or " + SKIP,
+        ),
+        (
+            notebook(script=Script(dependencies=required("numpy<2", "numpy>=2"))),
+            "",
+            f"change one of these lines, or {SKIP}",
+        ),
+        (
+            notebook(refused=('a.ipynb, cell 1, line 1: "git+https://x" cannot be installed: it is an address.',)),
+            "",
+            (
+                "list all that it needs in a `# /// script` block of the notebook, where an address may stand as "
+                f'"name @ git+https://…", or {SKIP}'
+            ),
+        ),
+        (
+            notebook(script_fault="a.ipynb, cell 1, line 1: the script block is not valid TOML: no"),
+            "",
+            f"correct the block, or {SKIP}",
+        ),
+        (
+            notebook(installs=required("-e .")),
+            "Failed to build `x`",
+            f"see why `uv pip install -e .` fails here, or {SKIP}",
+        ),
+        (
+            notebook(script=Script(dependencies=required("y @ git+https://x/y"))),
+            "Git operation failed",
+            f'see why `uv pip install "y @ git+https://x/y"` fails here, or {SKIP}',
+        ),
+    ],
+    ids=["import", "install", "no wheel", "conflict", "in a block", "address", "bad block", "own package", "fetched"],
+)
+def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanation: str, advice: str) -> None:
+    assert reason(given, explanation, root).endswith(f": {advice}")
+
+
+def test_where_there_is_no_pyproject_the_other_file_is_named(tmp_path: Path) -> None:
+    demand = Demand(notebook='a "b".ipynb', modules={"lost": "lost"})
+    asked = Requirement(text="lost", origin=Origin(path="a.ipynb"))
+    advice = remedy(demand, [asked], "lost was not found in the package registry", tmp_path)
+    assert "[modules] of envsolver.toml" in advice
+    assert '[notebook."a \\"b\\".ipynb"] of envsolver.toml' in advice
+
+
+def test_the_module_is_the_one_that_the_notebook_imports(root: Path) -> None:
+    explanation = "Because opencv-python was not found in the package registry and you require opencv-python"
+    assert 'add `cv2 = "<distribution>"`' in reason(notebook("cv2.aruco"), explanation, root)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["[stderr]", "Traceback", "KeyError: 'y'", "", "hint: add y"], "KeyError: 'y'"),
+        (["../meson.build:1:0: ERROR: no compiler", "Log in x"], "../meson.build:1:0: ERROR: no compiler"),
+        (["c.c:1:9: error: no", "c.c:2:1: error: more", "CompileError: failed"], "c.c:1:9: error: no"),
+        (["some words", "the last"], "the last"),
+        ([], ""),
+    ],
+    ids=["exception", "meson", "compiler", "words", "nothing"],
+)
+def test_a_failed_build_is_told_by_the_line_that_says_most(words: list[str], line: str) -> None:
+    assert build_failure("\n".join(["Failed to build `x`", *words])) == line
+
+
+def test_what_is_no_failed_build_has_no_such_line() -> None:
+    assert build_failure("Because a and b,\nwe conclude.") == ""

@@ -1,0 +1,133 @@
+"""Promise: a program of Parsl's that is forked from the server is like one that was started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from envsolver.run.parsl import launcher
+from envsolver.run.parsl.prestart import HeadStart
+from envsolver.worker.processes import RUN_MARK, marked
+from envsolver.worker.scratch import remove, run_directory
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is no server"),
+]
+
+PATIENCE = 60
+
+
+@pytest.fixture
+def start() -> Iterator[HeadStart]:
+    start = HeadStart()
+    yield start
+    start.stop()
+    start.wait()
+    assert marked(RUN_MARK, start.run_id) == []
+    assert not run_directory(start.run_id).exists()
+
+
+def command(server: str, *arguments: str, output: str = "") -> list[str]:
+    return [sys.executable, "-I", "-S", launcher.__file__, server, output, *arguments]
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def programs(start: HeadStart) -> list[psutil.Process]:
+    """Give the processes that the server has forked."""
+    return [child for process in marked(RUN_MARK, start.run_id) for child in process.children()]
+
+
+def test_a_program_has_its_arguments_streams_and_exit_code(start: HeadStart) -> None:
+    done = subprocess.run(
+        command(start.server, "pool", "--help"), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0
+    assert "--max_workers_per_node" in done.stdout
+    assert done.stderr == ""
+    wrong = subprocess.run(
+        command(start.server, "pool", "--nonsense"), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert wrong.returncode == 2
+    assert "usage:" in wrong.stderr
+
+
+def test_a_program_sees_the_folder_and_the_variables_of_its_client(start: HeadStart, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(start.server, "interchange", output=str(tmp_path / "said")),
+        stdin=subprocess.PIPE,  # it waits for its configuration there
+        cwd=tmp_path,
+        env={**os.environ, "ONLY_HERE": "1", RUN_MARK: start.run_id},
+    )
+    try:
+        until(lambda: programs(start))
+        (program,) = programs(start)
+        until(lambda: Path(program.cwd()) == tmp_path)
+        assert os.getsid(program.pid) == program.pid
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+    # Its program ends with it.
+    until(lambda: not programs(start))
+
+
+def test_what_a_program_says_goes_to_its_output_file(start: HeadStart, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    done = subprocess.run(
+        command(start.server, "interchange", output=str(said)), stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 1
+    assert "EOFError" in said.read_text()
+
+
+def test_programs_end_with_the_server(start: HeadStart, tmp_path: Path) -> None:
+    process = subprocess.Popen(command(start.server, "interchange", output=str(tmp_path / "o")), stdin=subprocess.PIPE)
+    until(lambda: programs(start))
+    (program,) = programs(start)
+    start.stop()
+    assert process.wait(timeout=PATIENCE) != 0
+    until(lambda: not program.is_running() or program.status() == psutil.STATUS_ZOMBIE)
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+def test_a_killed_server_is_done_without(start: HeadStart) -> None:
+    for process in marked(RUN_MARK, start.run_id):
+        process.send_signal(signal.SIGKILL)
+    done = subprocess.run(
+        command(start.server, "pool", "--help"), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0
+    assert "--max_workers_per_node" in done.stdout
+    remove(run_directory(start.run_id))
+
+
+@pytest.mark.parametrize("server", ["", "/nowhere/at/all"])
+def test_without_a_server_a_program_starts_anew(server: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(server, "pool", "--help"), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0
+    assert "--max_workers_per_node" in done.stdout
+    said = tmp_path / "said"
+    failed = subprocess.run(
+        command(server, "interchange", output=str(said)), stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False
+    )
+    assert failed.returncode == 1
+    assert "EOFError" in said.read_text()

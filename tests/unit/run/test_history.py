@@ -1,0 +1,118 @@
+"""Promises of the history: estimates, flakiness, and that losing it harms nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from envsolver.core.results import Job, Result, Verdict
+from envsolver.run.history import KEPT, History
+
+
+def result(
+    notebook: str = "a.ipynb", status: Verdict = "passed", seconds: float = 1.0, memory: int | None = None
+) -> Result:
+    return Result(
+        notebook=notebook,
+        group="core",
+        python="3.11",
+        status=status,
+        environment="e",
+        seconds=seconds,
+        peak_rss_bytes=memory,
+    )
+
+
+def job(notebook: str, group: str = "core") -> Job:
+    return Job(id=notebook, notebook=notebook, group=group, python="3.11", root="/", run_dir="/", run_id="r")
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "sub" / "history.sqlite")
+
+
+def test_the_estimate_is_the_median_of_the_last_five_passes(history: History) -> None:
+    for seconds in (100, 100, 1, 2, 3, 4, 50):
+        history.add(result(seconds=seconds), "d")
+    history.add(result(status="timeout", seconds=600), "d")
+    assert history.costs([job("a.ipynb")])["a.ipynb"].seconds == 3
+
+
+def test_a_run_can_be_compared_with_what_came_before_it(history: History) -> None:
+    for hour, seconds in ((8, 3.0), (9, 4.0), (10, 50.0)):
+        started = f"2026-03-14T{hour + 2:02}:26:53.125+02:00"
+        history.add(dataclasses.replace(result(seconds=seconds), started=started), "d")
+    assert history.expected(before="2026-03-14T10:00:00+00:00") == {("a.ipynb", "core", "3.11"): 3.5}
+    assert history.expected(before="2026-03-14T08:00:00+00:00") == {}
+    assert history.expected() == {("a.ipynb", "core", "3.11"): 4.0}
+
+
+def test_a_notebook_is_expected_to_last_as_long_as_on_another_python(history: History) -> None:
+    history.add(result(seconds=60), "d")
+    history.add(result(notebook="b.ipynb", seconds=1), "d")
+    other = dataclasses.replace(job("a.ipynb"), python="3.13")
+    assert history.costs([other])["a.ipynb"].seconds == 60
+
+
+def test_a_new_notebook_is_expected_to_last_as_long_as_its_group_does(history: History) -> None:
+    for number, seconds in enumerate((1, 5, 60)):
+        history.add(result(notebook=f"{number}.ipynb", seconds=seconds), "d")
+    costs = history.costs([job("new.ipynb"), job("other.ipynb", group="ml")])
+    assert costs["new.ipynb"].seconds == 5
+    assert costs["other.ipynb"].seconds is None
+
+
+def test_memory_is_the_largest_recent_peak_and_a_failure_is_remembered(history: History) -> None:
+    history.add(result(memory=300), "d")
+    history.add(result(memory=200), "d")
+    history.add(result(status="failed"), "d")
+    cost = history.costs([job("a.ipynb")])["a.ipynb"]
+    assert cost.memory == 300
+    assert cost.failed
+
+
+@pytest.mark.parametrize(("digests", "flaky"), [(("d", "d"), True), (("d", "changed"), False)])
+def test_a_verdict_that_changes_with_the_same_code_is_flaky(
+    history: History, digests: tuple[str, str], *, flaky: bool
+) -> None:
+    history.add(result(), digests[0])
+    history.add(result(status="failed"), digests[1])
+    assert history.records()[0].flaky is flaky
+
+
+@pytest.mark.parametrize("status", ["skipped", "environment", "cached"])
+def test_verdicts_that_say_nothing_of_the_notebook_are_not_kept(history: History, status: Verdict) -> None:
+    history.add(result(status=status), "d")
+    assert history.records() == ()
+
+
+def test_old_results_are_dropped(history: History) -> None:
+    for _ in range(KEPT + 3):
+        history.add(result(), "d")
+    assert history.records()[0].runs == KEPT
+
+
+def test_a_file_that_is_no_history_is_as_good_as_none_for_planning(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    path.write_text("not a database, " * 100)
+    assert History(path).costs([job("a.ipynb")]) == {}
+    with pytest.raises(sqlite3.DatabaseError):
+        History(path).records()
+
+
+def test_two_runs_that_write_at_once_lose_nothing(history: History) -> None:
+    def write(name: str) -> None:
+        for _ in range(10):
+            history.add(result(notebook=name), "d")
+
+    threads = [threading.Thread(target=write, args=(f"{n}.ipynb",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [record.runs for record in history.records()] == [10] * 4

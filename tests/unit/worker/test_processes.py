@@ -1,0 +1,246 @@
+"""Promise: what carries a mark is found and ended, and a run whose controller vanishes leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from envsolver.worker.processes import (
+    JOB_MARK,
+    RUN_MARK,
+    kill_all,
+    kill_marked,
+    kill_tree,
+    marked,
+    session_members,
+    start_guardian,
+    tree,
+    tree_rss,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def run_id(request: pytest.FixtureRequest) -> Iterator[str]:
+    name = f"{os.getpid()}-{request.node.name}"
+    yield name
+    kill_marked(RUN_MARK, name)
+
+
+def start(run_id: str, *command: str, **options: bool) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, RUN_MARK: run_id}
+    return subprocess.Popen(command, env=environment, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_marked_finds_a_process_by_its_mark_and_no_other(run_id: str) -> None:
+    with start(run_id, "sleep", "600") as ours, start(run_id + "x", "sleep", "600") as other:
+        assert eventually(lambda: [p.pid for p in marked(RUN_MARK, run_id)] == [ours.pid])
+        assert marked(JOB_MARK, run_id) == []
+        other.kill()
+        ours.kill()
+
+
+def test_marked_never_returns_the_caller(run_id: str) -> None:
+    code = f"from envsolver.worker.processes import marked; print(marked('{RUN_MARK}', {run_id!r}))"
+    environment = {**os.environ, RUN_MARK: run_id}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_zombie_is_not_found(run_id: str) -> None:
+    process = start(run_id, "true")
+    assert eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+    assert marked(RUN_MARK, run_id) == []
+    process.wait()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sleep 600",
+        "setsid sleep 600 >/dev/null 2>&1 &",
+        "trap '' TERM INT HUP; sleep 600; :",
+        "sleep 600 & sleep 600 & sleep 600 & wait",
+    ],
+)
+@pytest.mark.parametrize("grace", [0.0, 0.1])
+def test_kill_marked_leaves_none(run_id: str, command: str, grace: float) -> None:
+    shell = start(run_id, "sh", "-c", command)
+    assert eventually(lambda: bool(marked(RUN_MARK, run_id)))
+    assert kill_marked(RUN_MARK, run_id, grace=grace) >= 1
+    assert marked(RUN_MARK, run_id) == []
+    shell.wait()
+
+
+def test_kill_marked_with_nothing_to_kill_is_zero(run_id: str) -> None:
+    assert kill_marked(RUN_MARK, run_id) == 0
+
+
+def test_grace_lets_a_process_clean_up(run_id: str, tmp_path: Path) -> None:
+    note, ready = tmp_path / "note", tmp_path / "ready"
+    shell = start(
+        run_id, "sh", "-c", f"trap 'echo bye > {note}; exit' TERM; touch {ready}; while :; do sleep 0.05; done"
+    )
+    assert eventually(ready.exists)
+    kill_marked(RUN_MARK, run_id, grace=20)
+    shell.wait()
+    assert note.read_text(encoding="utf-8") == "bye\n"
+
+
+def test_a_process_that_starts_others_while_it_is_ended_does_not_escape(run_id: str) -> None:
+    spawner = start(run_id, "sh", "-c", "while :; do setsid sleep 600 & sleep 0.01; done")
+    assert eventually(lambda: len(marked(RUN_MARK, run_id)) > 5)
+    kill_marked(RUN_MARK, run_id)
+    spawner.wait()
+    assert marked(RUN_MARK, run_id) == []
+
+
+def test_kill_tree_ends_descendants(run_id: str) -> None:
+    shell = start(run_id, "sh", "-c", "sh -c 'sleep 600; :'; :")
+    assert eventually(lambda: len(tree(shell.pid)) == 3)
+    assert kill_tree(shell.pid) == 3
+    shell.wait()
+    assert marked(RUN_MARK, run_id) == []
+
+
+def test_kill_all_gives_up_on_what_does_not_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envsolver.worker.processes._PATIENCE", 0.05)
+    monkeypatch.setattr("envsolver.worker.processes._signal", lambda *_: None)
+    assert kill_all(lambda: [psutil.Process()]) == 1
+
+
+def test_a_tree_that_is_gone_is_empty(run_id: str) -> None:
+    process = start(run_id, "true")
+    process.wait()
+    assert tree(process.pid) == []
+
+
+def test_a_session_includes_what_was_re_parented(run_id: str) -> None:
+    shell = start(run_id, "sh", "-c", "(sleep 600 &) ; sleep 600", start_new_session=True)
+    assert eventually(lambda: len(session_members(shell.pid)) == 3)
+    assert len(tree(shell.pid)) == 2
+    kill_marked(RUN_MARK, run_id)
+    shell.wait()
+
+
+def test_tree_rss_counts_children_and_others_once(run_id: str) -> None:
+    hold = "hold = b'x' * (64 * 2**20); print('ready', flush=True); import time; time.sleep(600)"
+    code = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {hold!r}]); p.wait()"
+    environment = {**os.environ, RUN_MARK: run_id}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        process = psutil.Process(parent.pid)
+        total = tree_rss(process)
+        assert 64 * 2**20 < total < 256 * 2**20
+        assert tree_rss(process, tree(parent.pid)) < total + 16 * 2**20
+        kill_tree(parent.pid)
+    assert tree_rss(process) == 0
+
+
+# The guardian
+
+CONTROLLER = """
+import os, subprocess, sys, time
+from envsolver.worker.processes import RUN_MARK, start_guardian
+run_id, directory, how = sys.argv[1:]
+guardian = start_guardian(run_id, [directory])
+environment = {**os.environ, RUN_MARK: run_id}
+subprocess.Popen(["sh", "-c", "setsid sleep 600 & sleep 600"], env=environment)
+if how == "forked":
+    if os.fork() == 0:  # holds the pipe open
+        time.sleep(30)
+        os._exit(0)
+print(guardian.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def controller(run_id: str, directory: Path, how: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CONTROLLER, run_id, str(directory), how], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    guardian = psutil.Process(int(process.stdout.readline()))
+    process.stdout.close()
+    assert eventually(lambda: len(marked(RUN_MARK, run_id)) >= 2)
+    return process, guardian
+
+
+@pytest.mark.parametrize("how", ["plain", "forked"])
+def test_when_the_controller_is_killed_the_guardian_ends_the_run(run_id: str, tmp_path: Path, how: str) -> None:
+    private = tmp_path / "private"
+    (private / "deep").mkdir(parents=True)
+    (private / "deep").chmod(0o500)
+    process, guardian = controller(run_id, private, how)
+    process.kill()
+    process.wait()
+    assert eventually(lambda: marked(RUN_MARK, run_id) == [], 15)
+    assert eventually(lambda: not private.exists(), 15)
+    assert eventually(lambda: not guardian.is_running() or guardian.status() == psutil.STATUS_ZOMBIE, 15)
+
+
+def test_a_dismissed_guardian_touches_nothing(run_id: str, tmp_path: Path) -> None:
+    guardian = start_guardian(run_id, [tmp_path])
+    with start(run_id, "sleep", "600") as process:
+        guardian.dismiss()
+        guardian.dismiss()
+        assert process.poll() is None
+        assert tmp_path.exists()
+        assert not psutil.pid_exists(guardian.pid)
+        process.kill()
+
+
+def test_the_guardian_is_out_of_reach_of_ctrl_c_and_of_its_own_sweep(
+    run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RUN_MARK, run_id)
+    guardian = start_guardian(run_id)
+    try:
+        assert os.getpgid(guardian.pid) != os.getpgid(0)
+        assert eventually(lambda: b"envsolver.worker.processes" in Path(f"/proc/{guardian.pid}/cmdline").read_bytes())
+        assert marked(RUN_MARK, run_id) == []
+    finally:
+        guardian.dismiss()
+
+
+def test_the_guardian_survives_polite_signals(run_id: str) -> None:
+    guardian = start_guardian(run_id)
+    process = psutil.Process(guardian.pid)
+    try:
+        assert eventually(lambda: "SigIgn" in status(guardian.pid) and ignored(guardian.pid, signal.SIGTERM))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+        time.sleep(0.1)
+        assert process.status() != psutil.STATUS_ZOMBIE
+    finally:
+        guardian.dismiss()
+
+
+def status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+
+
+def ignored(pid: int, number: signal.Signals) -> bool:
+    line = next(line for line in status(pid).splitlines() if line.startswith("SigIgn"))
+    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
