@@ -177,11 +177,11 @@ def run_command(
     """
     from dataclasses import replace
 
-    from envsolver.run.parsl.prestart import HeadStart
+    from envsolver.run.parsl.prestart import ParslPrestart
 
     start = None
     if not choices["sequential"]:
-        start = HeadStart()
+        start = ParslPrestart()
         click.get_current_context().call_on_close(start.stop)
     from envsolver.report.live import make_progress
     from envsolver.run.context import Options

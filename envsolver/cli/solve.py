@@ -41,7 +41,7 @@ def solve_command(
 
     from envsolver.cli.tables import print_table
     from envsolver.environments.sizes import package_sizes
-    from envsolver.resolver.compatibility import Examiner, group_rows, pair_rows, to_json
+    from envsolver.resolver.compatibility import GroupExamination, group_rows, pair_rows, to_json
     from envsolver.run.project import open_project
 
     project = open_project(directory, upgrade=upgrade, resolution=resolution)
@@ -49,7 +49,7 @@ def solve_command(
     groups, remarks = _groups(project, notebooks, names, directory, pythons)
     if not groups:
         raise NothingToRunError("there is nothing to solve", tip="`envsolver list` says why no notebook has a group.")
-    report = Examiner(
+    report = GroupExamination(
         root=project.root,
         uv=project.uv,
         cache=project.solutions,

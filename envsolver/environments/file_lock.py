@@ -18,7 +18,7 @@ class BusyError(Exception):
 
 @contextlib.contextmanager
 def file_lock(path: Path, *, wait: bool = True, give_up: Callable[[], None] = lambda: None) -> Iterator[int]:
-    """Hold the lock of a file, which is created if need be; give its descriptor.
+    """HeldBack the lock of a file, which is created if need be; give its descriptor.
 
     When this process is killed, the lock stays until every program that was handed the descriptor has ended too. So
     a program that outlives a killed run still keeps others away from what it writes.

@@ -16,7 +16,7 @@ from envsolver.notebooks.conditions import (
     only_tells_to_install,
     suppresses_import_error,
 )
-from envsolver.notebooks.findings import CellFindings, Command, Mention, Surroundings
+from envsolver.notebooks.findings import CellFindings, Command, ImportStatement, NotebookState
 from envsolver.notebooks.ipython_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports
 from envsolver.notebooks.path_expressions import path_tail, path_value
 from envsolver.notebooks.prefilter import flags_of, signs_of
@@ -36,7 +36,7 @@ _COMMANDS = frozenset({"system", "run", "call", "check_call", "check_output", "P
 
 
 def analyse_cell(
-    source: str, surroundings: Surroundings, *, thorough: bool = False, may_fail: bool = False
+    source: str, surroundings: NotebookState, *, thorough: bool = False, may_fail: bool = False
 ) -> CellFindings:
     """Find what a code cell of a Python notebook does that concerns its environment; never raises.
 
@@ -66,7 +66,7 @@ def analyse_cell(
 class _Analysis:
     """One pass over one cell."""
 
-    def __init__(self, cell: PythonText, surroundings: Surroundings, *, deep: bool) -> None:
+    def __init__(self, cell: PythonText, surroundings: NotebookState, *, deep: bool) -> None:
         self.cell = cell
         self.surroundings = surroundings
         self.deep = deep
@@ -169,7 +169,7 @@ class _Analysis:
     def _mention(self, module: str, line: int, context: Context, names: tuple[str, ...] = (), level: int = 0) -> None:
         # A function that asks for Colab is called there alone.
         optional = context.optional or (context.deferred and module.startswith("google.colab"))
-        mention = Mention(module=module, line=line, names=names, optional=optional, level=level)
+        mention = ImportStatement(module=module, line=line, names=names, optional=optional, level=level)
         self.findings.mentions.append(mention)
 
     def _command(self, text: str, line: int, context: Context) -> None:

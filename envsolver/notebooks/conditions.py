@@ -47,7 +47,7 @@ def branches(test: ast.expr, context: Context, flags: Mapping[str, bool]) -> tup
 
     A condition that asks for another platform, such as Colab, makes its branch optional; one that asks whether
     something is installed makes both optional, and so is what a variable that holds False switches off. Any other
-    leaves imports needed. Installs are guarded in all of them.
+    leaves imports needed. InstallRequests are guarded in all of them.
     """
     guarded = replace(context, guarded=True)
     optional = replace(guarded, optional=True)

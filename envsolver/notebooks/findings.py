@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mention:
+class ImportStatement:
     """One import as it stands in a cell.
 
     Attributes
@@ -45,7 +45,7 @@ class Command:
 
 
 @dataclass(kw_only=True, slots=True)
-class Surroundings:
+class NotebookState:
     """What earlier cells left behind that later ones build on.
 
     Attributes
@@ -92,7 +92,7 @@ class CellFindings:
         Files that it runs with ``%run``.
     """
 
-    mentions: list[Mention] = field(default_factory=list)
+    mentions: list[ImportStatement] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     environ_line: int | None = None
     written: list[str] = field(default_factory=list)

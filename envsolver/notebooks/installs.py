@@ -43,7 +43,7 @@ _CONDA_NAME = re.compile(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)(?:[=<>!].*)?")
 
 
 @dataclass(kw_only=True, slots=True)
-class Installs:
+class InstallRequests:
     """What the install lines of a notebook come to; see the fields of `Notebook` with these names."""
 
     installs: list[Requirement] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Installs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Wish:
+class InstallTarget:
     """One thing that an install command names: a requirement, a project's directory, or a file of requirements."""
 
     kind: str
@@ -73,7 +73,7 @@ class InstallReader:
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = root
         self.folder = folder
-        self.result = Installs()
+        self.result = InstallRequests()
         self.files: set[Path] = set()
 
     def read(self, command: Command, origin: Origin) -> None:
@@ -106,7 +106,7 @@ class InstallReader:
                 self.result.guarded.append(Requirement(text=name[1], origin=place))
             skip = not skip and word in _CONDA_VALUED
 
-    def _wish(self, wish: _Wish, place: Origin, folder: Path, *, guarded: bool) -> None:
+    def _wish(self, wish: InstallTarget, place: Origin, folder: Path, *, guarded: bool) -> None:
         """Take in one thing that is to be installed."""
         text = wish.text.strip()
         reason = ""
@@ -179,11 +179,11 @@ class InstallReader:
         return ""
 
 
-def _wishes_of_line(line: str) -> Iterator[_Wish]:
+def _wishes_of_line(line: str) -> Iterator[InstallTarget]:
     """Give what one line of a file of requirements names."""
     if not line.startswith("-"):
         # Options such as --hash may follow a requirement.
-        yield _Wish(kind="name", text=re.split(r"[ \t]--", line)[0])
+        yield InstallTarget(kind="name", text=re.split(r"[ \t]--", line)[0])
         return
     option, _, value = line.partition("=") if line.startswith("--") and "=" in line else line.partition(" ")
     if option in {"--requirement", "--editable", "-r", "-e"}:
@@ -224,7 +224,7 @@ def _pip_arguments(words: list[str]) -> list[str] | None:
     return rest[1:] if rest[:1] == ["install"] else None
 
 
-def _wishes(arguments: list[str]) -> Iterator[_Wish]:
+def _wishes(arguments: list[str]) -> Iterator[InstallTarget]:
     """Give what the arguments of ``install`` name, options left out."""
     waiting = iter(arguments)
     for word in waiting:
@@ -236,22 +236,22 @@ def _wishes(arguments: list[str]) -> Iterator[_Wish]:
                 option.removeprefix("--")[:1] if option in {"--requirement", "--editable"} else "", value
             )
             if option == "--requirements":
-                yield _Wish(kind="file", text=value)
+                yield InstallTarget(kind="file", text=value)
         elif word.startswith("-"):
             position = next((index for index, letter in enumerate(word) if index and letter in _VALUED_SHORT), None)
             if position is not None:
                 value = word[position + 1 :].lstrip("=") or next(waiting, "")
                 yield from _valued(word[position], value)
         elif word:
-            yield _Wish(kind="name", text=word)
+            yield InstallTarget(kind="name", text=word)
 
 
-def _valued(option: str, value: str) -> Iterator[_Wish]:
+def _valued(option: str, value: str) -> Iterator[InstallTarget]:
     """Give what an option with a value names, if it names something to install."""
     if option == "r" and value:
-        yield _Wish(kind="file", text=value)
+        yield InstallTarget(kind="file", text=value)
     elif option == "e" and value:
-        yield _Wish(kind="directory", text=value)
+        yield InstallTarget(kind="directory", text=value)
 
 
 def _looks_like_path(text: str) -> bool:

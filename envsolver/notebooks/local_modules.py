@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from envsolver.notebooks.cell_analysis import analyse_cell
-from envsolver.notebooks.findings import Mention, Surroundings
+from envsolver.notebooks.findings import ImportStatement, NotebookState
 
 _MOST_FILES = 200
 """Local files read for one notebook; beyond that their imports say little more."""
@@ -24,7 +24,7 @@ class FileMention:
     """An import that stands in a local module."""
 
     path: Path
-    mention: Mention
+    mention: ImportStatement
 
 
 class LocalModules:
@@ -163,7 +163,7 @@ def _modules_in_cached(directory: Path, _modified: int) -> Mapping[str, frozense
     return {top: frozenset(names) for top, names in forms.items()}
 
 
-def _relative(path: Path, mention: Mention) -> tuple[Path, ...]:
+def _relative(path: Path, mention: ImportStatement) -> tuple[Path, ...]:
     """Return the files that a relative import in a local file reads."""
     try:
         return _relative_cached(path, mention, path.parent.stat().st_mtime_ns)
@@ -172,7 +172,7 @@ def _relative(path: Path, mention: Mention) -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=8192)
-def _relative_cached(path: Path, mention: Mention, _modified: int) -> tuple[Path, ...]:
+def _relative_cached(path: Path, mention: ImportStatement, _modified: int) -> tuple[Path, ...]:
     """Look for a file once, since many notebooks share it."""
     place = path.parent.joinpath(*[".."] * (mention.level - 1))
     files: list[Path] = []
@@ -190,7 +190,7 @@ def _module_files(place: Path) -> list[Path]:
     return [candidate for candidate in candidates if candidate.is_file()]
 
 
-def _mentions(path: Path) -> tuple[Mention, ...]:
+def _mentions(path: Path) -> tuple[ImportStatement, ...]:
     """Return what a file imports while it is imported itself."""
     try:
         state = path.stat()
@@ -200,10 +200,10 @@ def _mentions(path: Path) -> tuple[Mention, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _mentions_cached(path: Path, _modified: int, _size: int) -> tuple[Mention, ...]:
+def _mentions_cached(path: Path, _modified: int, _size: int) -> tuple[ImportStatement, ...]:
     """Read a file's imports; many notebooks share one helper."""
     source = path.read_text(encoding="utf-8", errors="replace")
-    found = analyse_cell(source, Surroundings(cwd=str(path.parent)))
+    found = analyse_cell(source, NotebookState(cwd=str(path.parent)))
     inner = _inside_functions(source)
     return tuple(mention for mention in found.mentions if mention.line not in inner)
 

@@ -16,7 +16,7 @@ from envsolver.core.results import Import, Notebook, Origin
 from envsolver.core.settings import NotebookSettings
 from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.distributions import is_namespace
-from envsolver.notebooks.findings import CellFindings, Mention, Surroundings
+from envsolver.notebooks.findings import CellFindings, ImportStatement, NotebookState
 from envsolver.notebooks.installs import InstallReader
 from envsolver.notebooks.local_modules import NOT_INSTALLED, LocalModules, ending_in
 from envsolver.notebooks.misplaced_modules import is_stray
@@ -74,7 +74,7 @@ class _Reading:
         self.path = path
         self.file = file
         self.folder = (root / path).parent
-        self.surroundings = Surroundings(cwd=str(self.folder))
+        self.surroundings = NotebookState(cwd=str(self.folder))
         self.settings = settings
         self.code = [cell for cell in file.cells if cell.kind == "code"]
 
@@ -148,7 +148,7 @@ class _Reading:
                 self._follow(kept, local, (Path(os.path.normpath(self.folder / name)),), optional=False)
         return tuple(kept.values()), local.followed
 
-    def _keep(self, kept: dict[str, Import], local: LocalModules, mention: Mention, origin: Origin) -> None:
+    def _keep(self, kept: dict[str, Import], local: LocalModules, mention: ImportStatement, origin: Origin) -> None:
         """Take one import in, unless it is the standard library's or local."""
         if mention.level or mention.module.split(".")[0] in _STANDARD:
             return
@@ -163,7 +163,7 @@ class _Reading:
             _add(kept, mention, origin, optional=True)
         self._follow(kept, local, files, optional=mention.optional)
 
-    def _is_stray(self, mention: Mention) -> bool:
+    def _is_stray(self, mention: ImportStatement) -> bool:
         return is_stray(self.root, mention.module, mention.names)
 
     def _follow(self, kept: dict[str, Import], local: LocalModules, files: tuple[Path, ...], *, optional: bool) -> None:
@@ -183,7 +183,7 @@ def _run_cells(cells: list[Cell], settings: NotebookSettings) -> Iterator[Cell]:
             yield cell
 
 
-def _add(kept: dict[str, Import], mention: Mention, origin: Origin, *, optional: bool) -> None:
+def _add(kept: dict[str, Import], mention: ImportStatement, origin: Origin, *, optional: bool) -> None:
     """Keep an import once: its first mention, or the first one that the notebook cannot do without."""
     for module in _modules(mention):
         top = module.split(".")[0]
@@ -194,7 +194,7 @@ def _add(kept: dict[str, Import], mention: Mention, origin: Origin, *, optional:
             kept[key] = Import(module=module, origin=origin, optional=optional)
 
 
-def _modules(mention: Mention) -> Iterator[str]:
+def _modules(mention: ImportStatement) -> Iterator[str]:
     """Give the modules of one import; in a namespace, what is taken out of it is a module too."""
     if mention.names and is_namespace(mention.module):
         yield from (f"{mention.module}.{name}" for name in mention.names if name != "*")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from envsolver.core.results import Job, Progress, Result, Verdict
 from envsolver.report.formatting import duration, headline, one_line
-from envsolver.report.live_view import Tally, live_view
+from envsolver.report.live_view import ProgressState, live_view
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -157,10 +157,10 @@ class LiveProgress:
     Its thread redraws a few times a second; everything that it reads is guarded by one lock.
     """
 
-    def __init__(self, console: Console, *, verbose: bool = False, tally: Tally | None = None) -> None:
+    def __init__(self, console: Console, *, verbose: bool = False, tally: ProgressState | None = None) -> None:
         self._console = console
         self._verbose = verbose
-        self._tally = tally or Tally()
+        self._tally = tally or ProgressState()
         self._lock = threading.Lock()
         self._live: Live | None = None
         self._said = ""

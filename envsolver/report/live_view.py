@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class RunningJob:
     """A job that was sent to a worker and has no verdict yet.
 
-    `began` is a time of `Tally.clock`; None while its worker is still starting, which is no time of the notebook's.
+    `began` is a time of `ProgressState.clock`; None while its worker is still starting, which is no time of the notebook's.
     """
 
     job: Job
@@ -37,7 +37,7 @@ def has_begun(job: Job) -> bool:
     return Path(job.run_dir, job.log).exists()
 
 
-class Tally:
+class ProgressState:
     """What the live view knows: counts, running jobs, and how the run compares with its history.
 
     Parameters
@@ -136,7 +136,7 @@ class Tally:
         return 1.0 + weight * (self._took_as_expected / self._expected_of_done - 1.0)
 
 
-def live_view(tally: Tally, width: int, height: int) -> Group:
+def live_view(tally: ProgressState, width: int, height: int) -> Group:
     """Return the live view for a terminal of `width` columns and `height` lines: never more than fits."""
     from rich.console import Group
 
@@ -164,7 +164,7 @@ def _text(text: str, style: str = "") -> Text:
     return Text(text, style=style, no_wrap=True, overflow="crop")
 
 
-def _group_line(tally: Tally, group: str, width: int, name_width: int) -> Text:
+def _group_line(tally: ProgressState, group: str, width: int, name_width: int) -> Text:
     done, bad, total = tally.done[group], tally.bad[group], tally.total[group]
     room = min(name_width, max(8, width - 24))
     line = _text("")
@@ -175,7 +175,7 @@ def _group_line(tally: Tally, group: str, width: int, name_width: int) -> Text:
     return line
 
 
-def _job_line(tally: Tally, running: RunningJob, width: int) -> Text:
+def _job_line(tally: ProgressState, running: RunningJob, width: int) -> Text:
     spent, expected = tally.spent(running), running.expected
     times = "starting" if running.began is None else clock(spent)
     if expected is not None:
@@ -190,7 +190,7 @@ def _job_line(tally: Tally, running: RunningJob, width: int) -> Text:
     return line
 
 
-def _bar_line(tally: Tally, width: int) -> Text:
+def _bar_line(tally: ProgressState, width: int) -> Text:
     done, goal, bad = tally.done.total(), tally.goal, tally.bad.total()
     remaining = tally.remaining()
     left = "" if remaining is None else f"  about {clock(remaining)} left"

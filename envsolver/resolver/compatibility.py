@@ -12,7 +12,7 @@ from pathlib import Path
 from envsolver.core.results import Group, Interpreter, Lock
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
-from envsolver.resolver.locks import Outcome, Terms, absolute, make_lock, solve
+from envsolver.resolver.locks import Outcome, SolveOptions, absolute, make_lock, solve
 from envsolver.resolver.oracle import UvOracle
 from envsolver.resolver.pythons import why_unsupported
 
@@ -72,7 +72,7 @@ class SolveReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examiner:
+class GroupExamination:
     """Solves groups and compares them.
 
     Attributes
@@ -86,7 +86,7 @@ class Examiner:
     root: Path
     uv: Uv
     cache: Path | None
-    terms: Terms
+    terms: SolveOptions
     sizes: Sizes
     upgrade: bool = False
     workers: int = WORKERS

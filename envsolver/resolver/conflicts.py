@@ -14,7 +14,7 @@ from pathlib import Path
 from envsolver.core.results import Group, Interpreter, Lock, Origin, Package, Requirement
 from envsolver.resolver.explanations import sentence
 from envsolver.resolver.locks import KERNEL
-from envsolver.resolver.oracle import BOUND, Deducing, Finding, Oracle, minimise
+from envsolver.resolver.oracle import BOUND, CachingOracle, Finding, Oracle, minimise
 from envsolver.resolver.requirement_text import requirement_name
 from envsolver.resolver.specifiers import contradiction
 
@@ -84,7 +84,7 @@ def explain(groups: Sequence[Group], oracle: Oracle, finding: Finding, root: Pat
         for item, requirement in items_of(group).items():
             items.setdefault(item, []).append(requirement)
     known = [frozenset(items_of(group)) for group in groups] if len(groups) > 1 else []
-    least, found = minimise(frozenset(items), Deducing(oracle, solvable=known), finding)
+    least, found = minimise(frozenset(items), CachingOracle(oracle, solvable=known), finding)
     if found.solved:
         # A package that only some versions of can be built may fail in the whole and not in its parts.
         least, found = frozenset(items), finding

@@ -16,7 +16,7 @@ from envsolver.resolver.requirement_text import build_backend, parse, project_na
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Demand:
+class NotebookRequirements:
     """What one notebook asks for.
 
     Attributes
@@ -94,7 +94,7 @@ def own_project(root: Path) -> OwnProject | None:
     return OwnProject(name=name, modules=frozenset(found), text=text)
 
 
-def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProject | None = None) -> Demand:
+def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProject | None = None) -> NotebookRequirements:
     """Return what a notebook asks for.
 
     Parameters
@@ -106,7 +106,7 @@ def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProje
     """
     fault = notebook.script_fault or " ".join(notebook.refused)
     if fault:
-        return Demand(notebook=notebook.path, fault=fault, scripted=bool(notebook.script_fault))
+        return NotebookRequirements(notebook=notebook.path, fault=fault, scripted=bool(notebook.script_fault))
     if notebook.script is not None:
         asked = [_owned(r, own) for r in notebook.script.dependencies]
         return _demand(notebook, asked, notebook.script.requires_python)
@@ -121,13 +121,13 @@ def _demand(
     asked: list[Requirement],
     requires_python: str | None,
     modules: Mapping[str, str] | None = None,
-) -> Demand:
+) -> NotebookRequirements:
     kept: dict[str, Requirement] = {}
     for requirement in asked:
         text = canonical(requirement.text)
         if text not in WITH_KERNEL:
             kept.setdefault(text, Requirement(text=text, origin=requirement.origin))
-    return Demand(
+    return NotebookRequirements(
         notebook=notebook.path,
         requirements=tuple(kept[text] for text in sorted(kept)),
         requires_python=requires_python,
@@ -168,7 +168,7 @@ def _name(text: str) -> str:
     return str(canonicalize_name(parsed.name)) if parsed else text
 
 
-def merged(demands: list[Demand]) -> tuple[Requirement, ...]:
+def merged(demands: list[NotebookRequirements]) -> tuple[Requirement, ...]:
     """Return what several notebooks ask for together, each once, with the first place that asks for it."""
     kept: dict[str, Origin] = {}
     for demand in sorted(demands, key=lambda d: d.notebook):

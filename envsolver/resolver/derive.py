@@ -12,10 +12,10 @@ from packaging.utils import canonicalize_name
 
 from envsolver.core.results import Assignment, Group, Interpreter, Lock, Requirement
 from envsolver.resolver.conflicts import Conflict
-from envsolver.resolver.demands import Demand, merged
+from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.explanations import sentence
 from envsolver.resolver.groups import derive_group
-from envsolver.resolver.held_back import Hold, find_holds
+from envsolver.resolver.held_back import HeldBack, find_holds
 from envsolver.resolver.oracle import Finding, Oracle
 from envsolver.resolver.partition import Partition, partition
 from envsolver.resolver.remedies import remedy, remedy_of_fault
@@ -49,12 +49,12 @@ class Derived:
     groups: tuple[Group, ...]
     assignments: tuple[Assignment, ...]
     conflicts: tuple[Conflict, ...] = ()
-    holds: Mapping[str, tuple[Hold, ...]] = field(default_factory=dict)
+    holds: Mapping[str, tuple[HeldBack, ...]] = field(default_factory=dict)
     local: frozenset[str] = frozenset()
 
 
 def derive(
-    demands: Sequence[Demand],
+    demands: Sequence[NotebookRequirements],
     *,
     interpreter: Interpreter,
     oracle: Oracle,
@@ -77,7 +77,7 @@ def derive(
         From the oracle: the network is out of reach.
     """
     settled: dict[str, Assignment] = {}
-    waiting: list[Demand] = []
+    waiting: list[NotebookRequirements] = []
     for demand in demands:
         known = _settled(demand, interpreter, locks or {}, root)
         if known is None:
@@ -127,7 +127,7 @@ def name_parts(
     return tuple(names)
 
 
-def serves(lock: Lock, demand: Demand, interpreter: Interpreter, root: Path) -> bool:
+def serves(lock: Lock, demand: NotebookRequirements, interpreter: Interpreter, root: Path) -> bool:
     """Return whether an environment of a lock has all that a notebook asks for, in versions that it accepts."""
     versions = {package.name: package.version for package in lock.packages}
     return all(_has(versions, r, root) for r in demand.requirements if applies(r.text, interpreter))
@@ -143,7 +143,7 @@ def _has(versions: Mapping[str, str], requirement: Requirement, root: Path) -> b
     return local or parsed is None or parsed.specifier.contains(versions[name], prereleases=True)
 
 
-def _settled(demand: Demand, interpreter: Interpreter, locks: Mapping[str, Lock], root: Path) -> Assignment | None:
+def _settled(demand: NotebookRequirements, interpreter: Interpreter, locks: Mapping[str, Lock], root: Path) -> Assignment | None:
     """Return the assignment of a notebook that needs no new group."""
     if demand.fault:
         return _environment(demand.notebook, f"{demand.fault.rstrip('.')}: {remedy_of_fault(demand, root)}")
@@ -157,7 +157,7 @@ def _settled(demand: Demand, interpreter: Interpreter, locks: Mapping[str, Lock]
     return Assignment(notebook=demand.notebook, group=best.group, why="the smallest group that has what it asks for")
 
 
-def _assigned(demand: Demand, homes: Mapping[frozenset[str], str], found: Partition, root: Path) -> Assignment:
+def _assigned(demand: NotebookRequirements, homes: Mapping[frozenset[str], str], found: Partition, root: Path) -> Assignment:
     if demand.items in homes:
         group = homes[demand.items]
         why = "one environment serves all" if group == ONLY else "among the fewest environments that serve all"
@@ -177,20 +177,20 @@ def _environment(notebook: str, reason: str) -> Assignment:
     return Assignment(notebook=notebook, group=None, why="cannot be served", verdict="environment", reason=reason)
 
 
-def _conflicts(demands: list[Demand], found: Partition, root: Path) -> tuple[Conflict, ...]:
+def _conflicts(demands: list[NotebookRequirements], found: Partition, root: Path) -> tuple[Conflict, ...]:
     # What has no solution within one notebook is that notebook's reason, and keeps no groups apart.
     between = {c: f for c, f in found.conflicts.items() if not any(c <= rejected for rejected in found.rejected)}
     return tuple(_conflict(demands, least, finding, root) for least, finding in between.items())
 
 
-def _conflict(demands: list[Demand], least: frozenset[str], finding: Finding, root: Path) -> Conflict:
+def _conflict(demands: list[NotebookRequirements], least: frozenset[str], finding: Finding, root: Path) -> Conflict:
     met = tuple(r for r in merged(demands) if r.text in least)
     return Conflict(
         requirements=met, sentence=sentence(met, finding.explanation, root), explanation=finding.explanation
     )
 
 
-def _group(name: str, demands: list[Demand], root: Path) -> Group:
+def _group(name: str, demands: list[NotebookRequirements], root: Path) -> Group:
     return derive_group(name, merged(demands), root=root)
 
 

@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from envsolver.core.results import Package, Requirement
-from envsolver.resolver.demands import Demand, merged
+from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.oracle import Oracle
 from envsolver.resolver.requirement_text import local_path, lowers, parse
 
@@ -20,7 +20,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hold:
+class HeldBack:
     """Requirements that hold versions back for notebooks that do not ask for them.
 
     Attributes
@@ -47,7 +47,7 @@ class Hold:
         return f"{_some(lines)} {verb} back {_some(held)} for {count} other notebook{'' if count == 1 else 's'}"
 
 
-def find_holds(demands: Sequence[Demand], installed: Sequence[Package], oracle: Oracle) -> tuple[Hold, ...]:
+def find_holds(demands: Sequence[NotebookRequirements], installed: Sequence[Package], oracle: Oracle) -> tuple[HeldBack, ...]:
     """Return what is held back in one environment.
 
     Parameters
@@ -71,12 +71,12 @@ def find_holds(demands: Sequence[Demand], installed: Sequence[Package], oracle: 
 
 
 def _holds(
-    demands: Sequence[Demand],
+    demands: Sequence[NotebookRequirements],
     everything: frozenset[str],
     sets: Mapping[str, list[Requirement]],
     installed: Sequence[Package],
     oracle: Oracle,
-) -> Iterator[Hold]:
+) -> Iterator[HeldBack]:
     for requirements in sets.values():
         raised = _raised(everything, requirements, installed, oracle)
         others = _others(demands, requirements, {name for name, _, _ in raised})
@@ -84,7 +84,7 @@ def _holds(
             # What the lines name themselves says most.
             named = {_name(r) for r in requirements}
             raised.sort(key=lambda package: (package[0] not in named, package[0]))
-            yield Hold(requirements=tuple(requirements), packages=tuple(raised), notebooks=others)
+            yield HeldBack(requirements=tuple(requirements), packages=tuple(raised), notebooks=others)
 
 
 def _raised(
@@ -96,7 +96,7 @@ def _raised(
     return [(p.name, p.version, newer[p.name]) for p in installed if _is_older(p.version, newer.get(p.name, p.version))]
 
 
-def _others(demands: Sequence[Demand], requirements: Sequence[Requirement], held: set[str]) -> tuple[str, ...]:
+def _others(demands: Sequence[NotebookRequirements], requirements: Sequence[Requirement], held: set[str]) -> tuple[str, ...]:
     """Return the notebooks that get older versions of what they ask for, and ask for none of the bounds themselves."""
     texts = {r.text for r in requirements}
     return tuple(

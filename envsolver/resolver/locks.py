@@ -36,7 +36,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Terms:
+class SolveOptions:
     """What a solve is asked beside the requirements.
 
     Attributes
@@ -97,7 +97,7 @@ def solve_group(
     cache
         Directory of the remembered answers; None remembers nothing.
     exclude_newer, resolution
-        As in `Terms`.
+        As in `SolveOptions`.
     upgrade
         Ask uv even if the answer is known.
 
@@ -108,7 +108,7 @@ def solve_group(
     BuildError
         The network is out of reach, or a package's own build failed.
     """
-    terms = Terms(exclude_newer=exclude_newer, resolution=resolution)
+    terms = SolveOptions(exclude_newer=exclude_newer, resolution=resolution)
     outcome = solve(group, interpreter, uv=uv, cache=cache, terms=terms, upgrade=upgrade)
     if outcome.text is not None:
         return make_lock(group.name, interpreter, absolute(outcome.text, uv.root))
@@ -126,7 +126,7 @@ def solve(
     *,
     uv: Uv,
     cache: Path | None,
-    terms: Terms,
+    terms: SolveOptions,
     upgrade: bool = False,
     recall_refusals: bool = False,
 ) -> Outcome:
@@ -259,7 +259,7 @@ def _bounds(group: Group, local: LocalProjects, folder: Path) -> list[str]:
     return [*written, *(argument for path in users for argument in ("--overrides", path))]
 
 
-def _question(group: Group, interpreter: Interpreter, uv: Uv, terms: Terms) -> str:
+def _question(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOptions) -> str:
     # The texts beside the digest, because variables are put in only there.
     asked = sorted({r.text for r in (*group.requirements, *group.constraints)})
     python = [interpreter.version, interpreter.platform]

@@ -12,7 +12,7 @@ from typing import Protocol
 from envsolver.core.results import Interpreter, Origin, Package, Requirement
 from envsolver.environments.uv import Uv
 from envsolver.resolver.groups import derive_group
-from envsolver.resolver.locks import Terms, absolute, places, read_packages, solve
+from envsolver.resolver.locks import SolveOptions, absolute, places, read_packages, solve
 from envsolver.resolver.specifiers import contradiction
 
 BOUND = "-c "
@@ -95,14 +95,14 @@ class UvOracle:
         interpreter: Interpreter,
         *,
         cache: Path | None,
-        terms: Terms | None = None,
+        terms: SolveOptions | None = None,
         options: Iterable[str] = (),
         upgrade: bool = False,
     ) -> None:
         self.uv = uv
         self.interpreter = interpreter
         self.cache = cache
-        self.terms = terms or Terms()
+        self.terms = terms or SolveOptions()
         self.options = tuple(options)
         self.upgrade = upgrade
         self._once = _Once()
@@ -140,7 +140,7 @@ class UvOracle:
         return Finding(solved=False, explanation=outcome.explanation, suspects=suspects)
 
 
-class Deducing:
+class CachingOracle:
     """An oracle that asks another one only what does not follow from its earlier answers.
 
     What is part of a solvable set is solvable, and what holds an unsolvable set is unsolvable.
@@ -178,7 +178,7 @@ class Deducing:
 
 
 def minimise(
-    items: frozenset[str], asking: Deducing, finding: Finding, *, chunks: Sequence[frozenset[str]] = ()
+    items: frozenset[str], asking: CachingOracle, finding: Finding, *, chunks: Sequence[frozenset[str]] = ()
 ) -> tuple[frozenset[str], Finding]:
     """Return the fewest of `items` that still have no solution, and the oracle's answer to them.
 
@@ -206,7 +206,7 @@ def minimise(
 
 
 def _quick_explain(
-    background: frozenset[str], chunks: list[frozenset[str]], asking: Deducing, *, grown: bool
+    background: frozenset[str], chunks: list[frozenset[str]], asking: CachingOracle, *, grown: bool
 ) -> list[frozenset[str]]:
     """Return the fewest chunks that have no solution together with `background`.
 

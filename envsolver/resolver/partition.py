@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from envsolver.resolver.colouring import fewest_parts
-from envsolver.resolver.oracle import Deducing, Finding, Oracle, minimise
+from envsolver.resolver.oracle import CachingOracle, Finding, Oracle, minimise
 from envsolver.resolver.requirement_text import lowers
 
 WORKERS = 8
@@ -61,7 +61,7 @@ def partition(sets: Iterable[frozenset[str]], oracle: Oracle, *, workers: int = 
     oracle
         Asked from several threads, never twice the same.
     """
-    asking = Deducing(oracle)
+    asking = CachingOracle(oracle)
     wanted = sorted(set(sets), key=_order)
     conflicts: dict[frozenset[str], Finding] = {}
     with ThreadPoolExecutor(max_workers=workers) as pool:
@@ -84,7 +84,7 @@ def partition(sets: Iterable[frozenset[str]], oracle: Oracle, *, workers: int = 
 
 
 def _narrow(
-    asking: Deducing, failed: tuple[Sequence[frozenset[str]], frozenset[str], Finding]
+    asking: CachingOracle, failed: tuple[Sequence[frozenset[str]], frozenset[str], Finding]
 ) -> tuple[frozenset[str], Finding]:
     """Return the fewest requirements of a failed union that still fail, and the oracle's answer to them."""
     group, union, finding = failed
@@ -98,7 +98,7 @@ def _gathered(
     unions: list[frozenset[str]],
     findings: list[Finding],
     conflicts: Sequence[frozenset[str]],
-    asking: Deducing,
+    asking: CachingOracle,
 ) -> tuple[list[frozenset[str]], list[Finding]]:
     """Move sets that bound nothing from above to the environment that does so least, so that they get new versions."""
     home = min(range(len(unions)), key=lambda n: (_bounds(unions[n]), n), default=0)

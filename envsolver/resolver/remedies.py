@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envsolver.core.results import Requirement
-from envsolver.resolver.demands import Demand
+from envsolver.resolver.demands import NotebookRequirements
 from envsolver.resolver.requirement_text import local_path, requirement_name
 
 
-def remedy(demand: Demand, met: Sequence[Requirement], explanation: str, root: Path) -> str:
+def remedy(demand: NotebookRequirements, met: Sequence[Requirement], explanation: str, root: Path) -> str:
     """Return what to do about requirements of one notebook that cannot be installed.
 
     Parameters
@@ -40,7 +40,7 @@ def remedy(demand: Demand, met: Sequence[Requirement], explanation: str, root: P
     return f"change that line, choose another Python with `--python`, or {skipped}"
 
 
-def remedy_of_fault(demand: Demand, root: Path) -> str:
+def remedy_of_fault(demand: NotebookRequirements, root: Path) -> str:
     """Return what to do about a notebook whose wishes cannot even be read."""
     skipped = skipping(demand.notebook, root)
     if demand.scripted:

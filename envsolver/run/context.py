@@ -15,7 +15,7 @@ from pathlib import Path
 
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.results import Environment, Progress, Result, Run, Shard
-from envsolver.run.parsl.prestart import HeadStart
+from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.project import Project, new_run_directory, prepare_state
 from envsolver.run.scheduler.events import Site
 from envsolver.run.scheduler.policy import Order
@@ -80,7 +80,7 @@ class RunContext:
     environments: dict[Site, Environment] = field(default_factory=dict)
     errors: list[EnvsolverError] = field(default_factory=list)
     saved: float = 0.0
-    start: HeadStart | None = None
+    start: ParslPrestart | None = None
     shard: Shard | None = None
 
     def record(self, results: Sequence[Result], outcome: Outcome | None = None) -> Run:
@@ -110,7 +110,7 @@ def available_cores() -> int:
 
 @contextlib.contextmanager
 def open_context(
-    project: Project, options: Options, progress: Progress, clock: float, start: HeadStart | None = None
+    project: Project, options: Options, progress: Progress, clock: float, start: ParslPrestart | None = None
 ) -> Iterator[RunContext]:
     """Open a run's folder and mark; afterwards end every process that carries the mark."""
     run_id = start.run_id if start is not None else uuid.uuid4().hex

@@ -11,12 +11,12 @@ from pathlib import Path
 from envsolver.core.results import Group
 from envsolver.resolver.demands import own_project
 from envsolver.resolver.requirement_text import local_path
-from envsolver.run.resolution import Survey
+from envsolver.run.resolution import Resolution
 
 _IMPORTABLE = (".py", ".so", ".pyd")
 
 
-def input_digests(seen: Survey, root: Path) -> dict[str, str]:
+def input_digests(seen: Resolution, root: Path) -> dict[str, str]:
     """Return a SHA-256 for each notebook, by path.
 
     It changes with the notebook's code cells, with the local modules that it imports, and with the sources of projects

@@ -255,7 +255,7 @@ class History:
             known[job.id] = Known(modules=tuple(found.split("\n")) if found else (), cold=cold)
         return known
 
-    def lessons(self) -> dict[str, str]:
+    def template_facts(self) -> dict[str, str]:
         """Return what templates found out about environments, by key; empty when it cannot be read."""
         if not self._path.exists():
             return {}
@@ -265,12 +265,12 @@ class History:
         except sqlite3.DatabaseError:
             return {}
 
-    def learn(self, lessons: Mapping[str, str]) -> None:
+    def learn(self, template_facts: Mapping[str, str]) -> None:
         """Remember what templates found out; the newest `LESSONS` are kept."""
-        if not lessons:
+        if not template_facts:
             return
         with self._open() as connection:
-            connection.executemany("INSERT OR REPLACE INTO lesson (environment, text) VALUES (?, ?)", lessons.items())
+            connection.executemany("INSERT OR REPLACE INTO lesson (environment, text) VALUES (?, ?)", template_facts.items())
             connection.execute(
                 "DELETE FROM lesson WHERE rowid NOT IN (SELECT rowid FROM lesson ORDER BY rowid DESC LIMIT ?)",
                 (LESSONS,),

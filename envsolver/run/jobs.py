@@ -11,14 +11,14 @@ from envsolver.config.load import settings_for
 from envsolver.core.results import Assignment, Edits, Interpreter, Job, Result
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.pythons import why_unsupported
-from envsolver.run.resolution import Survey
+from envsolver.run.resolution import Resolution
 
 SLUG_LENGTH = 40
 """How much of a notebook's name its job's id shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Frame:
+class JobDefaults:
     """What all jobs of a run have in common.
 
     Attributes
@@ -37,7 +37,7 @@ class Frame:
     timeout: float | None = None
 
 
-def plan_jobs(frame: Frame, seen: Survey, chosen: Sequence[Assignment]) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
+def plan_jobs(frame: JobDefaults, seen: Resolution, chosen: Sequence[Assignment]) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
     """Turn assignments into jobs, one a Python version, and into the results of notebooks that will not run.
 
     Parameters
@@ -70,7 +70,7 @@ def plan_jobs(frame: Frame, seen: Survey, chosen: Sequence[Assignment]) -> tuple
     return tuple(jobs), tuple(settled)
 
 
-def _python_reason(frame: Frame, seen: Survey, assignment: Assignment, interpreter: Interpreter) -> str:
+def _python_reason(frame: JobDefaults, seen: Resolution, assignment: Assignment, interpreter: Interpreter) -> str:
     """Say why a notebook does not run on a Python version, or nothing."""
     group = seen.groups[assignment.group or ""]
     script = seen.notebooks[assignment.notebook].script
@@ -82,7 +82,7 @@ def _python_reason(frame: Frame, seen: Survey, assignment: Assignment, interpret
     return next((reason for reason in reasons if reason), "")
 
 
-def _job(frame: Frame, seen: Survey, assignment: Assignment, version: str, *, number: int) -> Job:
+def _job(frame: JobDefaults, seen: Resolution, assignment: Assignment, version: str, *, number: int) -> Job:
     config = frame.config
     notebook = seen.notebooks[assignment.notebook]
     settings = settings_for(config, notebook.path)

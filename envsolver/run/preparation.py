@@ -17,9 +17,9 @@ from envsolver.resolver.explanations import build_failure
 from envsolver.run.context import RunContext, worker_count
 from envsolver.run.gpus import gpu_sets
 from envsolver.run.history import History
-from envsolver.run.resolution import Survey
-from envsolver.run.scheduler.events import Located, Note, Ready, Site, Unavailable
-from envsolver.run.scheduler.scheduler import Runner
+from envsolver.run.resolution import Resolution
+from envsolver.run.scheduler.events import EnvironmentLocated, Message, EnvironmentReady, Site, EnvironmentUnavailable
+from envsolver.run.scheduler.scheduler import Scheduler
 from envsolver.run.services import Services
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ class Crew:
 
     services: Services
     templates: Templates
-    runner: Runner
+    runner: Scheduler
 
 
-def prepare_site(context: RunContext, seen: Survey, site: Site, crew: Crew) -> None:
+def prepare_site(context: RunContext, seen: Resolution, site: Site, crew: Crew) -> None:
     """Bring a site's environment and services up, and tell the runner; on a thread of its own."""
     group, version = site
     project, runner = context.project, crew.runner
@@ -47,31 +47,31 @@ def prepare_site(context: RunContext, seen: Survey, site: Site, crew: Crew) -> N
         gpus = gpu_sets(settings.gpus, os.environ)
         if settings.gpus and not gpus:
             reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
-            runner.post(Unavailable(site=site, reason=reason, verdict="skipped"))
+            runner.post(EnvironmentUnavailable(site=site, reason=reason, verdict="skipped"))
             return
         lock = _lock_of(seen, site)
         key, prefix = project.store.key_for(lock), project.store.prefix_for(lock)
-        runner.post(Located(site=site, key=key, prefix=prefix, gpus=gpus))
+        runner.post(EnvironmentLocated(site=site, key=key, prefix=prefix, gpus=gpus))
         if not project.store.has(lock):
             runner.post(
-                Note(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
+                Message(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
             )
         environment = replace(_built(context, seen, site, lock, runner), group=group)
         context.environments[site] = environment
         if environment.built:
-            runner.post(Note(text=f"{group}: environment built in {environment.seconds:.1f} s"))
+            runner.post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
         variables = crew.services.start(settings.services, environment)
         crew.templates.start_for(group, version, environment, variables)
-        runner.post(Ready(site=site, environment=environment, env=variables))
+        runner.post(EnvironmentReady(site=site, environment=environment, env=variables))
     except EnvsolverError as error:
         context.errors.append(error)
-        runner.post(Unavailable(site=site, reason=_told(error)))
+        runner.post(EnvironmentUnavailable(site=site, reason=_told(error)))
     except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
         context.errors.append(BuildError(str(error)))
-        runner.post(Unavailable(site=site, reason=f"{type(error).__name__}: {error}"))
+        runner.post(EnvironmentUnavailable(site=site, reason=f"{type(error).__name__}: {error}"))
 
 
-def _built(context: RunContext, seen: Survey, site: Site, lock: Lock, runner: Runner) -> Environment:
+def _built(context: RunContext, seen: Resolution, site: Site, lock: Lock, runner: Scheduler) -> Environment:
     """Build a site's environment; without the local project if that cannot be built, for those who can do without.
 
     Raises
@@ -90,8 +90,8 @@ def _built(context: RunContext, seen: Survey, site: Site, lock: Lock, runner: Ru
         if not (derived and spared and spared != members and LOCAL_MARK in error.message):
             raise
         context.errors.append(error)
-        runner.post(Unavailable(site=site, reason=_told(error), notebooks=seen.local))
-        runner.post(Note(text=f"{group}: building it again, for {len(spared)} that do without the local project"))
+        runner.post(EnvironmentUnavailable(site=site, reason=_told(error), notebooks=seen.local))
+        runner.post(Message(text=f"{group}: building it again, for {len(spared)} that do without the local project"))
     rest = without_local(seen.groups[group], context.project.root)
     return store.ensure(context.project.lock(rest, seen.interpreters[version]))
 
@@ -103,14 +103,14 @@ def _told(error: EnvsolverError) -> str:
     return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
 
 
-def _lock_of(seen: Survey, site: Site) -> Lock:
+def _lock_of(seen: Resolution, site: Site) -> Lock:
     if site in seen.faults:
         raise seen.faults[site]
     return seen.locks[site]
 
 
 def choose_templates(
-    context: RunContext, seen: Survey, jobs: Sequence[Job], digests: Mapping[str, str]
+    context: RunContext, seen: Resolution, jobs: Sequence[Job], digests: Mapping[str, str]
 ) -> tuple[tuple[Job, ...], Templates]:
     """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt.
 
@@ -136,11 +136,11 @@ def choose_templates(
         if cold
         else plan_templates(jobs, seen.notebooks, keys=keys, known=known, workers=worker_count(context.options))
     )
-    lessons = project.history.lessons()
-    return jobs, Templates(plan, run_id=context.run_id, logs=context.directory / "logs", learnt=lessons)
+    template_facts = project.history.template_facts()
+    return jobs, Templates(plan, run_id=context.run_id, logs=context.directory / "logs", learnt=template_facts)
 
 
 def learn(history: History, templates: Templates) -> None:
     """Write down what the templates found out; a history that cannot be written only makes later runs slower."""
     with contextlib.suppress(sqlite3.Error, OSError):
-        history.learn(templates.lessons())
+        history.learn(templates.template_facts())

@@ -19,7 +19,7 @@ from envsolver.environments.store import Store, cache_directory
 from envsolver.environments.uv import Uv
 from envsolver.resolver.groups import read_group
 from envsolver.resolver.lockfiles import read_lock
-from envsolver.resolver.locks import Terms, solve_group
+from envsolver.resolver.locks import SolveOptions, solve_group
 from envsolver.resolver.pythons import choose_pythons
 from envsolver.resolver.specifiers import python_allowed
 from envsolver.run.history import History
@@ -66,9 +66,9 @@ class Project:
         return self.cache / "solutions"
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> SolveOptions:
         """What every solve of this run is bound by."""
-        return Terms(exclude_newer=self.config.exclude_newer, resolution=self.resolution)
+        return SolveOptions(exclude_newer=self.config.exclude_newer, resolution=self.resolution)
 
     @property
     def history(self) -> History:

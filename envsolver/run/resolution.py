@@ -18,7 +18,7 @@ from envsolver.core.settings import Config
 from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
 from envsolver.resolver.assignment import assign, is_named, supplies
-from envsolver.resolver.demands import Demand, demand_of, own_project
+from envsolver.resolver.demands import NotebookRequirements, demand_of, own_project
 from envsolver.resolver.derive import Derived, derive
 from envsolver.resolver.oracle import UvOracle
 from envsolver.run.project import Project, read_groups, solve_all
@@ -29,7 +29,7 @@ of a notebook and Plotly's figures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Survey:
+class Resolution:
     """What a project holds.
 
     Attributes
@@ -73,7 +73,7 @@ class Survey:
         return (*(f"kept apart: {text}" for text in self.conflicts), *(f"held back: {text}" for text in self.holds))
 
 
-def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons: Sequence[str] = ()) -> Survey:
+def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons: Sequence[str] = ()) -> Resolution:
     """Read the selected notebooks, solve all groups, and assign each notebook to one.
 
     Parameters
@@ -109,7 +109,7 @@ def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons
         more_locks, more_faults = solve_all(project, made, interpreters)
         groups, locks, faults = {**groups, **made}, {**locks, **more_locks}, {**faults, **more_faults}
         assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
-    return Survey(
+    return Resolution(
         notebooks=notebooks,
         groups=groups,
         interpreters=interpreters,
@@ -206,7 +206,7 @@ def _derive_as_before(
     return replace(derived, groups=tuple(made.values()), assignments=tuple(placed), holds=holds) if built else None
 
 
-def _as_in_jupyter(demand: Demand, notebook: Notebook) -> Demand:
+def _as_in_jupyter(demand: NotebookRequirements, notebook: Notebook) -> NotebookRequirements:
     """Add what every Jupyter installation brings, unless the notebook states all that it needs."""
     if demand.fault or notebook.script is not None:
         return demand

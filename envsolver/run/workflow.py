@@ -23,19 +23,19 @@ from envsolver.report.results_json import write_results
 from envsolver.resolver.conflicts import plain_conflicts
 from envsolver.run.context import Options, RunContext, available_cores, open_context, worker_count
 from envsolver.run.fingerprints import input_digests
-from envsolver.run.jobs import Frame, plan_jobs
+from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.parsl import monitoring
-from envsolver.run.parsl.executor import Dispatcher, InlineDispatcher, ParslDispatcher
-from envsolver.run.parsl.prestart import HeadStart
+from envsolver.run.parsl.executor import JobExecutor, InlineExecutor, ParslJobExecutor
+from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.preparation import Crew, choose_templates, learn, prepare_site
 from envsolver.run.project import Project, read_groups
-from envsolver.run.resolution import Survey, survey
-from envsolver.run.scheduler.events import GivenBack
-from envsolver.run.scheduler.policy import Budget, Order, foretold_wall, order
-from envsolver.run.scheduler.scheduler import Outcome, Runner
+from envsolver.run.resolution import Resolution, survey
+from envsolver.run.scheduler.events import CoresReleased
+from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, order
+from envsolver.run.scheduler.scheduler import Outcome, Scheduler
 from envsolver.run.services import Services
 from envsolver.run.shards import make_shard
-from envsolver.worker.core_release import Notices
+from envsolver.worker.core_release import ReleaseListener
 from envsolver.worker.processes import RUN_MARK, kill_marked
 
 MEMORY_SHARE = 0.9
@@ -50,7 +50,7 @@ HTML_SECONDS = 5.0
 
 
 def run(
-    project: Project, options: Options, progress: Progress, *, cwd: Path, start: HeadStart | None = None
+    project: Project, options: Options, progress: Progress, *, cwd: Path, start: ParslPrestart | None = None
 ) -> tuple[Run, int]:
     """Run notebooks as tests.
 
@@ -86,7 +86,7 @@ def run(
         monitoring.prepare()
     with open_context(project, options, progress, clock, start) as context:
         context.shard = shard
-        frame = Frame(config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout)
+        frame = JobDefaults(config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout)
         jobs, settled = plan_jobs(frame, seen, chosen)
         outcome = _execute(context, seen, jobs, settled)
         finished = context.record([*settled, *outcome.results], outcome)
@@ -106,7 +106,7 @@ def write_report(finished: Run, expected: Mapping[tuple[str, str, str], float], 
         write_html(finished, expected=expected, conflicts=finished.conflicts, seconds=seconds)
 
 
-def _configured_conflicts(project: Project, seen: Survey, chosen: Sequence[Assignment]) -> tuple[str, ...]:
+def _configured_conflicts(project: Project, seen: Resolution, chosen: Sequence[Assignment]) -> tuple[str, ...]:
     """Say which of the groups that a person wrote exclude each other, for the report; derived ones are told apart."""
     used = {a.group for a in chosen if a.group}
     groups = [group for name, group in read_groups(project.config).items() if name in used]
@@ -123,7 +123,7 @@ def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError])
     return 0 if all(result.good for result in finished.results) and not finished.not_run else 1
 
 
-def _of_groups(seen: Survey, groups: Sequence[str]) -> tuple[Assignment, ...]:
+def _of_groups(seen: Resolution, groups: Sequence[str]) -> tuple[Assignment, ...]:
     unknown = [name for name in groups if name not in seen.groups]
     if unknown:
         have = ", ".join(sorted(seen.groups)) or "none"
@@ -138,7 +138,7 @@ def _of_groups(seen: Survey, groups: Sequence[str]) -> tuple[Assignment, ...]:
     return chosen
 
 
-def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Sequence[Result]) -> Outcome:
+def _execute(context: RunContext, seen: Resolution, jobs: Sequence[Job], settled: Sequence[Result]) -> Outcome:
     """Run the jobs, whatever happens give back what they took, and tell the progress."""
     options, progress = context.options, context.progress
     costs = context.project.history.costs(jobs)
@@ -146,7 +146,7 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
     ordered = order(jobs, costs, by, {path: notebook.recorded_seconds for path, notebook in seen.notebooks.items()})
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
-    progress.begin(counts, workers, foretold_wall(ordered, costs, workers), tuple(seen.interpreters))
+    progress.begin(counts, workers, predicted_makespan(ordered, costs, workers), tuple(seen.interpreters))
     try:
         for version, reason in seen.left_out:
             progress.note(f"Python {version} is left out: {reason}")
@@ -164,7 +164,7 @@ def _execute(context: RunContext, seen: Survey, jobs: Sequence[Job], settled: Se
 
 
 def _run_jobs(
-    context: RunContext, seen: Survey, jobs: Sequence[Job], costs: Mapping[str, Cost], settled: Sequence[Result]
+    context: RunContext, seen: Resolution, jobs: Sequence[Job], costs: Mapping[str, Cost], settled: Sequence[Result]
 ) -> Outcome:
     options, project = context.options, context.project
     services = Services(
@@ -175,8 +175,8 @@ def _run_jobs(
     dispatcher = _dispatcher(context)
     done: list[Result] = list(settled)
     # One at a time means that the next does not even start while the last one ends.
-    notices = Notices("" if options.sequential else context.run_id)
-    runner = Runner(
+    notices = ReleaseListener("" if options.sequential else context.run_id)
+    runner = Scheduler(
         jobs=jobs,
         notices=notices.path,
         warmth=templates,
@@ -191,7 +191,7 @@ def _run_jobs(
     crew = Crew(services=services, templates=templates, runner=runner)
     outcome = None
     try:
-        notices.listen(lambda mark: runner.post(GivenBack(mark=mark)))
+        notices.listen(lambda mark: runner.post(CoresReleased(mark=mark)))
         for site in dict.fromkeys((job.group, job.python) for job in jobs):
             arguments = (context, seen, site, crew)
             threading.Thread(target=prepare_site, args=arguments, name=f"prepare-{site}", daemon=True).start()
@@ -217,10 +217,10 @@ def _budget(options: Options) -> Budget:
     return Budget(slots=workers, cores=max(workers, available_cores()), memory=memory)
 
 
-def _dispatcher(context: RunContext) -> Dispatcher:
+def _dispatcher(context: RunContext) -> JobExecutor:
     if context.options.sequential:
-        return InlineDispatcher()
-    return ParslDispatcher(
+        return InlineExecutor()
+    return ParslJobExecutor(
         run_id=context.run_id,
         directory=context.scratch / "parsl",
         server=context.start.server if context.start is not None else "",

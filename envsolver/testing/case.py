@@ -37,9 +37,9 @@ from envsolver.core.errors import EnvsolverError
 from envsolver.core.results import Failure, Job, Result
 from envsolver.report.formatting import error_text, has_own_error, headline, reason_beyond_error, strip_ansi, where
 from envsolver.report.tracebacks import fault_line, last_frames, source_lines
-from envsolver.run.jobs import Frame, plan_jobs
+from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.project import Project, open_project, prepare_state
-from envsolver.run.resolution import Survey, survey
+from envsolver.run.resolution import Resolution, survey
 from envsolver.run.services import Services
 from envsolver.testing.files import SETTINGS, TEST
 from envsolver.testing.generate import with_settings
@@ -224,12 +224,12 @@ def run_notebook(project: Project, notebook: str, directory: Path) -> Result:
     run_id = uuid.uuid4().hex
     with _owned(run_id):
         seen = survey(project, patterns=(str(project.root / notebook),), cwd=project.root)
-        frame = Frame(config=project.config, run_id=run_id, run_dir=directory)
+        frame = JobDefaults(config=project.config, run_id=run_id, run_dir=directory)
         jobs, settled = plan_jobs(frame, seen, seen.assignments)
         return _run_job(project, seen, jobs[0]) if jobs else settled[0]
 
 
-def _run_job(project: Project, seen: Survey, job: Job) -> Result:
+def _run_job(project: Project, seen: Resolution, job: Job) -> Result:
     site = (job.group, job.python)
     if site in seen.faults:
         raise seen.faults[site]

@@ -16,7 +16,7 @@ from envsolver.worker.scratch import make_private, run_directory
 _LONGEST = 4096
 
 
-class Notices:
+class ReleaseListener:
     """The controller's end.
 
     Parameters
@@ -49,7 +49,7 @@ class Notices:
     def close(self) -> None:
         """Listen no more. Harmless when repeated."""
         if self._thread is not None:
-            give_back(self.path, "")
+            release_cores(self.path, "")
             self._thread.join(timeout=1)
             self._thread = None
         self._socket.close()
@@ -59,7 +59,7 @@ class Notices:
             heard(mark.decode(errors="replace"))
 
 
-def give_back(path: str, mark: str) -> None:
+def release_cores(path: str, mark: str) -> None:
     """Tell the controller that a job needs its cores no more; does nothing where nobody listens.
 
     Parameters

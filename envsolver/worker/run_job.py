@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from envsolver.core.results import Failure, Job, Result
 from envsolver.worker import kernel_env, prepare, scratch
-from envsolver.worker.session import Session, Story
+from envsolver.worker.session import Session, ResultBuilder
 
 WARM_PATIENCE_SECONDS = 60.0
 WARM_PATIENCE_FACTOR = 5.0
@@ -69,8 +69,8 @@ def _cold(job: Job, warm: Result, started: str) -> Result:
     )
 
 
-def _attempt(job: Job) -> Story:
-    story = Story(job=job)
+def _attempt(job: Job) -> ResultBuilder:
+    story = ResultBuilder(job=job)
     try:
         _run(job, story)
     except Exception as error:  # noqa: BLE001  # a fault of our own must become a verdict, and never a pass
@@ -80,7 +80,7 @@ def _attempt(job: Job) -> Story:
     return story
 
 
-def _run(job: Job, story: Story) -> None:
+def _run(job: Job, story: ResultBuilder) -> None:
     try:
         notebook = prepare.read(Path(job.root, *PurePosixPath(job.notebook).parts))
         script = prepare.prepare(notebook, job.edits)
@@ -96,7 +96,7 @@ def _run(job: Job, story: Story) -> None:
         story.executed = str(relative)
 
 
-def _execute(job: Job, script: prepare.Script, story: Story) -> None:
+def _execute(job: Job, script: prepare.Script, story: ResultBuilder) -> None:
     if not os.access(Path(job.prefix, "bin", "python"), os.X_OK) or not job.prefix:
         story.fail("environment", f"the environment has no interpreter: {Path(job.prefix, 'bin', 'python')}")
         return

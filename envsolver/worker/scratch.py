@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from envsolver.worker.scratch_cache import HERE, Known, Mark, Placed, Spares, mark_of
+from envsolver.worker.scratch_cache import HERE, Known, Stamp, CachedEntry, ScratchCache, mark_of
 
 LEFT_OUT = frozenset(
     {".envsolver", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox", "__pycache__"}
@@ -57,7 +57,7 @@ _PIECE = 1024 * 1024
 _IS_LINK = (-1, -1)
 _SPARE_BYTES = 32 * 1024 * 1024  # above which a copy is not kept, since each worker keeps one
 
-_spares = Spares()
+_spares = ScratchCache()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -82,9 +82,9 @@ class Scratch:
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     sources: dict[str, tuple[Path, int, int]] = field(default_factory=dict)
     """The project's files that are linked, with their size and time of change, by path relative to `root`."""
-    key: Mark = ()
+    key: Stamp = ()
     """What it is the likeness of."""
-    placed: dict[str, Placed] = field(default_factory=dict)
+    placed: dict[str, CachedEntry] = field(default_factory=dict)
     """All that was put there, by path relative to `root`."""
 
     def changed_sources(self) -> tuple[str, ...]:
@@ -224,11 +224,11 @@ class _Mirror:
         self._fill(deque(map(str, reversed(PurePosixPath(self.folder).parents))), copy=False)
         self.known.finish()
 
-    def _note(self, path: str, source: Mark, fingerprint: tuple[int, int]) -> None:
+    def _note(self, path: str, source: Stamp, fingerprint: tuple[int, int]) -> None:
         target = mark_of(os.lstat(f"{self.target}/{path}"))
-        self.placed[path] = Placed(source, target, fingerprint)
+        self.placed[path] = CachedEntry(source, target, fingerprint)
 
-    def _is_there(self, path: str, source: Mark) -> Placed | None:
+    def _is_there(self, path: str, source: Stamp) -> CachedEntry | None:
         """Return what is at a path already, if it was made from the same source; note it."""
         known = self.known.take(path, source)
         if known is not None:

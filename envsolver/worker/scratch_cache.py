@@ -14,14 +14,14 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Mark = tuple[object, ...]
+Stamp = tuple[object, ...]
 """What tells that something is as it was; equal only if it is."""
 
 HERE = "."
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class CachedEntry:
     """One thing in a private directory.
 
     Attributes
@@ -34,8 +34,8 @@ class Placed:
         Size and time of change, nanoseconds.
     """
 
-    source: Mark
-    target: Mark
+    source: Stamp
+    target: Stamp
     fingerprint: tuple[int, int]
 
 
@@ -50,9 +50,9 @@ class Known:
     """
 
     home: str = ""
-    left: dict[str, Placed] = field(default_factory=dict)
+    left: dict[str, CachedEntry] = field(default_factory=dict)
 
-    def take(self, path: str, source: Mark) -> Placed | None:
+    def take(self, path: str, source: Stamp) -> CachedEntry | None:
         """Return what is at `path` if it was made from `source`; else nothing is there afterwards."""
         known = self.left.pop(path, None)
         if known is None or known.source == source:
@@ -77,20 +77,20 @@ class Known:
                 _delete(str(place))
 
 
-def mark_of(status: os.stat_result) -> Mark:
+def mark_of(status: os.stat_result) -> Stamp:
     """Return the mark of a file, a link or a directory, whose time of change tells only of what is inside."""
     if stat.S_ISDIR(status.st_mode):
         return (status.st_ino, status.st_mode)
     return (status.st_ino, status.st_ctime_ns)
 
 
-class Spares:
+class ScratchCache:
     """The directory kept last, of this process."""
 
     def __init__(self) -> None:
-        self._kept: dict[Mark, tuple[Path, dict[str, Placed]]] = {}
+        self._kept: dict[Stamp, tuple[Path, dict[str, CachedEntry]]] = {}
 
-    def keep(self, key: Mark, directory: Path, placed: dict[str, Placed]) -> None:
+    def keep(self, key: Stamp, directory: Path, placed: dict[str, CachedEntry]) -> None:
         """Take a directory away, for the next that asks with the same key; what was kept before is deleted.
 
         Parameters
@@ -114,7 +114,7 @@ class Spares:
         directory.rename(place)
         self._kept[key] = (place, placed)
 
-    def take(self, key: Mark, directory: Path, name: str) -> Known:
+    def take(self, key: Stamp, directory: Path, name: str) -> Known:
         """Move what was kept for `key` to `directory`, and delete what is not as it was put there.
 
         Parameters
@@ -140,9 +140,9 @@ class Spares:
             return Known()
 
 
-def _untouched(directory: str, name: str, placed: dict[str, Placed]) -> dict[str, Placed]:
+def _untouched(directory: str, name: str, placed: dict[str, CachedEntry]) -> dict[str, CachedEntry]:
     """Delete all that is not as it was put there; return the rest."""
-    left: dict[str, Placed] = {}
+    left: dict[str, CachedEntry] = {}
     queue = [(directory, "")]
     while queue:
         place, prefix = queue.pop()

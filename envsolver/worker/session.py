@@ -24,7 +24,7 @@ from typing import Any
 from envsolver.core.results import CellTime, Edits, Failure, Job, Result, Verdict
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.bounded_client import BoundedClient
-from envsolver.worker.core_release import give_back
+from envsolver.worker.core_release import release_cores
 from envsolver.worker.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
 from envsolver.worker.memory import Monitor, oom_kills
 from envsolver.worker.processes import JOB_MARK
@@ -53,7 +53,7 @@ _QUESTION_TIME = 30.0  # seconds for the kernel to answer a question of ours aft
 
 
 @dataclass(kw_only=True, slots=True)
-class Story:
+class ResultBuilder:
     """What is known so far about a job; becomes its result, whose fields it mirrors.
 
     Attributes
@@ -149,7 +149,7 @@ class Session:
         self,
         job: Job,
         script: prepare.Script,
-        story: Story,
+        story: ResultBuilder,
         place: scratch.Scratch,
         *,
         variables: dict[str, str],
@@ -361,7 +361,7 @@ class Session:
         """Let another notebook have the cores, unless this one will be tried again, in a cold kernel."""
         if self.story.status == "passed" or (self.story.status == "failed" and not self.story.warm):
             self.story.ended = time.monotonic()
-            give_back(self.job.notices, self.mark)
+            release_cores(self.job.notices, self.mark)
 
     async def _end(self) -> None:
         if self.monitor is not None:

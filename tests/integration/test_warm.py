@@ -340,7 +340,7 @@ def test_what_a_template_found_out_is_of_use_to_the_next(bench: Bench) -> None:
     modules_of(bench, job)
     templates = bench.start([job])
     assert bench.warm(job).warm
-    lesson = json.loads(templates.lessons()["key"])
+    lesson = json.loads(templates.template_facts()["key"])
     assert lesson["excluded"] == ["prints_at_import"]
     assert "ipykernel.ipkernel" in lesson["baseline"]["modules"]
     assert "numpy" not in lesson["baseline"]["modules"]

@@ -18,7 +18,7 @@ from nbclient.output_widget import OutputWidget
 
 from envsolver.core.results import Edits, Job, Result
 from envsolver.worker import prepare, scratch
-from envsolver.worker.core_release import Notices
+from envsolver.worker.core_release import ReleaseListener
 from envsolver.worker.kernel import Kernel
 from envsolver.worker.processes import RUN_MARK, marked
 from envsolver.worker.run_job import _bounded, run_job
@@ -488,7 +488,7 @@ def test_the_executed_copy_is_a_valid_notebook(bench: Bench) -> None:
     library.validate(library.from_dict(bench.executed(result)))
 
 
-# Surroundings
+# NotebookState
 
 
 def environment_of(bench: Bench, **options: Any) -> dict[str, str]:
@@ -582,7 +582,7 @@ def test_jobs_run_side_by_side_in_one_process(bench: Bench) -> None:
 def test_the_cores_are_given_back_after_the_last_cell(bench: Bench, last: str, told: bool) -> None:
     slow = "import atexit, time; atexit.register(time.sleep, 0.4)"
     heard: list[tuple[str, float]] = []
-    notices = Notices(bench.run_id)
+    notices = ReleaseListener(bench.run_id)
     notices.listen(lambda mark: heard.append((mark, time.monotonic())))
     began = time.monotonic()
     try:

@@ -30,7 +30,7 @@ HEARTBEAT_THRESHOLD_SECONDS = 60
 """Silence after which the interchange gives a pool up; a dead local pool is noticed sooner."""
 
 
-class Dispatcher(Protocol):
+class JobExecutor(Protocol):
     """What carries jobs to where they run."""
 
     def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
@@ -52,7 +52,7 @@ class Dispatcher(Protocol):
         """Stop everything; without `gently`, do not wait for anything."""
 
 
-class InlineDispatcher:
+class InlineExecutor:
     """Run one job at a time in this process, without Parsl."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class InlineDispatcher:
         self._thread.shutdown(wait=gently, cancel_futures=True)
 
 
-class ParslDispatcher:
+class ParslJobExecutor:
     """One `HighThroughputExecutor` per environment under a single `DataFlowKernel`.
 
     Parameters

@@ -17,7 +17,7 @@ from envsolver.worker.processes import RUN_MARK
 from envsolver.worker.scratch import make_private, run_directory
 
 
-class HeadStart:
+class ParslPrestart:
     """Gets Parsl ready while the command reads its configuration: here on a thread, and in the server of its programs.
 
     Attributes

@@ -1,4 +1,4 @@
-"""News that a run's scheduling waits for, from the threads that prepare environments and listen to workers."""
+"""Event that a run's scheduling waits for, from the threads that prepare environments and listen to workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Site = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Located:
+class EnvironmentLocated:
     """Where a site's environment is, or will be; its workers can start, each pinned to one of `gpus` if there are."""
 
     site: Site
@@ -24,7 +24,7 @@ class Located:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
+class EnvironmentReady:
     """A site's environment is built and its services answer; `env` holds the services' variables."""
 
     site: Site
@@ -33,7 +33,7 @@ class Ready:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unavailable:
+class EnvironmentUnavailable:
     """A site's notebooks, or only some of them, cannot run; each gets `verdict` with `reason`."""
 
     site: Site
@@ -43,17 +43,17 @@ class Unavailable:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class Message:
     """Something to tell the person who waits."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GivenBack:
+class CoresReleased:
     """A job's last cell has ended: it needs its cores no more, and has its memory and its worker until it is done."""
 
     mark: str
 
 
-News: TypeAlias = Located | Ready | Unavailable | Note | GivenBack
+Event: TypeAlias = EnvironmentLocated | EnvironmentReady | EnvironmentUnavailable | Message | CoresReleased

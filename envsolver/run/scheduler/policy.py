@@ -25,7 +25,7 @@ MEMORY_MARGIN = 1.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Need:
+class ResourceRequest:
     """What a job takes from the budget, and for how long it probably will."""
 
     cores: int
@@ -52,16 +52,16 @@ class Budget:
     cores: int
     memory: int
 
-    def less(self, need: Need) -> Budget:
+    def less(self, need: ResourceRequest) -> Budget:
         """Give what is left beside a running job."""
         return Budget(slots=self.slots - need.slots, cores=self.cores - need.cores, memory=self.memory - need.memory)
 
-    def holds(self, need: Need) -> bool:
+    def holds(self, need: ResourceRequest) -> bool:
         """Whether a job fits in what is left."""
         return self.slots >= need.slots and self.cores >= need.cores and self.memory >= need.memory
 
 
-def need_of(job: Job, cost: Cost, budget: Budget, shared: int = 0) -> Need:
+def need_of(job: Job, cost: Cost, budget: Budget, shared: int = 0) -> ResourceRequest:
     """Say what a job takes, cut to the whole budget so that one too large runs alone.
 
     Parameters
@@ -77,7 +77,7 @@ def need_of(job: Job, cost: Cost, budget: Budget, shared: int = 0) -> Need:
     """
     learnt = int(cost.memory * MEMORY_MARGIN) if cost.memory else 0
     memory = max((job.memory if job.memory is not None else learnt) - shared, 0)
-    return Need(
+    return ResourceRequest(
         cores=min(job.cores, budget.cores),
         memory=min(memory, budget.memory),
         seconds=cost.seconds if cost.seconds is not None else UNKNOWN_SECONDS,
@@ -131,7 +131,7 @@ def order(
     return tuple(sorted(jobs, key=name))
 
 
-def admit(waiting: Sequence[Need], running: Sequence[tuple[float, Need]], budget: Budget) -> tuple[int, ...]:
+def backfill(waiting: Sequence[ResourceRequest], running: Sequence[tuple[float, ResourceRequest]], budget: Budget) -> tuple[int, ...]:
     """Choose which waiting jobs start now.
 
     Parameters
@@ -174,7 +174,7 @@ def admit(waiting: Sequence[Need], running: Sequence[tuple[float, Need]], budget
     return tuple(chosen)
 
 
-def _reserve(need: Need, running: Sequence[tuple[float, Need]], free: Budget) -> tuple[float, Budget]:
+def _reserve(need: ResourceRequest, running: Sequence[tuple[float, ResourceRequest]], free: Budget) -> tuple[float, Budget]:
     """Find when a job could start, and what is then left beside it."""
     for remaining, other in sorted(running, key=lambda pair: pair[0]):
         free = Budget(slots=free.slots + other.slots, cores=free.cores + other.cores, memory=free.memory + other.memory)
@@ -183,7 +183,7 @@ def _reserve(need: Need, running: Sequence[tuple[float, Need]], free: Budget) ->
     return 0.0, Budget(slots=0, cores=0, memory=0)
 
 
-def expected_wall(seconds: Sequence[float], workers: int) -> float:
+def makespan(seconds: Sequence[float], workers: int) -> float:
     """Give the wall time of a list schedule of jobs in this order on `workers` workers."""
     ends = [0.0] * max(1, workers)
     for duration in seconds:
@@ -192,7 +192,7 @@ def expected_wall(seconds: Sequence[float], workers: int) -> float:
     return max(ends)
 
 
-def foretold_wall(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> float | None:
+def predicted_makespan(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> float | None:
     """Give the wall time of jobs in this order by their history; None if that knows less than half of them.
 
     One without a time, such as a notebook that is new or never passed, counts as the median of the others.
@@ -202,4 +202,4 @@ def foretold_wall(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) 
     if not known or 2 * len(known) < len(seconds):
         return None
     usual = median(known)
-    return expected_wall([usual if value is None else value for value in seconds], workers)
+    return makespan([usual if value is None else value for value in seconds], workers)

@@ -1,7 +1,7 @@
 """The run: start every job as soon as its environment, a slot and the budget allow, and keep every verdict.
 
 One thread owns all state and reads one queue of events; environments, services and workers post to it.
-Nothing here knows Parsl: a `Dispatcher` carries the jobs.
+Nothing here knows Parsl: a `JobExecutor` carries the jobs.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from envsolver.core.results import Cost, Job, Progress, Result
-from envsolver.run.parsl.executor import Dispatcher
-from envsolver.run.scheduler.events import GivenBack, Located, News, Note, Ready, Site, Unavailable
-from envsolver.run.scheduler.policy import Budget, Need, admit, need_of, oversized
+from envsolver.run.parsl.executor import JobExecutor
+from envsolver.run.scheduler.events import CoresReleased, EnvironmentLocated, Event, Message, EnvironmentReady, Site, EnvironmentUnavailable
+from envsolver.run.scheduler.policy import Budget, ResourceRequest, backfill, need_of, oversized
 from envsolver.worker.processes import JOB_MARK, kill_marked
 
 LOST_RETRIES = 1
@@ -35,7 +35,7 @@ CHECK_SECONDS = 1.0
 """How often the workers are looked after while nothing happens."""
 
 
-class Warmth(Protocol):
+class KernelTemplates(Protocol):
     """The templates of warm kernels, as the scheduling sees them."""
 
     def path_for(self, job: Job) -> str:
@@ -60,7 +60,7 @@ class _Done:
 @dataclass(kw_only=True, slots=True)
 class _Running:
     job: Job
-    need: Need
+    need: ResourceRequest
     slot: int
     key: str
     started: float
@@ -91,7 +91,7 @@ class Outcome:
     interrupted: bool = False
 
 
-class Runner:
+class Scheduler:
     """Schedule jobs onto a dispatcher.
 
     Parameters
@@ -115,7 +115,7 @@ class Runner:
     warmth
         The templates that fork the jobs' kernels; None when all start anew.
     notices
-        Socket on which the workers say that a job has given its cores back, which is then posted as `GivenBack`;
+        Socket on which the workers say that a job has given its cores back, which is then posted as `CoresReleased`;
         empty when nobody listens.
     """
 
@@ -123,14 +123,14 @@ class Runner:
         self,
         *,
         jobs: Sequence[Job],
-        dispatcher: Dispatcher,
+        dispatcher: JobExecutor,
         progress: Progress,
         budget: Budget,
         costs: Mapping[str, Cost] | None = None,
         failfast: bool = False,
         retries: int = 0,
         on_result: Callable[[Result], None] | None = None,
-        warmth: Warmth | None = None,
+        warmth: KernelTemplates | None = None,
         notices: str = "",
     ) -> None:
         self._waiting = {job.id: job for job in jobs}
@@ -144,8 +144,8 @@ class Runner:
         self._on_result = on_result
         self._warmth = warmth
         self._notices = notices
-        self._events: SimpleQueue[News | _Done] = SimpleQueue()
-        self._ready: dict[Site, Ready] = {}
+        self._events: SimpleQueue[Event | _Done] = SimpleQueue()
+        self._ready: dict[Site, EnvironmentReady] = {}
         self._keys: set[str] = set()
         self._running: dict[int, _Running] = {}
         self._tickets = 0
@@ -154,7 +154,7 @@ class Runner:
         self._results: list[Result] = []
         self._stopped = ""
 
-    def post(self, event: News) -> None:
+    def post(self, event: Event) -> None:
         """Hand in news; may be called from any thread."""
         self._events.put(event)
 
@@ -188,16 +188,16 @@ class Runner:
         except Empty:
             self._look_after_workers()
             return
-        if isinstance(event, Located):
+        if isinstance(event, EnvironmentLocated):
             self._open(event.key, event.prefix, self._jobs_of[event.site], event.gpus)
-        elif isinstance(event, Ready):
+        elif isinstance(event, EnvironmentReady):
             self._open(event.environment.key, event.environment.prefix, self._jobs_of[event.site])
             self._ready[event.site] = event
-        elif isinstance(event, Unavailable):
+        elif isinstance(event, EnvironmentUnavailable):
             self._give_up(event)
-        elif isinstance(event, Note):
+        elif isinstance(event, Message):
             self._progress.note(event.text)
-        elif isinstance(event, GivenBack):
+        elif isinstance(event, CoresReleased):
             self._free(event.mark)
         else:
             self._take(event)
@@ -207,7 +207,7 @@ class Runner:
             self._keys.add(key)
             self._dispatcher.open(key, prefix, min(self._budget.slots + (ENDING if self._notices else 0), jobs), gpus)
 
-    def _give_up(self, event: Unavailable) -> None:
+    def _give_up(self, event: EnvironmentUnavailable) -> None:
         concerned = [
             job
             for job in self._waiting.values()
@@ -235,7 +235,7 @@ class Runner:
         budget = self._budget_now()
         needs = [need_of(job, self._cost(job), budget, self._shared(job)) for job in able]
         running = [(r.need.seconds - (now - r.started), r.need) for r in self._running.values()]
-        for index in admit(needs, running, budget):
+        for index in backfill(needs, running, budget):
             self._start(able[index], needs[index])
 
     def _able(self) -> list[Job]:
@@ -266,7 +266,7 @@ class Runner:
     def _shared(self, job: Job) -> int:
         return 0 if self._warmth is None else self._warmth.shared(job)
 
-    def _start(self, job: Job, need: Need) -> None:
+    def _start(self, job: Job, need: ResourceRequest) -> None:
         del self._waiting[job.id]
         ready = self._ready[job.group, job.python]
         self._attempts[job.id] += 1

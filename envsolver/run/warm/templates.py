@@ -58,7 +58,7 @@ class Templates:
     logs
         Directory for what they say.
     learnt
-        What is known of each environment's template, by the environment's key, as `lessons` gave it.
+        What is known of each environment's template, by the environment's key, as `template_facts` gave it.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Templates:
             self._up.add(place)
         return place in self._up
 
-    def lessons(self) -> dict[str, str]:
+    def template_facts(self) -> dict[str, str]:
         """Return what the templates found out about their environments, by the environment's key.
 
         Given to the next run, it saves them the time to find out again. It holds only until `stop`.

@@ -102,7 +102,7 @@ def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> N
         "def imported():\n"
         "    warnings.warn('SOCKS support in urllib3 requires the installation of optional dependencies')\n"
         "head_start._import_parsl = imported\n"
-        "start = head_start.HeadStart()\n"
+        "start = head_start.ParslPrestart()\n"
         "start.wait()\n"
         "start.stop()\n"
     )

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from envsolver.core.results import Origin
 from envsolver.notebooks.cell_analysis import analyse_cell
-from envsolver.notebooks.findings import CellFindings, Surroundings
-from envsolver.notebooks.installs import InstallReader, Installs
+from envsolver.notebooks.findings import CellFindings, NotebookState
+from envsolver.notebooks.installs import InstallReader, InstallRequests
 from envsolver.notebooks.ipython_syntax import parse_cell
 
 
 def analyse(*cells: str, cwd: str = "/p/nb") -> CellFindings:
     """Analyse cells one after the other, and return the last one's findings."""
-    surroundings = Surroundings(cwd=cwd)
+    surroundings = NotebookState(cwd=cwd)
     return [analyse_cell(cell, surroundings) for cell in cells][-1]
 
 
@@ -26,7 +26,7 @@ def modules(*cells: str) -> list[str]:
     return [mention.module + "?" * mention.optional for mention in analyse(*cells).mentions]
 
 
-def installed(source: str, root: Path = Path("/nowhere")) -> Installs:
+def installed(source: str, root: Path = Path("/nowhere")) -> InstallRequests:
     """Return what one cell installs."""
     reader = InstallReader(root, root)
     for command in analyse(source).commands:
@@ -336,7 +336,7 @@ PATHS = [
 
 @pytest.mark.parametrize(("source", "expected"), PATHS, ids=[source for source, _ in PATHS])
 def test_directories_put_on_the_search_path_are_found(source: str, expected: list[str]) -> None:
-    surroundings = Surroundings(cwd="/p/nb")
+    surroundings = NotebookState(cwd="/p/nb")
     analyse_cell(source, surroundings)
     assert surroundings.search_path == expected
 
@@ -355,7 +355,7 @@ TAILS = [
 
 @pytest.mark.parametrize(("source", "expected"), TAILS, ids=[source for source, _ in TAILS])
 def test_what_a_directory_with_an_unknown_beginning_ends_in_is_found(source: str, expected: list[str]) -> None:
-    surroundings = Surroundings(cwd="/p/nb")
+    surroundings = NotebookState(cwd="/p/nb")
     analyse_cell(source, surroundings)
     assert surroundings.search_tails == expected
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from envsolver.core.results import Job, Result, Verdict
 from envsolver.report.live import LiveProgress, PlainProgress, make_progress, use_color
-from envsolver.report.live_view import Tally, has_begun, live_view
+from envsolver.report.live_view import ProgressState, has_begun, live_view
 
 
 class Terminal(io.StringIO):
@@ -82,7 +82,7 @@ def test_where_several_pythons_run_each_line_names_its_own() -> None:
 @pytest.mark.parametrize("pythons", [("3.11",), ("3.10", "3.11")])
 def test_the_live_view_names_the_python_only_where_several_run(pythons: tuple[str, ...]) -> None:
     console = a_console()
-    tally = Tally()
+    tally = ProgressState()
     progress = LiveProgress(console, tally=tally)
     progress.begin({"core": 2}, 2, pythons=pythons)
     progress.started(a_job("x.ipynb"))
@@ -167,9 +167,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tally(clock: Clock) -> Tally:
+def tally(clock: Clock) -> ProgressState:
     """Return a run of 33 notebooks, 10 done and 4 running for 7 seconds."""
-    tally = Tally(clock, begun=lambda _: True)
+    tally = ProgressState(clock, begun=lambda _: True)
     pairs = [(group, name, s) for group, names in report_samples.NOTEBOOKS.items() for name, s in names]
     tally.begin({group: len(names) for group, names in report_samples.NOTEBOOKS.items()}, 4, 100.0)
     for group, name, _ in pairs[:10]:
@@ -181,25 +181,25 @@ def tally(clock: Clock) -> Tally:
     return tally
 
 
-def rendered(tally: Tally, width: int = 80, height: int = 24) -> list[str]:
+def rendered(tally: ProgressState, width: int = 80, height: int = 24) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
     console.print(live_view(tally, width, height), end="")
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
 
-def test_the_view_names_running_jobs_by_group_with_their_times(tally: Tally) -> None:
+def test_the_view_names_running_jobs_by_group_with_their_times(tally: ProgressState) -> None:
     lines = rendered(tally)
     at = next(number for number, line in enumerate(lines) if line.startswith("ml"))
     assert lines[at].split() == ["ml", "0/7"]
     assert lines[at + 1].split() == ["demos/ml/gaussian_process_regression.ipynb", "0:07", "/", "0:12"]
 
 
-def test_the_view_counts_and_tells_what_is_left(tally: Tally) -> None:
+def test_the_view_counts_and_tells_what_is_left(tally: ProgressState) -> None:
     assert rendered(tally)[-1].strip("━ ") == "10/33  0:07  about 1:33 left"
 
 
-def test_failures_are_counted_by_group_and_in_all(tally: Tally) -> None:
+def test_failures_are_counted_by_group_and_in_all(tally: ProgressState) -> None:
     tally.finish(a_result("demos/ml/gaussian_process_regression.ipynb", "failed", "ml"))
     lines = rendered(tally)
     assert any(line.split() == ["ml", "1/7", "1", "failed"] for line in lines)
@@ -208,7 +208,7 @@ def test_failures_are_counted_by_group_and_in_all(tally: Tally) -> None:
 
 @pytest.mark.parametrize("width", [30, 44, 80, 200])
 @pytest.mark.parametrize("height", [5, 8, 24])
-def test_the_view_never_outgrows_the_terminal(tally: Tally, width: int, height: int) -> None:
+def test_the_view_never_outgrows_the_terminal(tally: ProgressState, width: int, height: int) -> None:
     for number in range(100):
         tally.start(a_job(f"demos/{'long' * 30}_{number}.ipynb"), 5.0)
     lines = rendered(tally, width, height)
@@ -216,14 +216,14 @@ def test_the_view_never_outgrows_the_terminal(tally: Tally, width: int, height: 
     assert all(len(line) <= width for line in lines)
 
 
-def test_jobs_that_do_not_fit_are_counted(tally: Tally) -> None:
+def test_jobs_that_do_not_fit_are_counted(tally: ProgressState) -> None:
     for number in range(100):
         tally.start(a_job(f"demos/{number}.ipynb"), 5.0)
     assert any("more running" in line for line in rendered(tally, 80, 10))
 
 
 def test_a_long_name_loses_its_middle() -> None:
-    tally = Tally()
+    tally = ProgressState()
     tally.begin({"core": 1}, 1, None)
     tally.start(a_job("demos/" + "very/" * 30 + "end_of_name.ipynb"), None)
     (line,) = [line for line in rendered(tally) if "…" in line]
@@ -232,13 +232,13 @@ def test_a_long_name_loses_its_middle() -> None:
 
 
 def test_without_a_history_nothing_is_foretold(clock: Clock) -> None:
-    tally = Tally(clock)
+    tally = ProgressState(clock)
     tally.begin({"core": 2}, 1, None)
     assert tally.remaining() is None
 
 
 def test_the_time_left_follows_the_pace_of_the_finished(clock: Clock) -> None:
-    tally = Tally(clock)
+    tally = ProgressState(clock)
     tally.begin({"core": 2}, 1, 20.0)
     assert tally.remaining() == pytest.approx(20.0)
     tally.start(a_job("a.ipynb"), 10.0)
@@ -248,7 +248,7 @@ def test_the_time_left_follows_the_pace_of_the_finished(clock: Clock) -> None:
 
 
 def test_the_time_left_is_never_less_than_a_running_job_needs(clock: Clock) -> None:
-    tally = Tally(clock, begun=lambda _: True)
+    tally = ProgressState(clock, begun=lambda _: True)
     tally.begin({"core": 2}, 2, 10.0)
     tally.start(a_job("a.ipynb"), 9.0)
     tally.look()
@@ -260,7 +260,7 @@ def test_the_time_left_is_never_less_than_a_running_job_needs(clock: Clock) -> N
 
 def test_the_time_left_stands_still_until_there_is_work(clock: Clock) -> None:
     begun: list[str] = []
-    tally = Tally(clock, begun=lambda job: job.notebook in begun)
+    tally = ProgressState(clock, begun=lambda job: job.notebook in begun)
     tally.begin({"core": 3}, 1, 30.0)
     clock.now += 50  # an environment is built
     assert tally.remaining() == pytest.approx(30.0)
@@ -275,7 +275,7 @@ def test_the_time_left_stands_still_until_there_is_work(clock: Clock) -> None:
 
 
 def test_when_nothing_waits_the_time_left_is_what_the_running_jobs_need(clock: Clock) -> None:
-    tally = Tally(clock, begun=lambda _: True)
+    tally = ProgressState(clock, begun=lambda _: True)
     tally.begin({"core": 2}, 2, 60.0)
     tally.start(a_job("a.ipynb"), 8.0)
     tally.start(a_job("b.ipynb"), 60.0)
@@ -286,7 +286,7 @@ def test_when_nothing_waits_the_time_left_is_what_the_running_jobs_need(clock: C
 
 def test_a_worker_that_is_starting_takes_no_time_of_the_notebooks(clock: Clock) -> None:
     begun: list[str] = []
-    tally = Tally(clock, begun=lambda job: job.notebook in begun)
+    tally = ProgressState(clock, begun=lambda job: job.notebook in begun)
     tally.begin({"core": 1}, 1, None)
     tally.start(a_job("a.ipynb"), 10.0)
     for _ in range(2):

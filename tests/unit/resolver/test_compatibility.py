@@ -14,9 +14,9 @@ from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.sizes import package_sizes
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer
-from envsolver.resolver.compatibility import Examiner, SolveReport, group_rows, pair_rows, said_bytes, to_json
+from envsolver.resolver.compatibility import GroupExamination, SolveReport, group_rows, pair_rows, said_bytes, to_json
 from envsolver.resolver.groups import read_group
-from envsolver.resolver.locks import Terms
+from envsolver.resolver.locks import SolveOptions
 
 PYTHONS = tuple(
     Interpreter(request=minor, executable=f"/bin/python{minor}", version=f"{minor}.1", platform="cpython-linux-x86_64")
@@ -65,11 +65,11 @@ def groups(root: Path, *names: str) -> list[Group]:
 
 
 def examine(root: Path, *names: str, cache: Path | None = None) -> SolveReport:
-    examiner = Examiner(
+    examiner = GroupExamination(
         root=root,
         uv=FakeUv(root),
         cache=cache,
-        terms=Terms(),
+        terms=SolveOptions(),
         sizes=lambda lock: {package.name: 1_500_000 for package in lock.packages},
     )
     return examiner.examine(groups(root, *names), PYTHONS)
@@ -158,7 +158,7 @@ def test_real_groups_are_solved_and_compared(tmp_path: Path) -> None:
     (tmp_path / "requirements" / "limits.txt").write_text("idna<4\n", encoding="utf-8")
     config = Config(root=tmp_path)
     uv = Uv(tmp_path)
-    examiner = Examiner(root=tmp_path, uv=uv, cache=None, terms=Terms(), sizes=lambda _: {})
+    examiner = GroupExamination(root=tmp_path, uv=uv, cache=None, terms=SolveOptions(), sizes=lambda _: {})
     report = examiner.examine([read_group(config, name) for name in "ab"], [uv.find_interpreter(sys.executable)])
     assert report.good
     assert pair_rows(report) == (

@@ -18,7 +18,7 @@ from envsolver.resolver.locks import make_lock
 from envsolver.resolver.oracle import Finding, UvOracle
 from envsolver.resolver.specifiers import applies, contradiction, is_empty, python_allowed
 from envsolver.run.project import open_project
-from envsolver.run.resolution import Survey
+from envsolver.run.resolution import Resolution
 from envsolver.run.workflow import _configured_conflicts
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
@@ -340,7 +340,7 @@ def test_a_runs_report_tells_the_conflicts_of_the_written_groups_that_it_used(tm
     (tmp_path / "requirements").mkdir()
     for name, text in {"core": "numpy>=2\n", "paper": "scipy\nnumpy<2\n", "unused": "numpy==1.26.4\n"}.items():
         (tmp_path / "requirements" / f"{name}.in").write_text(text)
-    seen = Survey(notebooks={}, groups={}, interpreters={"3.11": PYTHON}, locks={}, faults={}, assignments=())
+    seen = Resolution(notebooks={}, groups={}, interpreters={"3.11": PYTHON}, locks={}, faults={}, assignments=())
     chosen = [Assignment(notebook=f"{name}.ipynb", group=name, why="") for name in ("core", "paper")]
     assert _configured_conflicts(open_project(tmp_path), seen, chosen) == (
         "core and paper: requirements/core.in:1 asks for numpy>=2; requirements/paper.in:2 asks for numpy<2",

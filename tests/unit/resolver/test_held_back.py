@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.core.results import Interpreter, Origin, Package, Requirement
-from envsolver.resolver.demands import Demand
+from envsolver.resolver.demands import NotebookRequirements
 from envsolver.resolver.derive import derive
 from envsolver.resolver.oracle import Finding
 
@@ -34,9 +34,9 @@ class FakeOracle:
         return Finding(solved=True, packages=tuple(Package(name=n, version=v) for n, v in versions.items()))
 
 
-def demand(path: str, *texts: str) -> Demand:
+def demand(path: str, *texts: str) -> NotebookRequirements:
     origin = Origin(path=path, cell=1, line=1)
-    return Demand(notebook=path, requirements=tuple(Requirement(text=text, origin=origin) for text in sorted(texts)))
+    return NotebookRequirements(notebook=path, requirements=tuple(Requirement(text=text, origin=origin) for text in sorted(texts)))
 
 
 def holds(demands: Mapping[str, tuple[str, ...]], oracle: FakeOracle | None = None) -> list[str]:

@@ -15,7 +15,7 @@ from envsolver.core.settings import Config
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer
 from envsolver.resolver.groups import read_group
-from envsolver.resolver.locks import Terms, places, read_packages, solve, solve_group
+from envsolver.resolver.locks import SolveOptions, places, read_packages, solve, solve_group
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 LOCK = "numpy==1.26.4 \\\n    --hash=sha256:00\nipykernel==7.0.0 \\\n    --hash=sha256:11\n"
@@ -159,14 +159,14 @@ def test_without_a_network_an_old_refusal_still_counts(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     given = group(tmp_path, "x\n")
     refused = "No solution found when resolving\nBecause x"
-    solve(given, PYTHON, uv=FakeUv(tmp_path, failed(refused)), cache=cache, terms=Terms())
+    solve(given, PYTHON, uv=FakeUv(tmp_path, failed(refused)), cache=cache, terms=SolveOptions())
     (memory,) = (cache / "solves").iterdir()
     memory.write_text(json.dumps({**json.loads(memory.read_text(encoding="utf-8")), "time": 0.0}), encoding="utf-8")
     offline = FakeUv(tmp_path, failed("error: Failed to fetch: x"))
-    outcome = solve(given, PYTHON, uv=offline, cache=cache, terms=Terms(), recall_refusals=True)
+    outcome = solve(given, PYTHON, uv=offline, cache=cache, terms=SolveOptions(), recall_refusals=True)
     assert (outcome.text, outcome.proved, len(offline.asked)) == (None, True, 1)
     with pytest.raises(BuildError):
-        solve(group(tmp_path, "y\n"), PYTHON, uv=offline, cache=cache, terms=Terms(), recall_refusals=True)
+        solve(group(tmp_path, "y\n"), PYTHON, uv=offline, cache=cache, terms=SolveOptions(), recall_refusals=True)
 
 
 def test_a_damaged_memory_is_asked_again(tmp_path: Path) -> None:

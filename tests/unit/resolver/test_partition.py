@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from envsolver.core.results import Package
 from envsolver.resolver.colouring import fewest_parts
-from envsolver.resolver.oracle import Deducing, Finding, minimise
+from envsolver.resolver.oracle import CachingOracle, Finding, minimise
 from envsolver.resolver.partition import Partition, partition
 
 Items = frozenset[str]
@@ -110,7 +110,7 @@ def test_a_narrowed_conflict_has_no_solution_and_every_smaller_part_has(
     whole = oracle.solve(items)
     if whole.solved:
         return
-    least, finding = minimise(items, Deducing(FakeOracle(*conflicts, hints=hints)), whole)
+    least, finding = minimise(items, CachingOracle(FakeOracle(*conflicts, hints=hints)), whole)
     assert not finding.solved
     assert least <= items
     assert not oracle.solve(least).solved
@@ -211,7 +211,7 @@ def test_what_cannot_be_moved_together_stays_where_it_solves() -> None:
 
 def test_an_answer_that_follows_from_earlier_ones_is_not_asked() -> None:
     oracle = FakeOracle("ab")
-    deducing = Deducing(oracle, solvable=[frozenset("cd")])
+    deducing = CachingOracle(oracle, solvable=[frozenset("cd")])
     deducing.solve(frozenset("ab"))
     deducing.solve(frozenset("ace"))
     assert not deducing.solvable(frozenset("abc"))

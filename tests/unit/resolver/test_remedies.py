@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envsolver.core.results import Import, Interpreter, Notebook, Origin, Requirement, Script
-from envsolver.resolver.demands import Demand, demand_of
+from envsolver.resolver.demands import NotebookRequirements, demand_of
 from envsolver.resolver.derive import derive
 from envsolver.resolver.explanations import build_failure
 from envsolver.resolver.oracle import Finding
@@ -114,7 +114,7 @@ def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanatio
 
 
 def test_where_there_is_no_pyproject_the_other_file_is_named(tmp_path: Path) -> None:
-    demand = Demand(notebook='a "b".ipynb', modules={"lost": "lost"})
+    demand = NotebookRequirements(notebook='a "b".ipynb', modules={"lost": "lost"})
     asked = Requirement(text="lost", origin=Origin(path="a.ipynb"))
     advice = remedy(demand, [asked], "lost was not found in the package registry", tmp_path)
     assert "[modules] of envsolver.toml" in advice

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from envsolver.core.results import Assignment, Group, Origin, Requirement
 from envsolver.notebooks.read import read_notebook
 from envsolver.run.fingerprints import input_digests, source_digest
-from envsolver.run.resolution import Survey
+from envsolver.run.resolution import Resolution
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def digest_of(root: Path, *requirements: str) -> str:
     group = Group(
         name="g", file="", requirements=tuple(Requirement(text=r, origin=Origin(path="x")) for r in requirements)
     )
-    seen = Survey(
+    seen = Resolution(
         notebooks={notebook.path: notebook},
         groups={"g": group},
         interpreters={},

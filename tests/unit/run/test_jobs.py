@@ -9,20 +9,20 @@ import pytest
 
 from envsolver.config.cache import config_of
 from envsolver.core.results import Assignment, Group, Interpreter, Notebook, Script
-from envsolver.run.jobs import Frame, plan_jobs
-from envsolver.run.resolution import Survey
+from envsolver.run.jobs import JobDefaults, plan_jobs
+from envsolver.run.resolution import Resolution
 
 PYTHON = Interpreter(request="3.11", executable="/p/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 OLD = Interpreter(request="3.10", executable="/p/python3.10", version="3.10.13", platform="cpython-linux-x86_64")
 
 
-def frame(settings: dict[str, Any] | None = None, timeout: float | None = None) -> Frame:
+def frame(settings: dict[str, Any] | None = None, timeout: float | None = None) -> JobDefaults:
     config = config_of({"groups": {"core": {}}, **(settings or {}), "root": Path("/project")})
-    return Frame(config=config, run_id="0123456789abcdef", run_dir=Path("/run"), timeout=timeout)
+    return JobDefaults(config=config, run_id="0123456789abcdef", run_dir=Path("/run"), timeout=timeout)
 
 
-def survey(notebook: Notebook, assignment: Assignment, *pythons: Interpreter, group: Group | None = None) -> Survey:
-    return Survey(
+def survey(notebook: Notebook, assignment: Assignment, *pythons: Interpreter, group: Group | None = None) -> Resolution:
+    return Resolution(
         notebooks={notebook.path: notebook},
         groups={"core": group or Group(name="core", file="requirements/core.in")},
         interpreters={python.request: python for python in pythons or (PYTHON,)},
@@ -106,7 +106,7 @@ def test_a_notebook_that_will_not_run_keeps_its_verdict_and_reason() -> None:
 def test_a_derived_group_needs_no_configuration() -> None:
     derived = Assignment(notebook="a.ipynb", group="torch", why="")
     seen = survey(Notebook(path="a.ipynb"), derived)
-    seen = Survey(
+    seen = Resolution(
         notebooks=seen.notebooks,
         groups={"torch": Group(name="torch", file="")},
         interpreters=seen.interpreters,

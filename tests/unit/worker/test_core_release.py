@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.worker import core_release
-from envsolver.worker.core_release import Notices, give_back
+from envsolver.worker.core_release import ReleaseListener, release_cores
 from envsolver.worker.scratch import remove, run_directory
 
 
@@ -20,10 +20,10 @@ def run_id(tmp_path: Path) -> str:
 
 def test_what_a_worker_says_is_heard(run_id: str) -> None:
     heard: queue.SimpleQueue[str] = queue.SimpleQueue()
-    notices = Notices(run_id)
+    notices = ReleaseListener(run_id)
     notices.listen(heard.put)
     try:
-        give_back(notices.path, "run/a job with ü/1")
+        release_cores(notices.path, "run/a job with ü/1")
         assert heard.get(timeout=5) == "run/a job with ü/1"
         assert stat.S_IMODE(run_directory(run_id).stat().st_mode) == 0o700
     finally:
@@ -33,16 +33,16 @@ def test_what_a_worker_says_is_heard(run_id: str) -> None:
 
 
 def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
-    give_back("", "x")
-    give_back(str(tmp_path / "none"), "x")
-    give_back("/" + "long" * 100, "x")
+    release_cores("", "x")
+    release_cores(str(tmp_path / "none"), "x")
+    release_cores("/" + "long" * 100, "x")
 
 
 def test_a_directory_that_others_may_enter_is_not_used(run_id: str) -> None:
     place = run_directory(run_id)
     place.mkdir(mode=0o755)
     try:
-        notices = Notices(run_id)
+        notices = ReleaseListener(run_id)
         notices.listen(lambda mark: None)
         notices.close()
         assert notices.path == ""
@@ -55,6 +55,6 @@ def test_without_room_for_a_sockets_path_nothing_is_heard(
 ) -> None:
     deep = tmp_path / ("d" * 100)
     monkeypatch.setattr(core_release, "run_directory", lambda _: deep)
-    notices = Notices(run_id)
+    notices = ReleaseListener(run_id)
     notices.close()
     assert notices.path == ""

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from envsolver.run.parsl import launcher
-from envsolver.run.parsl.prestart import HeadStart
+from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.worker.processes import RUN_MARK, marked
 from envsolver.worker.scratch import remove, run_directory
 
@@ -27,8 +27,8 @@ PATIENCE = 60
 
 
 @pytest.fixture
-def start() -> Iterator[HeadStart]:
-    start = HeadStart()
+def start() -> Iterator[ParslPrestart]:
+    start = ParslPrestart()
     yield start
     start.stop()
     start.wait()
@@ -47,12 +47,12 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def programs(start: HeadStart) -> list[psutil.Process]:
+def programs(start: ParslPrestart) -> list[psutil.Process]:
     """Give the processes that the server has forked."""
     return [child for process in marked(RUN_MARK, start.run_id) for child in process.children()]
 
 
-def test_a_program_has_its_arguments_streams_and_exit_code(start: HeadStart) -> None:
+def test_a_program_has_its_arguments_streams_and_exit_code(start: ParslPrestart) -> None:
     done = subprocess.run(
         command(start.server, "pool", "--help"), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
@@ -66,7 +66,7 @@ def test_a_program_has_its_arguments_streams_and_exit_code(start: HeadStart) -> 
     assert "usage:" in wrong.stderr
 
 
-def test_a_program_sees_the_folder_and_the_variables_of_its_client(start: HeadStart, tmp_path: Path) -> None:
+def test_a_program_sees_the_folder_and_the_variables_of_its_client(start: ParslPrestart, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(start.server, "interchange", output=str(tmp_path / "said")),
         stdin=subprocess.PIPE,  # it waits for its configuration there
@@ -87,7 +87,7 @@ def test_a_program_sees_the_folder_and_the_variables_of_its_client(start: HeadSt
     until(lambda: not programs(start))
 
 
-def test_what_a_program_says_goes_to_its_output_file(start: HeadStart, tmp_path: Path) -> None:
+def test_what_a_program_says_goes_to_its_output_file(start: ParslPrestart, tmp_path: Path) -> None:
     said = tmp_path / "said"
     done = subprocess.run(
         command(start.server, "interchange", output=str(said)), stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False
@@ -96,7 +96,7 @@ def test_what_a_program_says_goes_to_its_output_file(start: HeadStart, tmp_path:
     assert "EOFError" in said.read_text()
 
 
-def test_programs_end_with_the_server(start: HeadStart, tmp_path: Path) -> None:
+def test_programs_end_with_the_server(start: ParslPrestart, tmp_path: Path) -> None:
     process = subprocess.Popen(command(start.server, "interchange", output=str(tmp_path / "o")), stdin=subprocess.PIPE)
     until(lambda: programs(start))
     (program,) = programs(start)
@@ -107,7 +107,7 @@ def test_programs_end_with_the_server(start: HeadStart, tmp_path: Path) -> None:
     process.stdin.close()
 
 
-def test_a_killed_server_is_done_without(start: HeadStart) -> None:
+def test_a_killed_server_is_done_without(start: ParslPrestart) -> None:
     for process in marked(RUN_MARK, start.run_id):
         process.send_signal(signal.SIGKILL)
     done = subprocess.run(

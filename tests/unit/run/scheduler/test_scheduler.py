@@ -10,9 +10,9 @@ import pytest
 
 from envsolver.core.results import Cost, Environment, Job, Result, Verdict
 from envsolver.run.scheduler import scheduler
-from envsolver.run.scheduler.events import GivenBack, Located, Note, Ready, Unavailable
+from envsolver.run.scheduler.events import CoresReleased, EnvironmentLocated, Message, EnvironmentReady, EnvironmentUnavailable
 from envsolver.run.scheduler.policy import Budget
-from envsolver.run.scheduler.scheduler import Outcome, Runner
+from envsolver.run.scheduler.scheduler import Outcome, Scheduler
 
 
 def job(name: str, group: str = "core", **changes: object) -> Job:
@@ -118,9 +118,9 @@ class FakeProgress:
         pass
 
 
-def ready(group: str = "core", **env: str) -> Ready:
+def ready(group: str = "core", **env: str) -> EnvironmentReady:
     environment = Environment(key=f"key-{group}", group=group, python="3.11.7", prefix=Path(f"/env/{group}"))
-    return Ready(site=(group, "3.11"), environment=environment, env=env)
+    return EnvironmentReady(site=(group, "3.11"), environment=environment, env=env)
 
 
 def make(
@@ -133,9 +133,9 @@ def make(
     costs: dict[str, Cost] | None = None,
     warmth: FakeWarmth | None = None,
     notices: str = "",
-) -> tuple[Runner, FakeProgress]:
+) -> tuple[Scheduler, FakeProgress]:
     progress = FakeProgress()
-    runner = Runner(
+    runner = Scheduler(
         jobs=jobs,
         dispatcher=dispatcher,
         progress=progress,
@@ -181,8 +181,8 @@ def test_an_executor_gets_no_more_workers_than_it_has_jobs() -> None:
 def test_workers_start_as_soon_as_it_is_known_where_the_environment_will_be() -> None:
     dispatcher = FakeDispatcher()
     runner, _ = make([job("a")], dispatcher)
-    runner.post(Located(site=("core", "3.11"), key="key-core", prefix=Path("/env/core")))
-    runner.post(Note(text="core: building"))
+    runner.post(EnvironmentLocated(site=("core", "3.11"), key="key-core", prefix=Path("/env/core")))
+    runner.post(Message(text="core: building"))
     runner.post(ready("core"))
     runner.run()
     assert dispatcher.opened == [("key-core", 1)]
@@ -192,14 +192,14 @@ def test_a_free_slot_goes_to_any_group_that_has_work() -> None:
     dispatcher = FakeDispatcher(hold=True)
     runner, _ = make([job("a"), job("b"), job("c", "ml")], dispatcher, slots=2)
     runner.post(ready("ml"))
-    runner.post(Unavailable(site=("core", "3.11"), reason="no"))
+    runner.post(EnvironmentUnavailable(site=("core", "3.11"), reason="no"))
     dispatcher.hold = False
     assert verdicts(runner.run()) == {"c.ipynb": "passed", "a.ipynb": "environment", "b.ipynb": "environment"}
 
 
 def test_a_site_may_be_unavailable_for_some_of_its_notebooks_and_serve_the_others() -> None:
     runner, _ = make([job("a"), job("b")], FakeDispatcher())
-    runner.post(Unavailable(site=("core", "3.11"), reason="no", notebooks=frozenset({"a.ipynb"})))
+    runner.post(EnvironmentUnavailable(site=("core", "3.11"), reason="no", notebooks=frozenset({"a.ipynb"})))
     runner.post(ready("core"))
     assert verdicts(runner.run()) == {"a.ipynb": "environment", "b.ipynb": "passed"}
 
@@ -332,7 +332,7 @@ class Giving(FakeDispatcher):
 
     def __init__(self) -> None:
         super().__init__(hold=True)
-        self.runner: Runner | None = None
+        self.runner: Scheduler | None = None
         self.told: list[str] = []
         self.order: list[str] = []
 
@@ -346,7 +346,7 @@ class Giving(FakeDispatcher):
         if untold and len(self.told) < len(self.sent):
             self.told.append(untold[0].mark)
             self.order.append(f"told {untold[0].id}")
-            self.runner.post(GivenBack(mark=untold[0].mark))
+            self.runner.post(CoresReleased(mark=untold[0].mark))
         else:
             sent, future = next((j, f) for j, f in self.held if not f.done())
             self.order.append(f"done {sent.id}")

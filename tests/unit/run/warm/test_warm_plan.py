@@ -300,9 +300,9 @@ def test_a_warm_run_is_expected_to_take_what_warm_runs_took(history: History) ->
 def test_lessons_are_kept_and_a_lost_history_knows_nothing(history: History, tmp_path: Path) -> None:
     history.learn({"k": "text"})
     history.learn({})
-    assert history.lessons() == {"k": "text"}
+    assert history.template_facts() == {"k": "text"}
     empty = History(tmp_path / "none.sqlite")
-    assert (empty.lessons(), known_of(empty)) == ({}, None)
+    assert (empty.template_facts(), known_of(empty)) == ({}, None)
     (tmp_path / "broken.sqlite").write_text("no database " * 100, encoding="utf-8")
     broken = History(tmp_path / "broken.sqlite")
-    assert (broken.lessons(), known_of(broken)) == ({}, None)
+    assert (broken.template_facts(), known_of(broken)) == ({}, None)
