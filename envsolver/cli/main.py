@@ -252,11 +252,11 @@ def list_command(
 ) -> int:
     """Show each notebook's group, and why it belongs there."""
     from envsolver.run.project import open_project
-    from envsolver.run.resolution import survey
+    from envsolver.run.resolution import resolve
 
     project = open_project(directory)
-    seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
-    rows = [a for a in seen.assignments if not groups or a.group in groups]
+    resolution = resolve(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
+    rows = [a for a in resolution.assignments if not groups or a.group in groups]
     if as_json:
         import json
         from dataclasses import asdict
@@ -265,9 +265,9 @@ def list_command(
         return 0
     shown = [(row.notebook, row.group or f"({row.verdict})", row.reason or row.why) for row in rows]
     print_table(("notebook", "group", "why"), shown)
-    for remark in seen.remarks:
+    for remark in resolution.remarks:
         click.echo(f"\n{remark}")
-    for (group, version), fault in seen.faults.items():
+    for (group, version), fault in resolution.faults.items():
         click.echo(f"\n{group}, Python {version}: {fault.message}", err=True)
     return 0
 

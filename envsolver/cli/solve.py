@@ -123,20 +123,20 @@ def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     """Write the configuration and the requirement files that the notebooks imply, for a person to edit."""
     from envsolver.resolver.scaffold import initial_configuration, initial_files, unplaced
     from envsolver.run.project import open_project
-    from envsolver.run.resolution import survey
+    from envsolver.run.resolution import resolve
 
     project = open_project(directory)
     if project.config.source:
         raise ConfigurationError(
             [f"{project.config.source} already configures envsolver"], tip="Edit it; `envsolver list` shows its effect."
         )
-    seen = survey(project, patterns=notebooks, cwd=directory.absolute())
-    groups = [seen.groups[name] for name in sorted({a.group for a in seen.assignments if a.group})]
-    files = initial_files(groups, seen.assignments)
+    resolution = resolve(project, patterns=notebooks, cwd=directory.absolute())
+    groups = [resolution.groups[name] for name in sorted({a.group for a in resolution.assignments if a.group})]
+    files = initial_files(groups, resolution.assignments)
     in_pyproject = (project.root / "pyproject.toml").exists()
     text = initial_configuration(
         groups,
-        seen.assignments,
+        resolution.assignments,
         notebooks=_globs(notebooks, project.root, directory) or project.config.notebooks,
         python=project.config.python,
         table="tool.envsolver" if in_pyproject else "",
@@ -154,9 +154,9 @@ def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     before = target.read_text(encoding="utf-8").rstrip("\n") + "\n\n" if in_pyproject else ""
     target.write_text(before + text, encoding="utf-8")
     click.echo(f"wrote {target.relative_to(project.root)}" + (", [tool.envsolver]" if in_pyproject else ""))
-    for remark in seen.remarks:
+    for remark in resolution.remarks:
         click.echo(remark)
-    for assignment in unplaced(seen.assignments):
+    for assignment in unplaced(resolution.assignments):
         click.echo(f"not placed: {assignment.notebook}: {assignment.reason}")
     return 0
 
@@ -166,13 +166,13 @@ def _groups(
 ) -> tuple[list[Group], tuple[str, ...]]:
     """Return the groups to solve, and what is to be said of those that the notebooks imply."""
     from envsolver.run.project import read_groups
-    from envsolver.run.resolution import survey
+    from envsolver.run.resolution import resolve
 
     known = read_groups(project.config)
     if known:
         return _named(known, names), ()
-    seen = survey(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
-    return _named(dict(seen.groups), names), seen.remarks
+    resolution = resolve(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
+    return _named(dict(resolution.groups), names), resolution.remarks
 
 
 def _named(known: dict[str, Group], names: tuple[str, ...]) -> list[Group]:

@@ -374,7 +374,7 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class KernelHistory:
     """What history knows of a job's notebook, with the same code in the same environment.
 
     Attributes

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class RunningJob:
     """A job that was sent to a worker and has no verdict yet.
 
-    `began` is a time of `ProgressState.clock`; None while its worker is still starting, which is no time of the notebook's.
+    `began` is a time of `ProgressState.clock`; None while its worker is still starting, which is no time of the
+    notebook's.
     """
 
     job: Job

@@ -12,7 +12,7 @@ from pathlib import Path
 from envsolver.core.results import Group, Interpreter, Lock
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
-from envsolver.resolver.locks import Outcome, SolveOptions, absolute, make_lock, solve
+from envsolver.resolver.locks import SolveOptions, SolveOutcome, absolute, make_lock, solve
 from envsolver.resolver.oracle import UvOracle
 from envsolver.resolver.pythons import why_unsupported
 
@@ -132,7 +132,7 @@ class GroupExamination:
         )
         return self._told(group, python, outcome)
 
-    def _told(self, group: Group, python: Interpreter, outcome: Outcome) -> Solved:
+    def _told(self, group: Group, python: Interpreter, outcome: SolveOutcome) -> Solved:
         if outcome.text is not None:
             lock = make_lock(group.name, python, absolute(outcome.text, self.root))
             return Solved(group=group.name, python=python.request, lock=lock)

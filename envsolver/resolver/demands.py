@@ -94,7 +94,9 @@ def own_project(root: Path) -> OwnProject | None:
     return OwnProject(name=name, modules=frozenset(found), text=text)
 
 
-def demand_of(notebook: Notebook, *, distributions: Distributions, own: OwnProject | None = None) -> NotebookRequirements:
+def demand_of(
+    notebook: Notebook, *, distributions: Distributions, own: OwnProject | None = None
+) -> NotebookRequirements:
     """Return what a notebook asks for.
 
     Parameters

@@ -143,7 +143,9 @@ def _has(versions: Mapping[str, str], requirement: Requirement, root: Path) -> b
     return local or parsed is None or parsed.specifier.contains(versions[name], prereleases=True)
 
 
-def _settled(demand: NotebookRequirements, interpreter: Interpreter, locks: Mapping[str, Lock], root: Path) -> Assignment | None:
+def _settled(
+    demand: NotebookRequirements, interpreter: Interpreter, locks: Mapping[str, Lock], root: Path
+) -> Assignment | None:
     """Return the assignment of a notebook that needs no new group."""
     if demand.fault:
         return _environment(demand.notebook, f"{demand.fault.rstrip('.')}: {remedy_of_fault(demand, root)}")
@@ -157,7 +159,9 @@ def _settled(demand: NotebookRequirements, interpreter: Interpreter, locks: Mapp
     return Assignment(notebook=demand.notebook, group=best.group, why="the smallest group that has what it asks for")
 
 
-def _assigned(demand: NotebookRequirements, homes: Mapping[frozenset[str], str], found: Partition, root: Path) -> Assignment:
+def _assigned(
+    demand: NotebookRequirements, homes: Mapping[frozenset[str], str], found: Partition, root: Path
+) -> Assignment:
     if demand.items in homes:
         group = homes[demand.items]
         why = "one environment serves all" if group == ONLY else "among the fewest environments that serve all"

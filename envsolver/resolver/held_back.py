@@ -47,7 +47,9 @@ class HeldBack:
         return f"{_some(lines)} {verb} back {_some(held)} for {count} other notebook{'' if count == 1 else 's'}"
 
 
-def find_holds(demands: Sequence[NotebookRequirements], installed: Sequence[Package], oracle: Oracle) -> tuple[HeldBack, ...]:
+def find_holds(
+    demands: Sequence[NotebookRequirements], installed: Sequence[Package], oracle: Oracle
+) -> tuple[HeldBack, ...]:
     """Return what is held back in one environment.
 
     Parameters
@@ -96,7 +98,9 @@ def _raised(
     return [(p.name, p.version, newer[p.name]) for p in installed if _is_older(p.version, newer.get(p.name, p.version))]
 
 
-def _others(demands: Sequence[NotebookRequirements], requirements: Sequence[Requirement], held: set[str]) -> tuple[str, ...]:
+def _others(
+    demands: Sequence[NotebookRequirements], requirements: Sequence[Requirement], held: set[str]
+) -> tuple[str, ...]:
     """Return the notebooks that get older versions of what they ask for, and ask for none of the bounds themselves."""
     texts = {r.text for r in requirements}
     return tuple(

@@ -58,7 +58,7 @@ class SolveOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class SolveOutcome:
     """What a solve gave.
 
     Attributes
@@ -129,7 +129,7 @@ def solve(
     terms: SolveOptions,
     upgrade: bool = False,
     recall_refusals: bool = False,
-) -> Outcome:
+) -> SolveOutcome:
     """Return what uv answers, or has answered, to a group.
 
     Parameters
@@ -209,7 +209,7 @@ def absolute(text: str, root: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> Outcome:
+def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> SolveOutcome:
     with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
         local = stand_in(group.requirements, uv.root, Path(folder) / "local")
         if local.overrides:
@@ -226,10 +226,10 @@ def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str])
     return _outcome(answer, local)
 
 
-def _outcome(answer: Answer, local: LocalProjects) -> Outcome:
+def _outcome(answer: Answer, local: LocalProjects) -> SolveOutcome:
     if answer.code == 0:
-        return Outcome(text=local.restore(answer.out))
-    return Outcome(text=None, explanation=answer.explanation, proved=answer.unsolvable)
+        return SolveOutcome(text=local.restore(answer.out))
+    return SolveOutcome(text=None, explanation=answer.explanation, proved=answer.unsolvable)
 
 
 def kernel_line(uv: Uv, options: Sequence[str]) -> str:
@@ -281,16 +281,16 @@ def _package(line: str) -> Package | None:
     return None if name is None else Package(name=name, version=str(path))
 
 
-def _recall(memory: Path | None) -> Outcome | None:
+def _recall(memory: Path | None) -> SolveOutcome | None:
     if memory is None:
         return None
     try:
-        return Outcome(**read_json(memory))
+        return SolveOutcome(**read_json(memory))
     except TypeError:
         return None
 
 
-def _remember(memory: Path | None, outcome: Outcome) -> None:
+def _remember(memory: Path | None, outcome: SolveOutcome) -> None:
     if memory is None:
         return
     with contextlib.suppress(OSError):

@@ -19,7 +19,7 @@ from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.project import Project, new_run_directory, prepare_state
 from envsolver.run.scheduler.events import Site
 from envsolver.run.scheduler.policy import Order
-from envsolver.run.scheduler.scheduler import Outcome
+from envsolver.run.scheduler.scheduler import RunOutcome
 from envsolver.worker.processes import RUN_MARK, kill_marked, start_guardian
 from envsolver.worker.scratch import remove, run_directory
 
@@ -83,7 +83,7 @@ class RunContext:
     start: ParslPrestart | None = None
     shard: Shard | None = None
 
-    def record(self, results: Sequence[Result], outcome: Outcome | None = None) -> Run:
+    def record(self, results: Sequence[Result], outcome: RunOutcome | None = None) -> Run:
         """Put together what the reports see."""
         return Run(
             directory=self.directory,

@@ -16,7 +16,7 @@ from envsolver.run.resolution import Resolution
 _IMPORTABLE = (".py", ".so", ".pyd")
 
 
-def input_digests(seen: Resolution, root: Path) -> dict[str, str]:
+def input_digests(resolution: Resolution, root: Path) -> dict[str, str]:
     """Return a SHA-256 for each notebook, by path.
 
     It changes with the notebook's code cells, with the local modules that it imports, and with the sources of projects
@@ -27,12 +27,12 @@ def input_digests(seen: Resolution, root: Path) -> dict[str, str]:
     root
         The project's root.
     """
-    sources = {name: _editable_sources(group, root) for name, group in seen.groups.items()}
+    sources = {name: _editable_sources(group, root) for name, group in resolution.groups.items()}
     return {
         a.notebook: hashlib.sha256(
-            f"{seen.notebooks[a.notebook].code_digest}{sources.get(a.group or '', '')}".encode()
+            f"{resolution.notebooks[a.notebook].code_digest}{sources.get(a.group or '', '')}".encode()
         ).hexdigest()
-        for a in seen.assignments
+        for a in resolution.assignments
     }
 
 

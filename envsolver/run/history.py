@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from envsolver.core.results import GOOD, Cost, Job, Known, Result
+from envsolver.core.results import GOOD, Cost, Job, KernelHistory, Result
 
 RECENT = 5
 """How many of the last passes an estimate looks at."""
@@ -211,7 +211,7 @@ class History:
 
     def known(
         self, jobs: Sequence[Job], *, digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
-    ) -> dict[str, Known]:
+    ) -> dict[str, KernelHistory]:
         """Tell what is known of each job's notebook, as long as neither its code nor its environment changed.
 
         Parameters
@@ -233,7 +233,7 @@ class History:
 
     def _known(
         self, jobs: Sequence[Job], digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
-    ) -> dict[str, Known]:
+    ) -> dict[str, KernelHistory]:
         with self._open() as connection:
             rows = connection.execute("SELECT notebook, grp, python, environment, digest, names FROM modules")
             names = {tuple(row[:5]): row[5] for row in rows}
@@ -252,7 +252,7 @@ class History:
             # One that passes in no kernel says nothing against warm ones.
             better_cold = any(status in GOOD and warm == _COLD_AFTER_WARM for status, warm in ran[key])
             cold = ran[key][-1][0] not in GOOD or better_cold
-            known[job.id] = Known(modules=tuple(found.split("\n")) if found else (), cold=cold)
+            known[job.id] = KernelHistory(modules=tuple(found.split("\n")) if found else (), cold=cold)
         return known
 
     def template_facts(self) -> dict[str, str]:
@@ -265,12 +265,14 @@ class History:
         except sqlite3.DatabaseError:
             return {}
 
-    def learn(self, template_facts: Mapping[str, str]) -> None:
+    def record_facts(self, template_facts: Mapping[str, str]) -> None:
         """Remember what templates found out; the newest `LESSONS` are kept."""
         if not template_facts:
             return
         with self._open() as connection:
-            connection.executemany("INSERT OR REPLACE INTO lesson (environment, text) VALUES (?, ?)", template_facts.items())
+            connection.executemany(
+                "INSERT OR REPLACE INTO lesson (environment, text) VALUES (?, ?)", template_facts.items()
+            )
             connection.execute(
                 "DELETE FROM lesson WHERE rowid NOT IN (SELECT rowid FROM lesson ORDER BY rowid DESC LIMIT ?)",
                 (LESSONS,),

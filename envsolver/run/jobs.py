@@ -37,7 +37,9 @@ class JobDefaults:
     timeout: float | None = None
 
 
-def plan_jobs(frame: JobDefaults, seen: Resolution, chosen: Sequence[Assignment]) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
+def plan_jobs(
+    defaults: JobDefaults, resolution: Resolution, chosen: Sequence[Assignment]
+) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
     """Turn assignments into jobs, one a Python version, and into the results of notebooks that will not run.
 
     Parameters
@@ -53,8 +55,8 @@ def plan_jobs(frame: JobDefaults, seen: Resolution, chosen: Sequence[Assignment]
     jobs: list[Job] = []
     settled: list[Result] = []
     for assignment in chosen:
-        for version, interpreter in seen.interpreters.items():
-            kept = assignment.verdict is None and _python_reason(frame, seen, assignment, interpreter)
+        for version, interpreter in resolution.interpreters.items():
+            kept = assignment.verdict is None and _python_reason(defaults, resolution, assignment, interpreter)
             if assignment.verdict is not None or kept:
                 settled.append(
                     Result(
@@ -66,38 +68,42 @@ def plan_jobs(frame: JobDefaults, seen: Resolution, chosen: Sequence[Assignment]
                     )
                 )
             else:
-                jobs.append(_job(frame, seen, assignment, version, number=len(jobs) + 1))
+                jobs.append(_job(defaults, resolution, assignment, version, number=len(jobs) + 1))
     return tuple(jobs), tuple(settled)
 
 
-def _python_reason(frame: JobDefaults, seen: Resolution, assignment: Assignment, interpreter: Interpreter) -> str:
+def _python_reason(
+    defaults: JobDefaults, resolution: Resolution, assignment: Assignment, interpreter: Interpreter
+) -> str:
     """Say why a notebook does not run on a Python version, or nothing."""
-    group = seen.groups[assignment.group or ""]
-    script = seen.notebooks[assignment.notebook].script
+    group = resolution.groups[assignment.group or ""]
+    script = resolution.notebooks[assignment.notebook].script
     reasons = (
         why_unsupported(f"group {group.name}", group.requires_python, interpreter),
-        why_unsupported("the notebook", settings_for(frame.config, assignment.notebook).requires_python, interpreter),
+        why_unsupported(
+            "the notebook", settings_for(defaults.config, assignment.notebook).requires_python, interpreter
+        ),
         why_unsupported("the notebook's script block", script.requires_python if script else None, interpreter),
     )
     return next((reason for reason in reasons if reason), "")
 
 
-def _job(frame: JobDefaults, seen: Resolution, assignment: Assignment, version: str, *, number: int) -> Job:
-    config = frame.config
-    notebook = seen.notebooks[assignment.notebook]
+def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, version: str, *, number: int) -> Job:
+    config = defaults.config
+    notebook = resolution.notebooks[assignment.notebook]
     settings = settings_for(config, notebook.path)
     group = config.groups.get(assignment.group or "", GroupSettings())
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(notebook.path).stem).strip("-")[:SLUG_LENGTH]
     memory = settings.memory if settings.memory is not None else group.memory
     return Job(
-        id=f"{frame.run_id[:8]}-{number:04d}-{slug}",
+        id=f"{defaults.run_id[:8]}-{number:04d}-{slug}",
         notebook=notebook.path,
         group=assignment.group or "",
         python=version,
         root=str(config.root),
-        run_dir=str(frame.run_dir),
-        run_id=frame.run_id,
-        timeout=_first(frame.timeout, settings.timeout, notebook.timeout, group.timeout, config.timeout),
+        run_dir=str(defaults.run_dir),
+        run_id=defaults.run_id,
+        timeout=_first(defaults.timeout, settings.timeout, notebook.timeout, group.timeout, config.timeout),
         cell_timeout=_first(settings.cell_timeout, config.cell_timeout),
         cores=settings.cores or group.cores,
         memory=None if memory is None else int(memory),
@@ -111,7 +117,7 @@ def _job(frame: JobDefaults, seen: Resolution, assignment: Assignment, version: 
         ),
         allow_errors=notebook.allow_errors,
         output_limit=int(config.output_limit),
-        requirements_file=seen.groups[assignment.group or ""].file,
+        requirements_file=resolution.groups[assignment.group or ""].file,
     )
 
 

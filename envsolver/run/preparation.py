@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from envsolver.core.errors import BuildError, EnvsolverError
-from envsolver.core.results import Environment, Job, Known, Lock
+from envsolver.core.results import Environment, Job, KernelHistory, Lock
 from envsolver.core.settings import GroupSettings
 from envsolver.resolver.derive import without_local
 from envsolver.resolver.explanations import build_failure
@@ -18,7 +18,7 @@ from envsolver.run.context import RunContext, worker_count
 from envsolver.run.gpus import gpu_sets
 from envsolver.run.history import History
 from envsolver.run.resolution import Resolution
-from envsolver.run.scheduler.events import EnvironmentLocated, Message, EnvironmentReady, Site, EnvironmentUnavailable
+from envsolver.run.scheduler.events import EnvironmentLocated, EnvironmentReady, EnvironmentUnavailable, Message, Site
 from envsolver.run.scheduler.scheduler import Scheduler
 from envsolver.run.services import Services
 
@@ -38,7 +38,7 @@ class Crew:
     runner: Scheduler
 
 
-def prepare_site(context: RunContext, seen: Resolution, site: Site, crew: Crew) -> None:
+def prepare_site(context: RunContext, resolution: Resolution, site: Site, crew: Crew) -> None:
     """Bring a site's environment and services up, and tell the runner; on a thread of its own."""
     group, version = site
     project, runner = context.project, crew.runner
@@ -49,14 +49,14 @@ def prepare_site(context: RunContext, seen: Resolution, site: Site, crew: Crew) 
             reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
             runner.post(EnvironmentUnavailable(site=site, reason=reason, verdict="skipped"))
             return
-        lock = _lock_of(seen, site)
+        lock = _lock_of(resolution, site)
         key, prefix = project.store.key_for(lock), project.store.prefix_for(lock)
         runner.post(EnvironmentLocated(site=site, key=key, prefix=prefix, gpus=gpus))
         if not project.store.has(lock):
             runner.post(
                 Message(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
             )
-        environment = replace(_built(context, seen, site, lock, runner), group=group)
+        environment = replace(_built(context, resolution, site, lock, runner), group=group)
         context.environments[site] = environment
         if environment.built:
             runner.post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
@@ -71,7 +71,7 @@ def prepare_site(context: RunContext, seen: Resolution, site: Site, crew: Crew) 
         runner.post(EnvironmentUnavailable(site=site, reason=f"{type(error).__name__}: {error}"))
 
 
-def _built(context: RunContext, seen: Resolution, site: Site, lock: Lock, runner: Scheduler) -> Environment:
+def _built(context: RunContext, resolution: Resolution, site: Site, lock: Lock, runner: Scheduler) -> Environment:
     """Build a site's environment; without the local project if that cannot be built, for those who can do without.
 
     Raises
@@ -84,16 +84,16 @@ def _built(context: RunContext, seen: Resolution, site: Site, lock: Lock, runner
     try:
         return store.ensure(lock)
     except BuildError as error:
-        members = {a.notebook for a in seen.assignments if a.group == group}
-        spared = members - seen.local
-        derived = not seen.groups[group].file
+        members = {a.notebook for a in resolution.assignments if a.group == group}
+        spared = members - resolution.local
+        derived = not resolution.groups[group].file
         if not (derived and spared and spared != members and LOCAL_MARK in error.message):
             raise
         context.errors.append(error)
-        runner.post(EnvironmentUnavailable(site=site, reason=_told(error), notebooks=seen.local))
+        runner.post(EnvironmentUnavailable(site=site, reason=_told(error), notebooks=resolution.local))
         runner.post(Message(text=f"{group}: building it again, for {len(spared)} that do without the local project"))
-    rest = without_local(seen.groups[group], context.project.root)
-    return store.ensure(context.project.lock(rest, seen.interpreters[version]))
+    rest = without_local(resolution.groups[group], context.project.root)
+    return store.ensure(context.project.lock(rest, resolution.interpreters[version]))
 
 
 def _told(error: EnvsolverError) -> str:
@@ -103,14 +103,14 @@ def _told(error: EnvsolverError) -> str:
     return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
 
 
-def _lock_of(seen: Resolution, site: Site) -> Lock:
-    if site in seen.faults:
-        raise seen.faults[site]
-    return seen.locks[site]
+def _lock_of(resolution: Resolution, site: Site) -> Lock:
+    if site in resolution.faults:
+        raise resolution.faults[site]
+    return resolution.locks[site]
 
 
 def choose_templates(
-    context: RunContext, seen: Resolution, jobs: Sequence[Job], digests: Mapping[str, str]
+    context: RunContext, resolution: Resolution, jobs: Sequence[Job], digests: Mapping[str, str]
 ) -> tuple[tuple[Job, ...], Templates]:
     """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt.
 
@@ -126,21 +126,21 @@ def choose_templates(
     from envsolver.run.warm.templates import Templates
 
     project, cold = context.project, context.options.cold
-    keys = {site: project.store.key_for(lock) for site, lock in seen.locks.items()}
+    keys = {site: project.store.key_for(lock) for site, lock in resolution.locks.items()}
     known = project.history.known(jobs, digests=digests, environments=keys)
     jobs = tuple(
-        replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, Known()).modules) for job in jobs
+        replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, KernelHistory()).modules) for job in jobs
     )
     plan = (
         WarmPlan()
         if cold
-        else plan_templates(jobs, seen.notebooks, keys=keys, known=known, workers=worker_count(context.options))
+        else plan_templates(jobs, resolution.notebooks, keys=keys, known=known, workers=worker_count(context.options))
     )
     template_facts = project.history.template_facts()
     return jobs, Templates(plan, run_id=context.run_id, logs=context.directory / "logs", learnt=template_facts)
 
 
-def learn(history: History, templates: Templates) -> None:
+def record_facts(history: History, templates: Templates) -> None:
     """Write down what the templates found out; a history that cannot be written only makes later runs slower."""
     with contextlib.suppress(sqlite3.Error, OSError):
-        history.learn(templates.template_facts())
+        history.record_facts(templates.template_facts())

@@ -1,6 +1,6 @@
 """What a project holds: its notebooks, the groups that serve them, and which notebook belongs where.
 
-`survey` is the first half of every command: it reads the notebooks, solves the groups side by side, and derives
+`resolve` is the first half of every command: it reads the notebooks, solves the groups side by side, and derives
 groups for notebooks that no configuration places. Nothing is built and nothing runs.
 """
 
@@ -73,7 +73,7 @@ class Resolution:
         return (*(f"kept apart: {text}" for text in self.conflicts), *(f"held back: {text}" for text in self.holds))
 
 
-def survey(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons: Sequence[str] = ()) -> Resolution:
+def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons: Sequence[str] = ()) -> Resolution:
     """Read the selected notebooks, solve all groups, and assign each notebook to one.
 
     Parameters

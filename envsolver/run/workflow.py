@@ -25,14 +25,14 @@ from envsolver.run.context import Options, RunContext, available_cores, open_con
 from envsolver.run.fingerprints import input_digests
 from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.parsl import monitoring
-from envsolver.run.parsl.executor import JobExecutor, InlineExecutor, ParslJobExecutor
+from envsolver.run.parsl.executor import InlineExecutor, JobExecutor, ParslJobExecutor
 from envsolver.run.parsl.prestart import ParslPrestart
-from envsolver.run.preparation import Crew, choose_templates, learn, prepare_site
+from envsolver.run.preparation import Crew, choose_templates, prepare_site, record_facts
 from envsolver.run.project import Project, read_groups
-from envsolver.run.resolution import Resolution, survey
+from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.scheduler.events import CoresReleased
-from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, order
-from envsolver.run.scheduler.scheduler import Outcome, Scheduler
+from envsolver.run.scheduler.policy import Budget, Order, order, predicted_makespan
+from envsolver.run.scheduler.scheduler import RunOutcome, Scheduler
 from envsolver.run.services import Services
 from envsolver.run.shards import make_shard
 from envsolver.worker.core_release import ReleaseListener
@@ -73,11 +73,11 @@ def run(
     """
     clock = time.monotonic()
     expected = project.history.expected()
-    seen = survey(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
-    chosen = _of_groups(seen, options.groups)
+    resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
+    chosen = _of_groups(resolution, options.groups)
     shard = None
     if options.shard is not None:
-        shard = make_shard(project.config, seen.notebooks, options.shard, options.times)
+        shard = make_shard(project.config, resolution.notebooks, options.shard, options.times)
         chosen = tuple(a for a in chosen if a.notebook in shard.notebooks)
         shard = replace(shard, notebooks=tuple(a.notebook for a in chosen))
     if options.monitor:
@@ -86,11 +86,15 @@ def run(
         monitoring.prepare()
     with open_context(project, options, progress, clock, start) as context:
         context.shard = shard
-        frame = JobDefaults(config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout)
-        jobs, settled = plan_jobs(frame, seen, chosen)
-        outcome = _execute(context, seen, jobs, settled)
+        defaults = JobDefaults(
+            config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout
+        )
+        jobs, settled = plan_jobs(defaults, resolution, chosen)
+        outcome = _execute(context, resolution, jobs, settled)
         finished = context.record([*settled, *outcome.results], outcome)
-        finished = replace(finished, conflicts=(*seen.conflicts, *_configured_conflicts(project, seen, chosen)))
+        finished = replace(
+            finished, conflicts=(*resolution.conflicts, *_configured_conflicts(project, resolution, chosen))
+        )
         write_results(finished)
         write_junit(finished)
         write_report(finished, expected, seconds=0 if outcome.interrupted else HTML_SECONDS)
@@ -106,14 +110,14 @@ def write_report(finished: Run, expected: Mapping[tuple[str, str, str], float], 
         write_html(finished, expected=expected, conflicts=finished.conflicts, seconds=seconds)
 
 
-def _configured_conflicts(project: Project, seen: Resolution, chosen: Sequence[Assignment]) -> tuple[str, ...]:
+def _configured_conflicts(project: Project, resolution: Resolution, chosen: Sequence[Assignment]) -> tuple[str, ...]:
     """Say which of the groups that a person wrote exclude each other, for the report; derived ones are told apart."""
     used = {a.group for a in chosen if a.group}
     groups = [group for name, group in read_groups(project.config).items() if name in used]
-    return plain_conflicts(groups, next(iter(seen.interpreters.values())), project.root)
+    return plain_conflicts(groups, next(iter(resolution.interpreters.values())), project.root)
 
 
-def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError]) -> int:
+def exit_code(finished: Run, outcome: RunOutcome, errors: Sequence[EnvsolverError]) -> int:
     """Give the command's exit code: 130, 4 or 5 for what kept notebooks from running, 1, or 0."""
     if outcome.interrupted:
         return 130
@@ -123,14 +127,14 @@ def exit_code(finished: Run, outcome: Outcome, errors: Sequence[EnvsolverError])
     return 0 if all(result.good for result in finished.results) and not finished.not_run else 1
 
 
-def _of_groups(seen: Resolution, groups: Sequence[str]) -> tuple[Assignment, ...]:
-    unknown = [name for name in groups if name not in seen.groups]
+def _of_groups(resolution: Resolution, groups: Sequence[str]) -> tuple[Assignment, ...]:
+    unknown = [name for name in groups if name not in resolution.groups]
     if unknown:
-        have = ", ".join(sorted(seen.groups)) or "none"
+        have = ", ".join(sorted(resolution.groups)) or "none"
         raise ConfigurationError(
             [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
         )
-    chosen = tuple(a for a in seen.assignments if not groups or a.group in groups)
+    chosen = tuple(a for a in resolution.assignments if not groups or a.group in groups)
     if not chosen:
         raise NothingToRunError(
             f"no notebook belongs to {' or '.join(groups)}", tip="`envsolver list` shows each notebook's group and why."
@@ -138,40 +142,46 @@ def _of_groups(seen: Resolution, groups: Sequence[str]) -> tuple[Assignment, ...
     return chosen
 
 
-def _execute(context: RunContext, seen: Resolution, jobs: Sequence[Job], settled: Sequence[Result]) -> Outcome:
+def _execute(context: RunContext, resolution: Resolution, jobs: Sequence[Job], settled: Sequence[Result]) -> RunOutcome:
     """Run the jobs, whatever happens give back what they took, and tell the progress."""
     options, progress = context.options, context.progress
     costs = context.project.history.costs(jobs)
     by: Order = options.order or ("failed" if options.failfast else "longest")
-    ordered = order(jobs, costs, by, {path: notebook.recorded_seconds for path, notebook in seen.notebooks.items()})
+    ordered = order(
+        jobs, costs, by, {path: notebook.recorded_seconds for path, notebook in resolution.notebooks.items()}
+    )
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
-    progress.begin(counts, workers, predicted_makespan(ordered, costs, workers), tuple(seen.interpreters))
+    progress.begin(counts, workers, predicted_makespan(ordered, costs, workers), tuple(resolution.interpreters))
     try:
-        for version, reason in seen.left_out:
+        for version, reason in resolution.left_out:
             progress.note(f"Python {version} is left out: {reason}")
-        for remark in seen.remarks:
+        for remark in resolution.remarks:
             progress.note(remark)
         for result in settled:
             progress.finished(result)
         if options.failfast and any(not result.good for result in settled):
             first = next(result.notebook for result in settled if not result.good)
             stopped = f"stopped at the first notebook that did not pass: {first}"
-            return Outcome(results=(), not_run=tuple(sorted({job.notebook for job in jobs})), stopped=stopped)
-        return _run_jobs(context, seen, ordered, costs, settled) if jobs else Outcome(results=())
+            return RunOutcome(results=(), not_run=tuple(sorted({job.notebook for job in jobs})), stopped=stopped)
+        return _run_jobs(context, resolution, ordered, costs, settled) if jobs else RunOutcome(results=())
     finally:
         progress.end()
 
 
 def _run_jobs(
-    context: RunContext, seen: Resolution, jobs: Sequence[Job], costs: Mapping[str, Cost], settled: Sequence[Result]
-) -> Outcome:
+    context: RunContext,
+    resolution: Resolution,
+    jobs: Sequence[Job],
+    costs: Mapping[str, Cost],
+    settled: Sequence[Result],
+) -> RunOutcome:
     options, project = context.options, context.project
     services = Services(
         project.config.services, root=project.root, logs=context.directory / "logs", run_id=context.run_id
     )
-    digests = input_digests(seen, project.root)
-    jobs, templates = choose_templates(context, seen, jobs, digests)
+    digests = input_digests(resolution, project.root)
+    jobs, templates = choose_templates(context, resolution, jobs, digests)
     dispatcher = _dispatcher(context)
     done: list[Result] = list(settled)
     # One at a time means that the next does not even start while the last one ends.
@@ -193,7 +203,7 @@ def _run_jobs(
     try:
         notices.listen(lambda mark: runner.post(CoresReleased(mark=mark)))
         for site in dict.fromkeys((job.group, job.python) for job in jobs):
-            arguments = (context, seen, site, crew)
+            arguments = (context, resolution, site, crew)
             threading.Thread(target=prepare_site, args=arguments, name=f"prepare-{site}", daemon=True).start()
         outcome = runner.run()
     finally:
@@ -202,7 +212,7 @@ def _run_jobs(
         hurried = outcome is None or outcome.interrupted
         if hurried:
             kill_marked(RUN_MARK, context.run_id)
-        learn(project.history, templates)
+        record_facts(project.history, templates)
         templates.stop()
         services.stop()
         dispatcher.close(gently=not hurried)

@@ -39,7 +39,7 @@ from envsolver.report.formatting import error_text, has_own_error, headline, rea
 from envsolver.report.tracebacks import fault_line, last_frames, source_lines
 from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.project import Project, open_project, prepare_state
-from envsolver.run.resolution import Resolution, survey
+from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.services import Services
 from envsolver.testing.files import SETTINGS, TEST
 from envsolver.testing.generate import with_settings
@@ -55,7 +55,7 @@ FOLDER = "booktests"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Outcome:
+class CaseOutcome:
     """What a class's notebook came to: its result, or why there is none."""
 
     result: Result | None = None
@@ -154,7 +154,7 @@ class NotebookTestCase(unittest.TestCase):
         raise self.failureException(f"{self.notebook} has no variable `{name}` at its end{hint}")
 
     @classmethod
-    def _ran_for_class(cls) -> _Outcome:
+    def _ran_for_class(cls) -> CaseOutcome:
         """Run the notebook once for all tests of the class."""
         if "_kept_run" not in cls.__dict__:
             try:
@@ -163,13 +163,13 @@ class NotebookTestCase(unittest.TestCase):
                     warnings.simplefilter("ignore")
                     outcome = cls._run()
             except EnvsolverError as error:
-                outcome = _Outcome(error=error)
+                outcome = CaseOutcome(error=error)
             cls._kept_run = outcome  # type: ignore[attr-defined]  # set here alone, and never inherited
-        kept: _Outcome = cls.__dict__["_kept_run"]
+        kept: CaseOutcome = cls.__dict__["_kept_run"]
         return kept
 
     @classmethod
-    def _run(cls) -> _Outcome:
+    def _run(cls) -> CaseOutcome:
         file = getattr(sys.modules.get(cls.__module__), "__file__", None)
         project = open_project(find_root(Path(file) if file else Path.cwd()))
         given = {name: value for name in SETTINGS if (value := getattr(cls, name)) is not None}
@@ -177,9 +177,9 @@ class NotebookTestCase(unittest.TestCase):
         if not (project.root / cls.notebook).is_file():
             raise EnvsolverError(f"there is no such notebook in {project.root}")
         directory = _fresh_directory(project, cls.notebook)
-        return _Outcome(result=run_notebook(project, cls.notebook, directory), directory=directory)
+        return CaseOutcome(result=run_notebook(project, cls.notebook, directory), directory=directory)
 
-    def _ran(self) -> _Outcome:
+    def _ran(self) -> CaseOutcome:
         if not self.notebook:
             _fail(f'{type(self).__qualname__} names no notebook: set `notebook = "path/from/the/root.ipynb"`')
         if self.skip is not None:
@@ -191,7 +191,7 @@ class NotebookTestCase(unittest.TestCase):
             self.skipTest(outcome.result.reason)
         return outcome
 
-    def _failure_text(self, outcome: _Outcome) -> str:
+    def _failure_text(self, outcome: CaseOutcome) -> str:
         if outcome.result is not None:
             return "\n".join(failure_lines(outcome.result, outcome.directory))
         error = outcome.error or EnvsolverError("there is no result")
@@ -223,17 +223,17 @@ def run_notebook(project: Project, notebook: str, directory: Path) -> Result:
     """
     run_id = uuid.uuid4().hex
     with _owned(run_id):
-        seen = survey(project, patterns=(str(project.root / notebook),), cwd=project.root)
+        resolution = resolve(project, patterns=(str(project.root / notebook),), cwd=project.root)
         frame = JobDefaults(config=project.config, run_id=run_id, run_dir=directory)
-        jobs, settled = plan_jobs(frame, seen, seen.assignments)
-        return _run_job(project, seen, jobs[0]) if jobs else settled[0]
+        jobs, settled = plan_jobs(frame, resolution, resolution.assignments)
+        return _run_job(project, resolution, jobs[0]) if jobs else settled[0]
 
 
-def _run_job(project: Project, seen: Resolution, job: Job) -> Result:
+def _run_job(project: Project, resolution: Resolution, job: Job) -> Result:
     site = (job.group, job.python)
-    if site in seen.faults:
-        raise seen.faults[site]
-    environment = replace(project.store.ensure(seen.locks[site]), group=job.group)
+    if site in resolution.faults:
+        raise resolution.faults[site]
+    environment = replace(project.store.ensure(resolution.locks[site]), group=job.group)
     logs = Path(job.run_dir, "logs")
     services = Services(project.config.services, root=project.root, logs=logs, run_id=job.run_id)
     settings = project.config.groups.get(job.group)

@@ -31,7 +31,7 @@ class UnusableNotebookError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class PreparedCell:
     """What becomes of one cell of the executed copy.
 
     Attributes
@@ -50,11 +50,11 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Script:
+class PreparedNotebook:
     """The executed copy, in nbformat 4, and a step for each of its cells."""
 
     notebook: NotebookNode
-    steps: tuple[Step, ...]
+    steps: tuple[PreparedCell, ...]
 
     @property
     def runs(self) -> bool:
@@ -89,7 +89,7 @@ def read(path: Path) -> NotebookNode:
     return notebook
 
 
-def prepare(notebook: NotebookNode, edits: Edits) -> Script:
+def prepare(notebook: NotebookNode, edits: Edits) -> PreparedNotebook:
     """Apply the job's edits and the cells' tags.
 
     A text of `replace` must stand in a code cell of the file; `skip_cells` and `stop_at` look at the file's text too.
@@ -111,7 +111,7 @@ def prepare(notebook: NotebookNode, edits: Edits) -> Script:
     if edits.parameters:
         _inject(notebook, steps, edits.parameters)
     _settle_format(notebook)
-    return Script(notebook=notebook, steps=tuple(steps))
+    return PreparedNotebook(notebook=notebook, steps=tuple(steps))
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
@@ -135,8 +135,8 @@ def error_output(ename: str, evalue: str, traceback: list[str]) -> NotebookNode:
     return output
 
 
-def _steps(notebook: NotebookNode, edits: Edits) -> list[Step]:
-    steps: list[Step] = []
+def _steps(notebook: NotebookNode, edits: Edits) -> list[PreparedCell]:
+    steps: list[PreparedCell] = []
     stopped = False
     for number, cell in enumerate(notebook.cells, start=1):
         code = cell.cell_type == "code"
@@ -144,11 +144,11 @@ def _steps(notebook: NotebookNode, edits: Edits) -> list[Step]:
         stopped = stopped or (code and edits.stop_at is not None and edits.stop_at in cell.source)
         skipped = SKIP_TAG in tags or any(text in cell.source for text in edits.skip_cells)
         run = code and not stopped and not skipped and bool(cell.source.strip())
-        steps.append(Step(number=number, run=run, may_raise=RAISES_TAG in tags))
+        steps.append(PreparedCell(number=number, run=run, may_raise=RAISES_TAG in tags))
     return steps
 
 
-def _inject(notebook: NotebookNode, steps: list[Step], parameters: Mapping[str, object]) -> None:
+def _inject(notebook: NotebookNode, steps: list[PreparedCell], parameters: Mapping[str, object]) -> None:
     tagged = (i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and PARAMETERS_TAG in _tags(cell))
     after = next(tagged, None)
     source = "\n".join(["# Parameters", *(f"{name} = {_literal(value)}" for name, value in parameters.items())])
@@ -157,7 +157,7 @@ def _inject(notebook: NotebookNode, steps: list[Step], parameters: Mapping[str, 
     # A cell that comes after `stop-at` does not run, and neither do its parameters.
     run = after is None or steps[after].run or SKIP_TAG in _tags(notebook.cells[after])
     notebook.cells.insert(place, cell)
-    steps.insert(place, Step(number=1 if after is None else after + 1, run=run))
+    steps.insert(place, PreparedCell(number=1 if after is None else after + 1, run=run))
 
 
 def _literal(value: object) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from envsolver.core.results import Failure, Job, Result
 from envsolver.worker import kernel_env, prepare, scratch
-from envsolver.worker.session import Session, ResultBuilder
+from envsolver.worker.session import ResultBuilder, Session
 
 WARM_PATIENCE_SECONDS = 60.0
 WARM_PATIENCE_FACTOR = 5.0
@@ -96,7 +96,7 @@ def _run(job: Job, story: ResultBuilder) -> None:
         story.executed = str(relative)
 
 
-def _execute(job: Job, script: prepare.Script, story: ResultBuilder) -> None:
+def _execute(job: Job, script: prepare.PreparedNotebook, story: ResultBuilder) -> None:
     if not os.access(Path(job.prefix, "bin", "python"), os.X_OK) or not job.prefix:
         story.fail("environment", f"the environment has no interpreter: {Path(job.prefix, 'bin', 'python')}")
         return

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from envsolver.worker.scratch_cache import HERE, Known, Stamp, CachedEntry, ScratchCache, mark_of
+from envsolver.worker.scratch_cache import HERE, CachedEntry, ReusableEntries, ScratchCache, Stamp, mark_of
 
 LEFT_OUT = frozenset(
     {".envsolver", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox", "__pycache__"}
@@ -197,7 +197,7 @@ def remove(directory: Path) -> None:
 class _Mirror:
     """Builds the project's likeness in a scratch directory. Paths inside are text, for speed: there are many."""
 
-    def __init__(self, root: Path, scratch: Scratch, folder: str, known: Known) -> None:
+    def __init__(self, root: Path, scratch: Scratch, folder: str, known: ReusableEntries) -> None:
         self.source = str(root)
         self.target = str(scratch.root)
         self.seen = scratch.seen

@@ -40,7 +40,7 @@ class CachedEntry:
 
 
 @dataclass(slots=True)
-class Known:
+class ReusableEntries:
     """What is already in a private directory, by path in the likeness of the project.
 
     Attributes
@@ -114,7 +114,7 @@ class ScratchCache:
         directory.rename(place)
         self._kept[key] = (place, placed)
 
-    def take(self, key: Stamp, directory: Path, name: str) -> Known:
+    def take(self, key: Stamp, directory: Path, name: str) -> ReusableEntries:
         """Move what was kept for `key` to `directory`, and delete what is not as it was put there.
 
         Parameters
@@ -124,20 +124,20 @@ class ScratchCache:
 
         Returns
         -------
-        Known
+        ReusableEntries
             What is there now; nothing when nothing was kept, or it cannot be had.
         """
         place, placed = self._kept.pop(key, (None, {}))
         if place is None:
-            return Known()
+            return ReusableEntries()
         home = f"{directory}/{name}"
         try:
             place.rename(directory)
             place.parent.rmdir()
-            return Known(home=home, left=_untouched(str(directory), name, placed))
+            return ReusableEntries(home=home, left=_untouched(str(directory), name, placed))
         except OSError:  # such as a directory that nobody may enter any more
             _delete(str(directory))
-            return Known()
+            return ReusableEntries()
 
 
 def _untouched(directory: str, name: str, placed: dict[str, CachedEntry]) -> dict[str, CachedEntry]:

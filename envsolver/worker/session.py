@@ -148,7 +148,7 @@ class Session:
     def __init__(
         self,
         job: Job,
-        script: prepare.Script,
+        script: prepare.PreparedNotebook,
         story: ResultBuilder,
         place: scratch.Scratch,
         *,
@@ -228,7 +228,7 @@ class Session:
             if step.run and not await self._cell(index, step):
                 return
 
-    async def _cell(self, index: int, step: prepare.Step) -> bool:
+    async def _cell(self, index: int, step: prepare.PreparedCell) -> bool:
         """Execute one cell; False when the notebook ends here."""
         self.index = index
         cell = self.script.notebook.cells[index]
@@ -243,7 +243,7 @@ class Session:
             self.story.cells.append(CellTime(cell=step.number, seconds=time.monotonic() - began))
         return self._judge(step, reply)
 
-    def _judge(self, step: prepare.Step, reply: dict[str, Any]) -> bool:
+    def _judge(self, step: prepare.PreparedCell, reply: dict[str, Any]) -> bool:
         refused = self._refused_installs()
         raised = reply.get("status") == "error"
         if refused:
@@ -259,7 +259,7 @@ class Session:
             self.story.status, self.story.reason, self.story.failure = "passed", "", None
         return self.story.status == "passed"
 
-    def _left(self, step: prepare.Step) -> bool:
+    def _left(self, step: prepare.PreparedCell) -> bool:
         if any(later.run for later in self.script.steps[self.index + 1 :]):
             text = f"cell {step.number} left the kernel with exit(), and the cells after it were not run"
             self._blame("crashed", "KernelExit", text)

@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 import envsolver
 from envsolver.core.results import Failure, Result
 from envsolver.testing import NotebookTestCase
-from envsolver.testing.case import _Outcome, failure_lines
+from envsolver.testing.case import CaseOutcome, failure_lines
 
 NOTEBOOKS = {
     "good.ipynb": ["n = 4", "estimate = n * 2\npair = (n, n + 1)\nthing = object()"],
@@ -273,7 +273,7 @@ def test_a_subclass_inherits_the_test_and_can_call_it(monkeypatch: pytest.Monkey
 def test_a_notebook_that_left_its_kernel_has_no_variables_and_says_so() -> None:
     class Book(NotebookTestCase):
         notebook = "a.ipynb"
-        _kept_run = _Outcome(result=Result(notebook="a.ipynb", group="core", python="3.11", status="passed"))
+        _kept_run = CaseOutcome(result=Result(notebook="a.ipynb", group="core", python="3.11", status="passed"))
 
     with pytest.raises(AssertionError, match="are not known: it ended its kernel itself"):
         Book("test_notebook").value("x")

@@ -18,7 +18,7 @@ from filelock import FileLock
 from uv import find_uv_bin
 from warm_tables import ENDS, MODULES, PLAIN, SCIENCE, TELLTALE
 
-from envsolver.core.results import Environment, Job, Known, Notebook, Result
+from envsolver.core.results import Environment, Job, KernelHistory, Notebook, Result
 from envsolver.notebooks.read import read_notebook
 from envsolver.run.warm.plan import plan_templates
 from envsolver.run.warm.templates import Templates
@@ -84,7 +84,7 @@ class Bench:
     run_dir: Path
     prefix: Path
     run_id: str
-    known: dict[str, Known] = field(default_factory=dict)
+    known: dict[str, KernelHistory] = field(default_factory=dict)
     templates: Templates | None = None
 
     def job(self, name: str, cells: list[str], **options: Any) -> Job:
@@ -178,7 +178,7 @@ def warm(lib: Path, science_env: Path, cold: tuple[Bench, dict[str, tuple[Result
     for bench in bench_at(lib, science_env, "warm"):
         jobs = [bench.job(name, cells) for name, cells in ALL.items()]
         bench.known = {
-            job.id: Known(modules=result.modules)
+            job.id: KernelHistory(modules=result.modules)
             for job, (result, _) in zip(jobs, cold[1].values(), strict=True)
             if result.modules
         }
@@ -234,7 +234,7 @@ def bench(lib: Path, science_env: Path, request: pytest.FixtureRequest) -> Itera
 
 
 def modules_of(bench: Bench, job: Job) -> None:
-    bench.known[job.id] = Known(modules=run_job(job).modules)
+    bench.known[job.id] = KernelHistory(modules=run_job(job).modules)
 
 
 def test_random_state_is_fresh_in_each_kernel(bench: Bench) -> None:

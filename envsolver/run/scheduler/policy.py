@@ -131,7 +131,9 @@ def order(
     return tuple(sorted(jobs, key=name))
 
 
-def backfill(waiting: Sequence[ResourceRequest], running: Sequence[tuple[float, ResourceRequest]], budget: Budget) -> tuple[int, ...]:
+def backfill(
+    waiting: Sequence[ResourceRequest], running: Sequence[tuple[float, ResourceRequest]], budget: Budget
+) -> tuple[int, ...]:
     """Choose which waiting jobs start now.
 
     Parameters
@@ -174,7 +176,9 @@ def backfill(waiting: Sequence[ResourceRequest], running: Sequence[tuple[float, 
     return tuple(chosen)
 
 
-def _reserve(need: ResourceRequest, running: Sequence[tuple[float, ResourceRequest]], free: Budget) -> tuple[float, Budget]:
+def _reserve(
+    need: ResourceRequest, running: Sequence[tuple[float, ResourceRequest]], free: Budget
+) -> tuple[float, Budget]:
     """Find when a job could start, and what is then left beside it."""
     for remaining, other in sorted(running, key=lambda pair: pair[0]):
         free = Budget(slots=free.slots + other.slots, cores=free.cores + other.cores, memory=free.memory + other.memory)

@@ -18,7 +18,15 @@ from typing import Protocol
 
 from envsolver.core.results import Cost, Job, Progress, Result
 from envsolver.run.parsl.executor import JobExecutor
-from envsolver.run.scheduler.events import CoresReleased, EnvironmentLocated, Event, Message, EnvironmentReady, Site, EnvironmentUnavailable
+from envsolver.run.scheduler.events import (
+    CoresReleased,
+    EnvironmentLocated,
+    EnvironmentReady,
+    EnvironmentUnavailable,
+    Event,
+    Message,
+    Site,
+)
 from envsolver.run.scheduler.policy import Budget, ResourceRequest, backfill, need_of, oversized
 from envsolver.worker.processes import JOB_MARK, kill_marked
 
@@ -70,7 +78,7 @@ class _Running:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What a run came to.
 
     Attributes
@@ -158,12 +166,12 @@ class Scheduler:
         """Hand in news; may be called from any thread."""
         self._events.put(event)
 
-    def run(self) -> Outcome:
+    def run(self) -> RunOutcome:
         """Run until every job has its verdict or the run is stopped.
 
         Returns
         -------
-        Outcome
+        RunOutcome
             An interruption is part of it and is not raised.
         """
         interrupted = False
@@ -175,7 +183,7 @@ class Scheduler:
             interrupted = True
             self._stopped = "interrupted"
         unfinished = [*(running.job for running in self._running.values()), *self._waiting.values()]
-        return Outcome(
+        return RunOutcome(
             results=tuple(self._results),
             not_run=tuple(sorted({job.notebook for job in unfinished})),
             stopped=self._stopped,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from envsolver.core.results import Edits, Job, Known, Notebook
+from envsolver.core.results import Edits, Job, KernelHistory, Notebook
 from envsolver.run.warm.leading_imports import sure_imports
 
 BASE = "base"
@@ -84,7 +84,7 @@ def plan_templates(
     notebooks: Mapping[str, Notebook],
     *,
     keys: Mapping[tuple[str, str], str],
-    known: Mapping[str, Known],
+    known: Mapping[str, KernelHistory],
     workers: int,
     platform: str = sys.platform,
 ) -> WarmPlan:
@@ -106,7 +106,7 @@ def plan_templates(
     families: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
         key = keys.get((job.group, job.python))
-        cold = job.cold or notebooks[job.notebook].early_environ or known.get(job.id, Known()).cold
+        cold = job.cold or notebooks[job.notebook].early_environ or known.get(job.id, KernelHistory()).cold
         if key and not cold and platform.startswith("linux"):
             same = (job.group, job.python, key, job.cores, job.pass_env, tuple(sorted(job.env.items())))
             families.setdefault(same, []).append(job)
@@ -117,7 +117,7 @@ def plan_templates(
             continue
         first = family[0]
         name = f"t{len(templates)}"
-        tree = _Tree([_wishes(job, notebooks[job.notebook], known.get(job.id, Known())) for job in family])
+        tree = _Tree([_wishes(job, notebooks[job.notebook], known.get(job.id, KernelHistory())) for job in family])
         # The scheduling has each of the first jobs wait for another node.
         eager = set(islice(dict.fromkeys(tree.serving[index] for index in range(len(family))), workers))
         templates.append(
@@ -134,7 +134,7 @@ def plan_templates(
     return WarmPlan(templates=tuple(templates), serves=serves)
 
 
-def _wishes(job: Job, notebook: Notebook, known: Known) -> tuple[tuple[str, ...], bool]:
+def _wishes(job: Job, notebook: Notebook, known: KernelHistory) -> tuple[tuple[str, ...], bool]:
     """Return what a job's notebook surely loads, and whether that is all that it loads."""
     # What is remembered is of the code as it stands in the notebook.
     if known.modules and job.edits == Edits():

@@ -340,8 +340,8 @@ def test_a_runs_report_tells_the_conflicts_of_the_written_groups_that_it_used(tm
     (tmp_path / "requirements").mkdir()
     for name, text in {"core": "numpy>=2\n", "paper": "scipy\nnumpy<2\n", "unused": "numpy==1.26.4\n"}.items():
         (tmp_path / "requirements" / f"{name}.in").write_text(text)
-    seen = Resolution(notebooks={}, groups={}, interpreters={"3.11": PYTHON}, locks={}, faults={}, assignments=())
+    resolution = Resolution(notebooks={}, groups={}, interpreters={"3.11": PYTHON}, locks={}, faults={}, assignments=())
     chosen = [Assignment(notebook=f"{name}.ipynb", group=name, why="") for name in ("core", "paper")]
-    assert _configured_conflicts(open_project(tmp_path), seen, chosen) == (
+    assert _configured_conflicts(open_project(tmp_path), resolution, chosen) == (
         "core and paper: requirements/core.in:1 asks for numpy>=2; requirements/paper.in:2 asks for numpy<2",
     )

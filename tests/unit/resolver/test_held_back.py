@@ -36,7 +36,9 @@ class FakeOracle:
 
 def demand(path: str, *texts: str) -> NotebookRequirements:
     origin = Origin(path=path, cell=1, line=1)
-    return NotebookRequirements(notebook=path, requirements=tuple(Requirement(text=text, origin=origin) for text in sorted(texts)))
+    return NotebookRequirements(
+        notebook=path, requirements=tuple(Requirement(text=text, origin=origin) for text in sorted(texts))
+    )
 
 
 def holds(demands: Mapping[str, tuple[str, ...]], oracle: FakeOracle | None = None) -> list[str]:

@@ -26,7 +26,7 @@ def digest_of(root: Path, *requirements: str) -> str:
     group = Group(
         name="g", file="", requirements=tuple(Requirement(text=r, origin=Origin(path="x")) for r in requirements)
     )
-    seen = Resolution(
+    resolution = Resolution(
         notebooks={notebook.path: notebook},
         groups={"g": group},
         interpreters={},
@@ -34,7 +34,7 @@ def digest_of(root: Path, *requirements: str) -> str:
         faults={},
         assignments=(Assignment(notebook=notebook.path, group="g", why=""),),
     )
-    return input_digests(seen, root)["docs/a.ipynb"]
+    return input_digests(resolution, root)["docs/a.ipynb"]
 
 
 def project(root: Path) -> None:

@@ -16,12 +16,14 @@ PYTHON = Interpreter(request="3.11", executable="/p/python3.11", version="3.11.7
 OLD = Interpreter(request="3.10", executable="/p/python3.10", version="3.10.13", platform="cpython-linux-x86_64")
 
 
-def frame(settings: dict[str, Any] | None = None, timeout: float | None = None) -> JobDefaults:
+def defaults(settings: dict[str, Any] | None = None, timeout: float | None = None) -> JobDefaults:
     config = config_of({"groups": {"core": {}}, **(settings or {}), "root": Path("/project")})
     return JobDefaults(config=config, run_id="0123456789abcdef", run_dir=Path("/run"), timeout=timeout)
 
 
-def survey(notebook: Notebook, assignment: Assignment, *pythons: Interpreter, group: Group | None = None) -> Resolution:
+def resolved(
+    notebook: Notebook, assignment: Assignment, *pythons: Interpreter, group: Group | None = None
+) -> Resolution:
     return Resolution(
         notebooks={notebook.path: notebook},
         groups={"core": group or Group(name="core", file="requirements/core.in")},
@@ -51,7 +53,7 @@ def test_the_most_particular_time_limit_wins(
     timeout: float | None, settings: dict[str, Any], metadata: float | None, expected: float
 ) -> None:
     notebook = Notebook(path="a.ipynb", timeout=metadata)
-    (job,), _ = plan_jobs(frame(settings, timeout), survey(notebook, placed()), [placed()])
+    (job,), _ = plan_jobs(defaults(settings, timeout), resolved(notebook, placed()), [placed()])
     assert job.timeout == expected
 
 
@@ -61,7 +63,7 @@ def test_variables_of_the_notebook_win_over_the_groups_and_the_projects() -> Non
         "groups": {"core": {"env": {"B": "group", "C": "group"}}},
         "notebook": {"*.ipynb": {"env": {"C": "notebook"}}},
     }
-    (job,), _ = plan_jobs(frame(settings), survey(Notebook(path="a.ipynb"), placed()), [placed()])
+    (job,), _ = plan_jobs(defaults(settings), resolved(Notebook(path="a.ipynb"), placed()), [placed()])
     assert job.env == {"A": "project", "B": "group", "C": "notebook"}
 
 
@@ -70,13 +72,13 @@ def test_cores_and_memory_come_from_the_notebook_else_from_its_group() -> None:
         "groups": {"core": {"cores": 2, "memory": 4 * 2**30}},
         "notebook": {"a.ipynb": {"cores": 3}},
     }
-    (job,), _ = plan_jobs(frame(settings), survey(Notebook(path="a.ipynb"), placed()), [placed()])
+    (job,), _ = plan_jobs(defaults(settings), resolved(Notebook(path="a.ipynb"), placed()), [placed()])
     assert (job.cores, job.memory) == (3, 4 * 2**30)
 
 
 def test_a_notebook_becomes_one_job_for_each_python_with_ids_fit_for_file_names() -> None:
     path = "a folder/naïve; rm -rf.ipynb"
-    jobs, _ = plan_jobs(frame(), survey(Notebook(path=path), placed(path), PYTHON, OLD), [placed(path)])
+    jobs, _ = plan_jobs(defaults(), resolved(Notebook(path=path), placed(path), PYTHON, OLD), [placed(path)])
     assert [job.python for job in jobs] == ["3.11", "3.10"]
     assert len({job.id for job in jobs}) == 2
     assert all(set(job.id) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for job in jobs)
@@ -89,7 +91,7 @@ def test_a_python_that_is_not_supported_skips_the_notebook_with_the_reason(where
     settings = {"notebook": {"a.ipynb": {"requires_python": bounds}}} if where == "notebook" else {}
     script = Script(requires_python=bounds) if where == "script" else None
     notebook = Notebook(path="a.ipynb", script=script)
-    jobs, (skipped,) = plan_jobs(frame(settings), survey(notebook, placed(), PYTHON, OLD, group=group), [placed()])
+    jobs, (skipped,) = plan_jobs(defaults(settings), resolved(notebook, placed(), PYTHON, OLD, group=group), [placed()])
     assert [job.python for job in jobs] == ["3.11"]
     assert (skipped.status, skipped.python) == ("skipped", "3.10")
     assert ">=3.11" in skipped.reason
@@ -98,21 +100,21 @@ def test_a_python_that_is_not_supported_skips_the_notebook_with_the_reason(where
 
 def test_a_notebook_that_will_not_run_keeps_its_verdict_and_reason() -> None:
     rejected = Assignment(notebook="a.ipynb", group=None, why="", verdict="environment", reason="lacks numpy")
-    jobs, (result,) = plan_jobs(frame(), survey(Notebook(path="a.ipynb"), rejected), [rejected])
+    jobs, (result,) = plan_jobs(defaults(), resolved(Notebook(path="a.ipynb"), rejected), [rejected])
     assert jobs == ()
     assert (result.status, result.reason) == ("environment", "lacks numpy")
 
 
 def test_a_derived_group_needs_no_configuration() -> None:
     derived = Assignment(notebook="a.ipynb", group="torch", why="")
-    seen = survey(Notebook(path="a.ipynb"), derived)
-    seen = Resolution(
-        notebooks=seen.notebooks,
+    resolution = resolved(Notebook(path="a.ipynb"), derived)
+    resolution = Resolution(
+        notebooks=resolution.notebooks,
         groups={"torch": Group(name="torch", file="")},
-        interpreters=seen.interpreters,
+        interpreters=resolution.interpreters,
         locks={},
         faults={},
         assignments=(derived,),
     )
-    (job,), _ = plan_jobs(frame(), seen, [derived])
+    (job,), _ = plan_jobs(defaults(), resolution, [derived])
     assert (job.group, job.cores) == ("torch", 1)

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envsolver.core.results import Cost, Job
-from envsolver.run.scheduler.policy import Budget, ResourceRequest, backfill, makespan, predicted_makespan, need_of, order, oversized
+from envsolver.run.scheduler.policy import (
+    Budget,
+    ResourceRequest,
+    backfill,
+    makespan,
+    need_of,
+    order,
+    oversized,
+    predicted_makespan,
+)
 
 GIB = 1024**3
 
@@ -116,7 +125,9 @@ def test_a_run_of_mostly_unknown_notebooks_is_not_foretold() -> None:
     assert predicted_makespan([], {}, 2) is None
 
 
-needs = st.builds(ResourceRequest, cores=st.integers(1, 4), memory=st.integers(0, 8), seconds=st.floats(0.1, 100, allow_nan=False))
+needs = st.builds(
+    ResourceRequest, cores=st.integers(1, 4), memory=st.integers(0, 8), seconds=st.floats(0.1, 100, allow_nan=False)
+)
 
 
 @given(

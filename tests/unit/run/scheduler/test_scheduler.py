@@ -10,9 +10,15 @@ import pytest
 
 from envsolver.core.results import Cost, Environment, Job, Result, Verdict
 from envsolver.run.scheduler import scheduler
-from envsolver.run.scheduler.events import CoresReleased, EnvironmentLocated, Message, EnvironmentReady, EnvironmentUnavailable
+from envsolver.run.scheduler.events import (
+    CoresReleased,
+    EnvironmentLocated,
+    EnvironmentReady,
+    EnvironmentUnavailable,
+    Message,
+)
 from envsolver.run.scheduler.policy import Budget
-from envsolver.run.scheduler.scheduler import Outcome, Scheduler
+from envsolver.run.scheduler.scheduler import RunOutcome, Scheduler
 
 
 def job(name: str, group: str = "core", **changes: object) -> Job:
@@ -149,7 +155,7 @@ def make(
     return runner, progress
 
 
-def verdicts(outcome: Outcome) -> dict[str, str]:
+def verdicts(outcome: RunOutcome) -> dict[str, str]:
     return {r.notebook: r.status for r in outcome.results}
 
 

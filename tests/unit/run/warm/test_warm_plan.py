@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envsolver.core.results import Edits, Import, Job, Known, Notebook, Origin, Result
+from envsolver.core.results import Edits, Import, Job, KernelHistory, Notebook, Origin, Result
 from envsolver.run.history import History
 from envsolver.run.warm.leading_imports import sure_imports
 from envsolver.run.warm.plan import BASE, NodeSpec, WarmPlan, plan_templates
@@ -29,7 +29,7 @@ def many(prefix: str, count: int = 100) -> tuple[str, ...]:
     return tuple(f"{prefix}.m{number}" for number in range(count))
 
 
-def plan(jobs: list[Job], known: dict[str, Known] | None = None, **options: object) -> WarmPlan:
+def plan(jobs: list[Job], known: dict[str, KernelHistory] | None = None, **options: object) -> WarmPlan:
     notebooks = {j.notebook: Notebook(path=j.notebook) for j in jobs}
     values: dict[str, object] = {
         "keys": KEYS, "known": known or {}, "workers": 1, "platform": "linux", "notebooks": notebooks
@@ -61,9 +61,9 @@ def test_jobs_that_share_nothing_share_what_every_kernel_loads() -> None:
 
 def test_what_two_notebooks_share_is_held_for_both_and_nothing_else() -> None:
     known = {
-        "a": Known(modules=("first", *many("numpy"), *many("torch"))),
-        "b": Known(modules=(*many("numpy"), *many("scipy"))),
-        "c": Known(modules=(*many("scipy", 20),)),
+        "a": KernelHistory(modules=("first", *many("numpy"), *many("torch"))),
+        "b": KernelHistory(modules=(*many("numpy"), *many("scipy"))),
+        "c": KernelHistory(modules=(*many("scipy", 20),)),
     }
     found = plan([job("a"), job("b"), job("c")], known)
     assert held(found, "a") == set(many("numpy"))
@@ -73,8 +73,8 @@ def test_what_two_notebooks_share_is_held_for_both_and_nothing_else() -> None:
 
 def test_a_node_below_a_node_holds_more() -> None:
     known = {
-        **{name: Known(modules=many("numpy")) for name in "ab"},
-        **{name: Known(modules=many("numpy") + many("torch", 500)) for name in "cd"},
+        **{name: KernelHistory(modules=many("numpy")) for name in "ab"},
+        **{name: KernelHistory(modules=many("numpy") + many("torch", 500)) for name in "cd"},
     }
     found = plan([job(name) for name in "abcd"], known)
     assert held(found, "a") == set(many("numpy"))
@@ -84,13 +84,13 @@ def test_a_node_below_a_node_holds_more() -> None:
 
 def test_modules_are_imported_in_the_order_in_which_the_notebook_did() -> None:
     names = ("zebra", *many("numpy"), "ant")
-    found = plan([job("a"), job("b")], {name: Known(modules=names) for name in "ab"})
+    found = plan([job("a"), job("b")], {name: KernelHistory(modules=names) for name in "ab"})
     assert found.templates[0].nodes[1].modules == names
     assert found.templates[0].nodes[1].allowed == tuple(sorted(names))
 
 
 def test_what_is_needed_first_is_made_first() -> None:
-    known = {name: Known(modules=many("numpy" if name in "ab" else "torch")) for name in "abcd"}
+    known = {name: KernelHistory(modules=many("numpy" if name in "ab" else "torch")) for name in "abcd"}
     found = plan([job(name) for name in "cabd"], known)
     assert {node.modules[:1]: node.eager for node in found.templates[0].nodes} == {
         (): True,
@@ -102,7 +102,7 @@ def test_what_is_needed_first_is_made_first() -> None:
 @given(st.lists(st.sets(st.integers(0, 12)), min_size=2, max_size=8))
 def test_no_job_ever_finds_a_module_that_it_does_not_load(sets: list[set[int]]) -> None:
     known = {
-        f"j{n}": Known(modules=("own", *(m for number in sorted(chosen) for m in many(f"p{number}", 40))))
+        f"j{n}": KernelHistory(modules=("own", *(m for number in sorted(chosen) for m in many(f"p{number}", 40))))
         for n, chosen in enumerate(sets)
     }
     found = plan([job(name) for name in known], known)
@@ -115,7 +115,7 @@ def test_a_job_that_must_start_cold_has_no_template(why: str) -> None:
     jobs = [job("a"), job("b"), job("c", cold=why == "cold")]
     found = plan(
         jobs,
-        {"c": Known(cold=why == "known cold")},
+        {"c": KernelHistory(cold=why == "known cold")},
         notebooks={j.notebook: Notebook(path=j.notebook, early_environ=why == "early environ") for j in jobs},
         platform="darwin" if why == "other system" else "linux",
         keys={} if why == "no environment" else KEYS,
@@ -130,7 +130,7 @@ def test_jobs_that_see_other_variables_have_other_templates() -> None:
 
 
 def test_what_is_remembered_of_a_notebook_says_nothing_of_its_edited_copy() -> None:
-    known = {name: Known(modules=many("numpy")) for name in "abc"}
+    known = {name: KernelHistory(modules=many("numpy")) for name in "abc"}
     found = plan([job("a"), job("b"), job("c", edits=Edits(replace={"x": "y"}))], known)
     assert held(found, "a") == set(many("numpy"))
     assert held(found, "c") == set()
@@ -221,7 +221,7 @@ def test_seen_and_unseen_notebooks_share_what_both_surely_load(tmp_path: Path) -
         "b.ipynb": Notebook(path="b.ipynb"),
     }
     jobs = [job("a", root=str(tmp_path)), job("b", root=str(tmp_path))]
-    known = {"b": Known(modules=("scipy", "scipy.stats", *many("torch")))}
+    known = {"b": KernelHistory(modules=("scipy", "scipy.stats", *many("torch")))}
     found = plan(jobs, known, notebooks=notebooks)
     assert held(found, "a") == {"scipy", "scipy:stats"}
     assert found.templates[0].nodes[1].allowed == tuple(sorted(known["b"].modules))
@@ -243,7 +243,7 @@ def ran(status: str = "passed", modules: tuple[str, ...] = (), **options: object
     return Result(**{**values, **options})  # type: ignore[arg-type]
 
 
-def known_of(history: History, digest: str = "d", environment: str = "k") -> Known | None:
+def known_of(history: History, digest: str = "d", environment: str = "k") -> KernelHistory | None:
     found = history.known([job("a")], digests={"a.ipynb": digest}, environments={("core", "3.11"): environment})
     return found.get("a")
 
@@ -251,7 +251,7 @@ def known_of(history: History, digest: str = "d", environment: str = "k") -> Kno
 def test_modules_are_remembered_in_order(history: History) -> None:
     names = ("zlib", "numpy", "a=/elsewhere/ä.py")
     history.add(ran(modules=names), "d")
-    assert known_of(history) == Known(modules=names)
+    assert known_of(history) == KernelHistory(modules=names)
 
 
 def test_modules_of_other_code_or_of_another_environment_count_for_nothing(history: History) -> None:
@@ -263,29 +263,29 @@ def test_modules_of_other_code_or_of_another_environment_count_for_nothing(histo
 def test_a_warm_pass_leaves_what_a_cold_one_taught(history: History) -> None:
     history.add(ran(modules=("numpy",)), "d")
     history.add(ran(warm=True), "d")
-    assert known_of(history) == Known(modules=("numpy",))
+    assert known_of(history) == KernelHistory(modules=("numpy",))
 
 
 def test_what_did_not_pass_the_last_time_starts_cold(history: History) -> None:
     history.add(ran(modules=("numpy",)), "d")
     history.add(ran("failed"), "d")
-    assert known_of(history) == Known(modules=("numpy",), cold=True)
+    assert known_of(history) == KernelHistory(modules=("numpy",), cold=True)
     history.add(ran(), "d")
-    assert known_of(history) == Known(modules=("numpy",))
+    assert known_of(history) == KernelHistory(modules=("numpy",))
 
 
 def test_what_failed_in_both_kernels_may_start_warm_again_once_it_passes(history: History) -> None:
     history.add(ran(status="failed", warm_verdict="failed: no network"), "d")
     history.add(ran(modules=("numpy",)), "d")
-    assert known_of(history) == Known(modules=("numpy",), cold=False)
+    assert known_of(history) == KernelHistory(modules=("numpy",), cold=False)
 
 
 def test_what_once_passed_only_cold_stays_cold_until_it_changes(history: History) -> None:
     history.add(ran(modules=("numpy",), warm_verdict="failed: x"), "d")
     history.add(ran(modules=("numpy",)), "d")
-    assert known_of(history) == Known(modules=("numpy",), cold=True)
+    assert known_of(history) == KernelHistory(modules=("numpy",), cold=True)
     history.add(ran(modules=("numpy",)), "new")
-    assert known_of(history, digest="new") == Known(modules=("numpy",))
+    assert known_of(history, digest="new") == KernelHistory(modules=("numpy",))
 
 
 def test_a_warm_run_is_expected_to_take_what_warm_runs_took(history: History) -> None:
@@ -298,8 +298,8 @@ def test_a_warm_run_is_expected_to_take_what_warm_runs_took(history: History) ->
 
 
 def test_lessons_are_kept_and_a_lost_history_knows_nothing(history: History, tmp_path: Path) -> None:
-    history.learn({"k": "text"})
-    history.learn({})
+    history.record_facts({"k": "text"})
+    history.record_facts({})
     assert history.template_facts() == {"k": "text"}
     empty = History(tmp_path / "none.sqlite")
     assert (empty.template_facts(), known_of(empty)) == ({}, None)
