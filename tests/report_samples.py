@@ -6,7 +6,8 @@ import dataclasses
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from envsolver.core.results import CellTime, Environment, Failure, Package, Result, Run
+from envsolver.core.environments import Environment, Package
+from envsolver.core.results import CellTime, Failure, Result, Run
 
 STARTED = datetime(2026, 3, 14, 9, 26, 53, tzinfo=timezone.utc)
 

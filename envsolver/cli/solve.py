@@ -10,7 +10,7 @@ import click
 from envsolver.core.errors import ConfigurationError, NothingToRunError, UnsolvableError
 
 if TYPE_CHECKING:
-    from envsolver.core.results import Group
+    from envsolver.core.environments import Group
     from envsolver.run.project import Project
 
 

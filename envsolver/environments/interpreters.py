@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from envsolver.core.environments import Interpreter
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.files import write_json
-from envsolver.core.results import Interpreter
 
 # What decides which interpreter a request stands for; a change asks again.
 _FINDING = (
@@ -104,3 +104,10 @@ def recall(memory: Path | None) -> Interpreter | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return interpreter if same else None
+
+
+def _may_fetch(request: str) -> bool:
+    """Return whether uv's settings let it fetch a Python by itself; a path is never fetched."""
+    switched_off = os.environ.get("UV_OFFLINE", "0").lower() not in {"", "0", "false"}
+    automatic = os.environ.get("UV_PYTHON_DOWNLOADS", "automatic") == "automatic"
+    return automatic and not switched_off and os.sep not in request

@@ -29,13 +29,14 @@ from pathlib import Path
 import psutil
 from platformdirs import user_cache_dir
 
+from envsolver.core.digests import digest
+from envsolver.core.environments import Environment, Lock
 from envsolver.core.errors import BuildError
 from envsolver.core.files import read_json, write_json
-from envsolver.core.results import Environment, Lock
 from envsolver.environments.bytecode import compiling, link_bytecode
 from envsolver.environments.file_lock import BusyError, file_lock
 from envsolver.environments.uv import Uv
-from envsolver.environments.uv_settings import building, digest
+from envsolver.environments.uv_settings import building
 
 _FORMAT = "1"
 _TAG = "envsolver.json"

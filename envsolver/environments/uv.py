@@ -17,9 +17,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from envsolver.core.environments import Interpreter
 from envsolver.core.errors import BuildError, ConfigurationError, InterruptedRunError
-from envsolver.core.results import Interpreter
-from envsolver.environments.interpreters import memory_of, path_without_shims, probe, recall, remember
+from envsolver.environments.interpreters import _may_fetch, memory_of, path_without_shims, probe, recall, remember
 from envsolver.environments.uv_output import Answer, network_error
 from envsolver.environments.uv_settings import read_settings
 
@@ -300,13 +300,6 @@ _COMPILE = (
     "--no-emit-find-links",
     "--no-python-downloads",
 )
-
-
-def _may_fetch(request: str) -> bool:
-    """Return whether uv's settings let it fetch a Python by itself; a path is never fetched."""
-    switched_off = os.environ.get("UV_OFFLINE", "0").lower() not in {"", "0", "false"}
-    automatic = os.environ.get("UV_PYTHON_DOWNLOADS", "automatic") == "automatic"
-    return automatic and not switched_off and os.sep not in request
 
 
 def _find_uv() -> str:

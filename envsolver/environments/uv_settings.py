@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +86,6 @@ def building(settings: Mapping[str, str]) -> dict[str, str]:
         for name, value in settings.items()
         if any(word in name.lower().replace("_", "-") for word in _BUILDING)
     }
-
-
-def digest(parts: Iterable[str]) -> str:
-    """Return the SHA-256 of texts, told apart, in hexadecimal."""
-    made = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogateescape")
-        made.update(b"%d:" % len(data))
-        made.update(data)
-    return made.hexdigest()
 
 
 def _is_credential(name: str) -> bool:

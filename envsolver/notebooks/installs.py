@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
 
-from envsolver.core.results import Origin, Requirement
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.notebooks.findings import Command
 from envsolver.notebooks.shell import SimpleCommand, simple_commands
 

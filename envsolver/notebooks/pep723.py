@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from envsolver.core.results import Origin, Requirement, Script
+from envsolver.core.notebooks import Origin, Requirement, Script
 
 if sys.version_info >= (3, 11):
     import tomllib

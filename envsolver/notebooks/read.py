@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from envsolver.core.results import Import, Notebook, Origin
+from envsolver.core.notebooks import Import, Notebook, Origin
 from envsolver.core.settings import NotebookSettings
 from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.distributions import is_namespace

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import get_args
 from unicodedata import combining, east_asian_width
 
-from envsolver.core.results import Failure, Result, Run, Verdict
+from envsolver.core.results import Failure, Result, Run
+from envsolver.core.verdicts import Verdict
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 """All verdicts, in the order in which totals name them."""

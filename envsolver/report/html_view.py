@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from envsolver.core.results import Environment, Result, Run
+from envsolver.core.environments import Environment
+from envsolver.core.results import Result, Run
 from envsolver.report.ansi import ansi_to_html
 from envsolver.report.formatting import (
     VERDICTS,

@@ -8,7 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from envsolver.core.results import Environment, Result, Run, Verdict
+from envsolver.core.environments import Environment
+from envsolver.core.results import Result, Run
+from envsolver.core.verdicts import Verdict
 from envsolver.report.formatting import (
     error_text,
     has_own_error,

@@ -7,7 +7,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from envsolver.core.results import Job, Progress, Result, Verdict
+from envsolver.core.jobs import Job
+from envsolver.core.progress import Progress
+from envsolver.core.results import Result
+from envsolver.core.verdicts import Verdict
 from envsolver.report.formatting import duration, headline, one_line
 from envsolver.report.live_view import ProgressState, live_view
 

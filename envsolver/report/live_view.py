@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envsolver.core.results import Job, Result
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
 from envsolver.report.formatting import clock, fitted, one_line
 
 if TYPE_CHECKING:

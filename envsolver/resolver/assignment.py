@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envsolver.core.environments import Assignment, Group, Lock
 from envsolver.core.globs import glob_matches
-from envsolver.core.results import Assignment, Group, Import, Lock, Notebook
+from envsolver.core.notebooks import Import, Notebook
 from envsolver.core.settings import Config, NotebookSettings
 from envsolver.resolver.locks import KERNEL
 from envsolver.resolver.requirement_text import requirement_name

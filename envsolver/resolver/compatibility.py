@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from envsolver.core.results import Group, Interpreter, Lock
+from envsolver.core.environments import Group, Interpreter, Lock
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
 from envsolver.resolver.locks import SolveOptions, SolveOutcome, absolute, make_lock, solve

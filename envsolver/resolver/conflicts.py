@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from envsolver.core.results import Group, Interpreter, Lock, Origin, Package, Requirement
+from envsolver.core.environments import Group, Interpreter, Lock, Package
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.resolver.explanations import sentence
 from envsolver.resolver.locks import KERNEL
 from envsolver.resolver.oracle import BOUND, CachingOracle, Finding, Oracle, minimise

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envsolver.core.results import Notebook, Origin, Requirement
+from envsolver.core.notebooks import Notebook, Origin, Requirement
 from envsolver.resolver.assignment import WITH_KERNEL, Distributions
 from envsolver.resolver.groups import canonical
 from envsolver.resolver.requirement_text import build_backend, parse, project_name

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envsolver.core.results import Assignment, Group, Interpreter, Lock, Requirement
+from envsolver.core.environments import Assignment, Group, Interpreter, Lock
+from envsolver.core.notebooks import Requirement
 from envsolver.resolver.conflicts import Conflict
 from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.explanations import sentence

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envsolver.core.results import Requirement
+from envsolver.core.notebooks import Requirement
 from envsolver.resolver.requirement_text import requirement_name
 
 # A package as uv writes it, such as `numpy{python_full_version < '3.12'}>=1.23.2,<2`.

@@ -15,10 +15,11 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
+from envsolver.core.digests import digest
+from envsolver.core.environments import Group
 from envsolver.core.errors import ConfigurationError
-from envsolver.core.results import Group, Origin, Requirement
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.core.settings import Config, GroupSettings
-from envsolver.environments.uv_settings import digest
 from envsolver.resolver.requirement_text import local_path, parse, project_digest
 
 _COMMENT = re.compile(r"(^|\s)#.*$")

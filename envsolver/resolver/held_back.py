@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from envsolver.core.results import Package, Requirement
+from envsolver.core.environments import Package
+from envsolver.core.notebooks import Requirement
 from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.oracle import Oracle
 from envsolver.resolver.requirement_text import local_path, lowers, parse

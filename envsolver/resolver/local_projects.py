@@ -18,7 +18,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from envsolver.core.results import Requirement
+from envsolver.core.notebooks import Requirement
 from envsolver.resolver.requirement_text import local_path, parse, project_name, pyproject
 
 _SAID = ("name", "version", "requires-python", "dependencies")

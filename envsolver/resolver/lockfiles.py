@@ -12,12 +12,13 @@ from typing import Literal
 
 from packaging.specifiers import SpecifierSet
 
+from envsolver.core.digests import digest
+from envsolver.core.environments import Group, Interpreter, Lock
 from envsolver.core.errors import BuildError, ConfigurationError
-from envsolver.core.results import Group, Interpreter, Lock
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import network_error
-from envsolver.environments.uv_settings import digest, read_settings
+from envsolver.environments.uv_settings import read_settings
 from envsolver.resolver.locks import KERNEL, absolute, kernel_line, make_lock, unsolvable
 from envsolver.resolver.requirement_text import parse
 from envsolver.resolver.specifiers import marker_environment

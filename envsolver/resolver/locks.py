@@ -13,12 +13,13 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from envsolver.core.digests import digest
+from envsolver.core.environments import Group, Interpreter, Lock, Package
 from envsolver.core.errors import BuildError, UnsolvableError
 from envsolver.core.files import read_json, write_json
-from envsolver.core.results import Group, Interpreter, Lock, Package, Requirement
+from envsolver.core.notebooks import Requirement
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer, network_error
-from envsolver.environments.uv_settings import digest
 from envsolver.resolver.local_projects import LocalProjects, stand_in
 from envsolver.resolver.requirement_text import content_digest, local_path, project_name, requirement_name
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from envsolver.core.results import Interpreter, Origin, Package, Requirement
+from envsolver.core.environments import Interpreter, Package
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.environments.uv import Uv
 from envsolver.resolver.groups import derive_group
 from envsolver.resolver.locks import SolveOptions, absolute, places, read_packages, solve

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 
+from envsolver.core.environments import Interpreter
 from envsolver.core.errors import ConfigurationError
-from envsolver.core.results import Interpreter
 from envsolver.environments.uv import Uv
 from envsolver.resolver.specifiers import python_allowed
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from envsolver.core.results import Requirement
+from envsolver.core.notebooks import Requirement
 from envsolver.resolver.demands import NotebookRequirements
 from envsolver.resolver.requirement_text import local_path, requirement_name
 

@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
-from envsolver.environments.uv_settings import digest
+from envsolver.core.digests import digest
 
 if sys.version_info >= (3, 11):
     import tomllib

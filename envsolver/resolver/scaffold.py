@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from envsolver.core.environments import Assignment, Group
 from envsolver.core.globs import glob_escape
-from envsolver.core.results import Assignment, Group
 
 _COMMENT_WIDTH = 40
 

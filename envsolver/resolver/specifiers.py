@@ -10,7 +10,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from envsolver.core.results import Interpreter
+from envsolver.core.environments import Interpreter
 from envsolver.resolver.requirement_text import parse
 
 

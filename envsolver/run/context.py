@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from envsolver.core.environments import Environment
 from envsolver.core.errors import EnvsolverError
-from envsolver.core.results import Environment, Progress, Result, Run, Shard
+from envsolver.core.progress import Progress
+from envsolver.core.results import Result, Run, Shard
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.project import Project, new_run_directory, prepare_state
 from envsolver.run.scheduler.events import Site

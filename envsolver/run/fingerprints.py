@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from envsolver.core.results import Group
+from envsolver.core.environments import Group
 from envsolver.resolver.demands import own_project
 from envsolver.resolver.requirement_text import local_path
 from envsolver.run.resolution import Resolution

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from envsolver.core.results import GOOD, Cost, Job, KernelHistory, Result
+from envsolver.core.jobs import Cost, Job, KernelHistory
+from envsolver.core.results import Result
+from envsolver.core.verdicts import GOOD
 
 RECENT = 5
 """How many of the last passes an estimate looks at."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envsolver.config.load import settings_for
-from envsolver.core.results import Assignment, Edits, Interpreter, Job, Result
+from envsolver.core.environments import Assignment, Interpreter
+from envsolver.core.jobs import Edits, Job
+from envsolver.core.results import Result
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.pythons import why_unsupported
 from envsolver.run.resolution import Resolution

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from envsolver.core.environments import Environment
 from envsolver.core.errors import ConfigurationError, NothingToRunError
-from envsolver.core.results import Environment, Result, Run
+from envsolver.core.results import Result, Run
 from envsolver.report.formatting import file_in
 from envsolver.report.results_json import FILE_NAME, read_results
 from envsolver.report.timeline import parse_time

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from envsolver.core.environments import Environment, Lock
 from envsolver.core.errors import BuildError, EnvsolverError
-from envsolver.core.results import Environment, Job, KernelHistory, Lock
+from envsolver.core.jobs import Job, KernelHistory
 from envsolver.core.settings import GroupSettings
 from envsolver.resolver.derive import without_local
 from envsolver.resolver.explanations import build_failure

@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 from envsolver.config.load import find_root, load_config
+from envsolver.core.environments import Group, Interpreter, Lock
 from envsolver.core.errors import ConfigurationError, EnvsolverError
-from envsolver.core.results import Group, Interpreter, Lock
 from envsolver.core.settings import Config
 from envsolver.environments.store import Store, cache_directory
 from envsolver.environments.uv import Uv

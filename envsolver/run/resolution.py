@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from envsolver.config.load import settings_for
+from envsolver.core.environments import Assignment, Group, Interpreter, Lock
 from envsolver.core.errors import EnvsolverError
-from envsolver.core.results import Assignment, Group, Interpreter, Lock, Notebook, Origin, Requirement
+from envsolver.core.notebooks import Notebook, Origin, Requirement
 from envsolver.core.settings import Config
 from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from envsolver.core.environments import Environment
 from envsolver.core.errors import EnvsolverError
-from envsolver.core.results import Environment
 from envsolver.core.settings import ServiceSettings
 from envsolver.worker.processes import RUN_MARK
 

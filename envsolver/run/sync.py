@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from envsolver.core.environments import Environment
 from envsolver.core.errors import BuildError, ConfigurationError, UnsolvableError
-from envsolver.core.results import Environment
 from envsolver.run.project import Project, read_groups, solve_all
 
 

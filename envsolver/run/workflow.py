@@ -15,8 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from envsolver.core.environments import Assignment
 from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
-from envsolver.core.results import Assignment, Cost, Job, Progress, Result, Run
+from envsolver.core.jobs import Cost, Job
+from envsolver.core.progress import Progress
+from envsolver.core.results import Result, Run
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.report.results_json import write_results

@@ -34,7 +34,8 @@ from typing import Any, ClassVar, NoReturn
 
 from envsolver.config.load import find_root
 from envsolver.core.errors import EnvsolverError
-from envsolver.core.results import Failure, Job, Result
+from envsolver.core.jobs import Job
+from envsolver.core.results import Failure, Result
 from envsolver.report.formatting import error_text, has_own_error, headline, reason_beyond_error, strip_ansi, where
 from envsolver.report.tracebacks import fault_line, last_frames, source_lines
 from envsolver.run.jobs import JobDefaults, plan_jobs

@@ -20,7 +20,7 @@ from pathlib import Path
 from envsolver.config.cache import as_python
 from envsolver.config.load import settings_for
 from envsolver.core.errors import ConfigurationError, NothingToRunError
-from envsolver.core.results import Edits
+from envsolver.core.jobs import Edits
 from envsolver.core.settings import Config, NotebookSettings, merged
 from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
 from envsolver.testing.files import SETTINGS, TestFile, read_test_files

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from envsolver.core.results import Job
+from envsolver.core.jobs import Job
 from envsolver.environments.in_environment import PIP_GUARD, PYTHONPATH
 from envsolver.worker.processes import JOB_MARK, RUN_MARK
 

@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from envsolver.core.results import Edits
+from envsolver.core.jobs import Edits
 
 # The library has only half its types, so what is called of it goes through these.
 _nbformat: Any = nbformat

@@ -14,7 +14,8 @@ import traceback
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from envsolver.core.results import Failure, Job, Result
+from envsolver.core.jobs import Job
+from envsolver.core.results import Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.session import ResultBuilder, Session
 

@@ -21,7 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envsolver.core.results import CellTime, Edits, Failure, Job, Result, Verdict
+from envsolver.core.jobs import Edits, Job
+from envsolver.core.results import CellTime, Failure, Result
+from envsolver.core.verdicts import Verdict
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.bounded_client import BoundedClient
 from envsolver.worker.core_release import release_cores

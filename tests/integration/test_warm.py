@@ -18,7 +18,10 @@ from filelock import FileLock
 from uv import find_uv_bin
 from warm_tables import ENDS, MODULES, PLAIN, SCIENCE, TELLTALE
 
-from envsolver.core.results import Environment, Job, KernelHistory, Notebook, Result
+from envsolver.core.environments import Environment
+from envsolver.core.jobs import Job, KernelHistory
+from envsolver.core.notebooks import Notebook
+from envsolver.core.results import Result
 from envsolver.notebooks.read import read_notebook
 from envsolver.run.warm.plan import plan_templates
 from envsolver.run.warm.templates import Templates

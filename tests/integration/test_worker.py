@@ -16,7 +16,8 @@ import pytest
 import zmq
 from nbclient.output_widget import OutputWidget
 
-from envsolver.core.results import Edits, Job, Result
+from envsolver.core.jobs import Edits, Job
+from envsolver.core.results import Result
 from envsolver.worker import prepare, scratch
 from envsolver.worker.core_release import ReleaseListener
 from envsolver.worker.kernel import Kernel

@@ -15,7 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from envsolver.core.results import Job, Result
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
 from envsolver.run.parsl.monitoring import interrupts_held, make_hub
 from envsolver.worker.processes import RUN_MARK
 

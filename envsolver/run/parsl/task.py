@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from envsolver.core.results import Job, Result
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
 
 
 def run_job(job: Job) -> Result:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from envsolver.core.results import Environment, Verdict
+from envsolver.core.environments import Environment
+from envsolver.core.verdicts import Verdict
 
 Site = tuple[str, str]
 """A group and a Python version: what needs one environment."""

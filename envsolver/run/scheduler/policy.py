@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from envsolver.core.results import Cost, Job
+from envsolver.core.jobs import Cost, Job
 
 Order = Literal["longest", "shortest", "failed", "name"]
 

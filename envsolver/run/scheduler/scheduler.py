@@ -16,7 +16,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from envsolver.core.results import Cost, Job, Progress, Result
+from envsolver.core.jobs import Cost, Job
+from envsolver.core.progress import Progress
+from envsolver.core.results import Result
 from envsolver.run.parsl.executor import JobExecutor
 from envsolver.run.scheduler.events import (
     CoresReleased,

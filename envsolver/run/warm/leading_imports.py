@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from envsolver.core.results import Edits, Notebook
+from envsolver.core.jobs import Edits
+from envsolver.core.notebooks import Notebook
 
 _HARMLESS_MAGICS = ("matplotlib", "config", "load_ext", "reload_ext", "autoreload", "precision", "pip", "conda")
 _HARMLESS_CALLS = frozenset(

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from envsolver.core.results import Edits, Job, KernelHistory, Notebook
+from envsolver.core.jobs import Edits, Job, KernelHistory
+from envsolver.core.notebooks import Notebook
 from envsolver.run.warm.leading_imports import sure_imports
 
 BASE = "base"

@@ -21,7 +21,8 @@ from typing import Any
 
 import psutil
 
-from envsolver.core.results import Environment, Job
+from envsolver.core.environments import Environment
+from envsolver.core.jobs import Job
 from envsolver.environments.in_environment import TEMPLATE_SERVER
 from envsolver.run.warm.plan import BASE, NodeSpec, TemplateSpec, WarmPlan
 from envsolver.worker.kernel_env import KERNEL_ARGUMENTS, variables

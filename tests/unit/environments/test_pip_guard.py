@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from envsolver.core.results import Job
+from envsolver.core.jobs import Job
 from envsolver.environments.in_environment import PYTHONPATH
 from envsolver.worker import kernel_env
 from envsolver.worker.run_job import run_job

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.core.environments import Interpreter, Lock
 from envsolver.core.errors import BuildError, InterruptedRunError
-from envsolver.core.results import Interpreter, Lock
 from envsolver.core.settings import Config
 from envsolver.environments.file_lock import BusyError, file_lock
 from envsolver.environments.store import Entry, Store, cache_directory
@@ -293,7 +293,7 @@ REAL = """
 import json, sys
 from pathlib import Path
 from envsolver.resolver.locks import make_lock, solve_group
-from envsolver.core.results import Interpreter
+from envsolver.core.environments import Interpreter
 from envsolver.resolver.groups import read_group
 from envsolver.core.settings import Config
 from envsolver.environments.uv import Uv

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envsolver.core.results import Origin
+from envsolver.core.notebooks import Origin
 from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.findings import CellFindings, NotebookState
 from envsolver.notebooks.installs import InstallReader, InstallRequests

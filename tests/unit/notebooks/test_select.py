@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from envsolver.core.errors import ConfigurationError, NothingToRunError
-from envsolver.core.results import Notebook
+from envsolver.core.notebooks import Notebook
 from envsolver.core.settings import Config, NotebookSettings
 from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
 

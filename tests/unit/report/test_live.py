@@ -13,7 +13,9 @@ import pytest
 import report_samples
 from rich.console import Console
 
-from envsolver.core.results import Job, Result, Verdict
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
+from envsolver.core.verdicts import Verdict
 from envsolver.report.live import LiveProgress, PlainProgress, make_progress, use_color
 from envsolver.report.live_view import ProgressState, has_begun, live_view
 

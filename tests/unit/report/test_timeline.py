@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import report_samples
 
-from envsolver.core.results import Result, Run, Verdict
+from envsolver.core.results import Result, Run
+from envsolver.core.verdicts import Verdict
 from envsolver.report.timeline import parse_time, timeline
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from envsolver.core.results import Assignment, Group, Import, Interpreter, Lock, Notebook, Origin, Requirement
+from envsolver.core.environments import Assignment, Group, Interpreter, Lock
+from envsolver.core.notebooks import Import, Notebook, Origin, Requirement
 from envsolver.core.settings import Config, GroupSettings, NotebookSettings
 from envsolver.resolver.assignment import assign, supplies
 from envsolver.resolver.locks import make_lock

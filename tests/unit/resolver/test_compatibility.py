@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.core.results import Group, Interpreter
+from envsolver.core.environments import Group, Interpreter
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.sizes import package_sizes
 from envsolver.environments.uv import Uv

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from envsolver.core.results import Assignment, Group, Interpreter, Lock, Origin, Package, Requirement
+from envsolver.core.environments import Assignment, Group, Interpreter, Lock, Package
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import compare, explain, items_of, plain_conflicts
 from envsolver.resolver.explanations import Link, read_links, sentence

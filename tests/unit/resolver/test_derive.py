@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from envsolver.core.results import Assignment, Import, Interpreter, Lock, Notebook, Origin, Requirement, Script
+from envsolver.core.environments import Assignment, Interpreter, Lock
+from envsolver.core.notebooks import Import, Notebook, Origin, Requirement, Script
 from envsolver.environments.uv import Uv
 from envsolver.resolver.demands import OwnProject, demand_of, own_project
 from envsolver.resolver.derive import ONLY, Derived, derive, name_parts, serves

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from envsolver.core.environments import Group
 from envsolver.core.errors import ConfigurationError
-from envsolver.core.results import Group
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.groups import expand, logical_lines, read_group
 from envsolver.resolver.requirement_text import content_digest, local_path, requirement_name

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.core.results import Interpreter, Origin, Package, Requirement
+from envsolver.core.environments import Interpreter, Package
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.resolver.demands import NotebookRequirements
 from envsolver.resolver.derive import derive
 from envsolver.resolver.oracle import Finding

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.core.results import Interpreter, Origin, Requirement
+from envsolver.core.environments import Interpreter
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.core.settings import Config
 from envsolver.environments.uv import Uv
 from envsolver.resolver.demands import own_project

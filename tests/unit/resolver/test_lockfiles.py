@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from envsolver.config.cache import config_of
+from envsolver.core.environments import Group, Interpreter
 from envsolver.core.errors import BuildError, ConfigurationError, UnsolvableError
-from envsolver.core.results import Group, Interpreter
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.core.environments import Group, Interpreter, Package
 from envsolver.core.errors import BuildError, UnsolvableError
-from envsolver.core.results import Group, Interpreter, Origin, Package, Requirement
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.core.settings import Config
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer

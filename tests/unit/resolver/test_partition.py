@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envsolver.core.results import Package
+from envsolver.core.environments import Package
 from envsolver.resolver.colouring import fewest_parts
 from envsolver.resolver.oracle import CachingOracle, Finding, minimise
 from envsolver.resolver.partition import Partition, partition

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.core.environments import Interpreter
 from envsolver.core.errors import ConfigurationError
-from envsolver.core.results import Interpreter
 from envsolver.environments.uv import Uv
 from envsolver.resolver.pythons import choose_pythons, why_unsupported
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from envsolver.core.results import Import, Interpreter, Notebook, Origin, Requirement, Script
+from envsolver.core.environments import Interpreter
+from envsolver.core.notebooks import Import, Notebook, Origin, Requirement, Script
 from envsolver.resolver.demands import NotebookRequirements, demand_of
 from envsolver.resolver.derive import derive
 from envsolver.resolver.explanations import build_failure

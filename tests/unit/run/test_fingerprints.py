@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from envsolver.core.results import Assignment, Group, Origin, Requirement
+from envsolver.core.environments import Assignment, Group
+from envsolver.core.notebooks import Origin, Requirement
 from envsolver.notebooks.read import read_notebook
 from envsolver.run.fingerprints import input_digests, source_digest
 from envsolver.run.resolution import Resolution

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.core.results import Job, Result, Verdict
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
+from envsolver.core.verdicts import Verdict
 from envsolver.run.history import KEPT, History
 
 

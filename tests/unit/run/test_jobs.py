@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from envsolver.config.cache import config_of
-from envsolver.core.results import Assignment, Group, Interpreter, Notebook, Script
+from envsolver.core.environments import Assignment, Group, Interpreter
+from envsolver.core.notebooks import Notebook, Script
 from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.resolution import Resolution
 

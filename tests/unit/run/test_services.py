@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from envsolver.core.results import Environment
+from envsolver.core.environments import Environment
 from envsolver.core.settings import ServiceSettings
 from envsolver.run.services import ServiceError, Services
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from envsolver.config.load import load_config
+from envsolver.core.environments import Environment
 from envsolver.core.errors import ConfigurationError, NothingToRunError
-from envsolver.core.results import Environment, Result, Run, Shard
+from envsolver.core.results import Result, Run, Shard
 from envsolver.report.results_json import read_results, write_results
 from envsolver.run.history import History
 from envsolver.run.merge import find_runs, merge

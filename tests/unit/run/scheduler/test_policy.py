@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envsolver.core.results import Cost, Job
+from envsolver.core.jobs import Cost, Job
 from envsolver.run.scheduler.policy import (
     Budget,
     ResourceRequest,

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.core.results import Cost, Environment, Job, Result, Verdict
+from envsolver.core.environments import Environment
+from envsolver.core.jobs import Cost, Job
+from envsolver.core.results import Result
+from envsolver.core.verdicts import Verdict
 from envsolver.run.scheduler import scheduler
 from envsolver.run.scheduler.events import (
     CoresReleased,

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envsolver.core.results import Edits, Import, Job, KernelHistory, Notebook, Origin, Result
+from envsolver.core.jobs import Edits, Job, KernelHistory
+from envsolver.core.notebooks import Import, Notebook, Origin
+from envsolver.core.results import Result
 from envsolver.run.history import History
 from envsolver.run.warm.leading_imports import sure_imports
 from envsolver.run.warm.plan import BASE, NodeSpec, WarmPlan, plan_templates

@@ -1,0 +1,146 @@
+"""Groups, their locks, and the environments that these are installed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from envsolver.core.notebooks import Requirement
+from envsolver.core.verdicts import Verdict
+
+
+class Target(NamedTuple):
+    """A group on a Python version: what an environment is built for."""
+
+    group: str
+    python: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """A named dependency set, read from its file and everything that the file includes.
+
+    Attributes
+    ----------
+    file
+        The group's requirements file, relative to the project's root; empty for a derived group.
+    requirements, constraints
+        Every line that asks for or bounds a package, nested ``-r`` and ``-c`` files included.
+    requires_python
+        Versions of Python that the group supports, as a specifier set; None for all.
+    digest
+        SHA-256 over all text that a solve depends on; the same on every machine.
+    options
+        Lines of its files that are options of uv, such as ``--pre``.
+    """
+
+    name: str
+    file: str
+    requirements: tuple[Requirement, ...] = ()
+    constraints: tuple[Requirement, ...] = ()
+    requires_python: str | None = None
+    digest: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """Which group a notebook belongs to, and why.
+
+    Attributes
+    ----------
+    group
+        Name of the group; None when none fits.
+    why
+        One phrase for people, such as ``imports torch`` or ``set in pyproject.toml``.
+    verdict, reason
+        Set when the notebook will not run: `environment`, `failed` or `skipped`, and the sentence why.
+    held_back
+        Whose requirements give it older versions than it would get alone, a sentence each.
+    """
+
+    notebook: str
+    group: str | None
+    why: str
+    verdict: Verdict | None = None
+    reason: str = ""
+    held_back: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interpreter:
+    """A Python that environments can be built on.
+
+    Attributes
+    ----------
+    request
+        What was asked for, such as ``3.11``.
+    executable
+        Absolute path of the base interpreter, shims and virtualenvs seen through.
+    version
+        Full version, such as ``3.11.7``.
+    platform
+        ``sysconfig.get_platform()`` with the implementation, such as ``cpython-linux-x86_64``.
+    """
+
+    request: str
+    executable: str
+    version: str
+    platform: str
+
+    @property
+    def minor(self) -> str:
+        """The version's first two parts, such as ``3.11``."""
+        return ".".join(self.version.split(".")[:2])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Package:
+    """A distribution pinned by a lock; `name` is normalised (PEP 503)."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """A group resolved for one interpreter.
+
+    Attributes
+    ----------
+    text
+        The requirements text that uv wrote, with hashes.
+    packages
+        What it pins, sorted by name.
+    """
+
+    group: str
+    interpreter: Interpreter
+    text: str
+    packages: tuple[Package, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """A lock installed in a cached virtualenv.
+
+    Attributes
+    ----------
+    key
+        Hexadecimal digest of the content: the lock's text, the interpreter, uv's settings.
+    prefix
+        The virtualenv's directory, which is its kernel's ``sys.prefix``.
+    built
+        True when this run built it, False when the cache had it.
+    seconds
+        What solving and building it took.
+    """
+
+    key: str
+    group: str
+    python: str
+    prefix: Path
+    packages: tuple[Package, ...] = ()
+    built: bool = False
+    seconds: float = 0.0

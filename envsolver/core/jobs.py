@@ -1,0 +1,139 @@
+"""What is scheduled and sent to a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edits:
+    """Changes to the executed copy of a notebook; the file itself is never touched.
+
+    Attributes
+    ----------
+    replace
+        Text to replace in code cells, and by what. A text that no code cell holds is a fault.
+    skip_cells
+        A code cell that holds one of these texts is not run.
+    stop_at
+        The first code cell that holds this text, and all after it, are not run.
+    parameters
+        Values assigned in a cell put after the one tagged ``parameters``.
+    """
+
+    replace: Mapping[str, str] = field(default_factory=dict)
+    skip_cells: tuple[str, ...] = ()
+    stop_at: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One notebook in one environment, with its limits: what is scheduled and sent to a worker.
+
+    Attributes
+    ----------
+    id
+        Unique in the run and usable as a file name.
+    root, run_dir
+        Absolute paths of the project and of the run's folder.
+    run_id
+        Names the run in the environment of every process that it starts.
+    prefix
+        Absolute path of the environment; empty until it is known.
+    timeout, cell_timeout
+        Seconds for the whole notebook and for one cell.
+    cores
+        CPU cores granted; thread pools are told this number.
+    memory
+        Limit for the resident memory of the notebook's process tree, bytes; None for no limit.
+    env, pass_env
+        Variables set for the notebook, and names passed through from envsolver's own environment.
+    allow_errors
+        Run all cells even when one raises, and pass.
+    output_limit
+        Bytes of output kept per cell; what is beyond is cut, and the cut is shown.
+    """
+
+    id: str
+    notebook: str
+    group: str
+    python: str
+    root: str
+    run_dir: str
+    run_id: str
+    environment: str = ""
+    prefix: str = ""
+    timeout: float = 600.0
+    cell_timeout: float = 300.0
+    cores: int = 1
+    memory: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    pass_env: tuple[str, ...] = ()
+    edits: Edits = field(default_factory=Edits)
+    allow_errors: bool = False
+    output_limit: int = 8 * 1024 * 1024
+    requirements_file: str = ""
+    """The file that a person would add a requirement to, such as ``requirements/core.in``."""
+    want_modules: bool = False
+    """Whether `Result.modules` is wanted."""
+    want_values: bool = False
+    """Whether `Result.values` is wanted."""
+    expected: float | None = None
+    """Seconds that it takes by history; None when nothing is known."""
+    attempt: int = 1
+    """How often the run has started it, this time included."""
+    template: str = ""
+    """Socket of the template that forks its kernel; empty for a cold start."""
+    cold: bool = False
+    """Whether its kernel must start cold, whatever `template` says."""
+    notices: str = ""
+    """Socket on which the controller hears that its cores are free again; empty when nobody listens."""
+
+    @property
+    def mark(self) -> str:
+        """What marks the processes of this attempt, unlike any other's."""
+        return f"{self.run_id}/{self.id}/{self.attempt}"
+
+    @property
+    def log(self) -> str:
+        """Its kernel's log, relative to the run's folder; a worker opens it as it starts the kernel."""
+        return f"logs/{self.id}.log"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What a job is expected to take.
+
+    Attributes
+    ----------
+    seconds
+        Wall time; None when nothing is known.
+    memory
+        Peak resident memory of its process tree, bytes; None when nothing is known.
+    failed
+        Whether it did not pass the last time.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    failed: bool = False
+    guessed: bool = False
+    """Whether `seconds` are what others of its group take, since nothing is known of the notebook itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelHistory:
+    """What history knows of a job's notebook, with the same code in the same environment.
+
+    Attributes
+    ----------
+    modules
+        What its kernel had imported at the end of a pass, in order; empty when that is not known.
+    cold
+        Whether it must start cold, because it did not pass the last time, or once not in a warm kernel.
+    """
+
+    modules: tuple[str, ...] = ()
+    cold: bool = False

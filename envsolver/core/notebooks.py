@@ -1,0 +1,115 @@
+"""What is known of a notebook once it has been read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a requirement or an import was written.
+
+    Attributes
+    ----------
+    path
+        File, relative to the project's root, with forward slashes.
+    cell
+        Number of the notebook's cell, counted from 1 over all cells; None outside notebooks.
+    line
+        Line in the file or in the cell, counted from 1; None where there is no line.
+    """
+
+    path: str
+    cell: int | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """Return the place as people write it, such as ``a.in:3`` or ``a.ipynb, cell 2, line 1``."""
+        if self.cell is None:
+            return self.path if self.line is None else f"{self.path}:{self.line}"
+        line = "" if self.line is None else f", line {self.line}"
+        return f"{self.path}, cell {self.cell}{line}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requirement:
+    """One requirement as it was written (PEP 508 text), and where."""
+
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Import:
+    """One module that a notebook imports.
+
+    Attributes
+    ----------
+    module
+        Dotted name as written, such as ``scipy.stats``.
+    optional
+        True when the notebook copes without it: the import stands in a ``try`` that catches
+        the ImportError.
+    """
+
+    module: str
+    origin: Origin
+    optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Script:
+    """A PEP 723 ``# /// script`` block found in a notebook."""
+
+    dependencies: tuple[Requirement, ...] = ()
+    requires_python: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notebook:
+    """One `.ipynb` file under test, read once.
+
+    Attributes
+    ----------
+    path
+        Relative to the project's root, with forward slashes.
+    fault
+        Why the file is not a usable notebook, or None. A notebook with a fault has no other content.
+    language
+        Language of the notebook's metadata, lower case; ``python`` when it says nothing.
+    imports
+        What its code cells import, first mention of each, standard library and local modules left out.
+    installs
+        Requirements of its ``%pip install`` and ``!pip install`` lines.
+    refused
+        Install lines that cannot be honoured (URLs and the like), each as a sentence with its place.
+    script
+        Its PEP 723 block, if any; `script_fault` says why a block could not be read.
+    group
+        Its metadata ``envsolver.group``.
+    timeout, allow_errors
+        Its metadata ``execution.timeout`` in seconds and ``execution.allow_errors``.
+    early_environ
+        True when it sets environment variables before an import.
+    """
+
+    path: str
+    fault: str | None = None
+    language: str = "python"
+    code_cells: int = 0
+    imports: tuple[Import, ...] = ()
+    installs: tuple[Requirement, ...] = ()
+    refused: tuple[str, ...] = ()
+    script: Script | None = None
+    script_fault: str | None = None
+    group: str | None = None
+    timeout: float | None = None
+    allow_errors: bool = False
+    early_environ: bool = False
+    code_digest: str = ""
+    """SHA-256 of its code cells' sources and tags, to tell whether it changed."""
+    guarded_installs: tuple[Requirement, ...] = ()
+    """Requirements of install lines that bind nothing: behind a condition such as "only on Colab", in an
+    `except ImportError`, or conda's. They tell which distribution the notebook means by an import."""
+    recorded_seconds: float | None = None
+    """What its cells took when it was last saved, on whatever machine that was; None when it does not tell."""

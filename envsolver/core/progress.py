@@ -1,0 +1,30 @@
+"""What is told while a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
+
+
+class Progress(Protocol):
+    """What is told while a run goes on. Calls come from one thread."""
+
+    def note(self, text: str) -> None:
+        """Say one line, such as ``core: built in 12 s``."""
+
+    def begin(
+        self, total: Mapping[str, int], workers: int, expected: float | None = None, pythons: Sequence[str] = ()
+    ) -> None:
+        """Announce how many jobs each group has, how many run at once, the expected seconds in all, and the Pythons."""
+
+    def started(self, job: Job, expected: float | None = None) -> None:
+        """Say that a job was sent to a worker, which may still be starting; `expected` is its seconds by history."""
+
+    def finished(self, result: Result) -> None:
+        """Say that a notebook has its verdict."""
+
+    def end(self) -> None:
+        """Nothing more will come; leave the terminal clean."""
