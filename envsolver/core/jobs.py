@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envsolver.core.environments import Target
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edits:
@@ -90,6 +92,11 @@ class Job:
     """Whether its kernel must start cold, whatever `template` says."""
     notices: str = ""
     """Socket on which the controller hears that its cores are free again; empty when nobody listens."""
+
+    @property
+    def target(self) -> Target:
+        """What its environment is built for."""
+        return Target(self.group, self.python)
 
     @property
     def mark(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from envsolver.core.environments import Environment
-from envsolver.core.results import Result, Run
+from envsolver.core.results import Result, ResultKey, Run
 from envsolver.report.ansi import ansi_to_html
 from envsolver.report.formatting import (
     VERDICTS,
@@ -35,7 +35,7 @@ from envsolver.report.formatting import (
 from envsolver.report.timeline import Bar, Timeline, parse_time
 from envsolver.report.tracebacks import SourceLine, fault_line, last_frames, source_lines
 
-History = Mapping[tuple[str, str, str], float]
+History = Mapping[ResultKey, float]
 """The usual seconds of a notebook, by its path, group and Python."""
 
 CELLS = 5
@@ -256,8 +256,7 @@ def rows_of(run: Run, expected: History) -> list[dict[str, Any]]:
     """Return the table's rows: what did not pass first, each verdict by name."""
     longest = max((result.seconds for result in run.results), default=0.0) or 1.0
     rows = [
-        _row(index, result, expected.get((result.notebook, result.group, result.python)), longest)
-        | _more_of_row(run, result)
+        _row(index, result, expected.get(result.key), longest) | _more_of_row(run, result)
         for index, result in enumerate(run.results)
     ]
     return sorted(rows, key=lambda row: (row["rank"], row["notebook"], row["python"]))

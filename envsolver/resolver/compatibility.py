@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from envsolver.core.environments import Group, Interpreter, Lock
+from envsolver.core.environments import Group, Interpreter, Lock, Target
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
 from envsolver.resolver.locks import SolveOptions, SolveOutcome, absolute, make_lock, solve
@@ -103,7 +103,7 @@ class GroupExamination:
         with ThreadPoolExecutor(max_workers=self.workers) as pool:
             asked = [pool.submit(self._solve, group, python) for group in groups for python in interpreters]
             solved = [future.result() for future in asked]
-            locks = {(s.group, s.python): s.lock for s in solved if s.lock is not None}
+            locks = {Target(s.group, s.python): s.lock for s in solved if s.lock is not None}
             compared = [
                 pool.submit(self._compare, a, b, python, locks)
                 for a, b in combinations(groups, 2)
@@ -144,8 +144,8 @@ class GroupExamination:
         conflict = explain([group], oracle, finding, self.root)
         return Solved(group=group.name, python=python.request, conflict=conflict)
 
-    def _compare(self, a: Group, b: Group, python: Interpreter, locks: Mapping[tuple[str, str], Lock]) -> Pair:
-        locked = [(group, locks[group.name, python.request]) for group in (a, b)]
+    def _compare(self, a: Group, b: Group, python: Interpreter, locks: Mapping[Target, Lock]) -> Pair:
+        locked = [(group, locks[Target(group.name, python.request)]) for group in (a, b)]
         return compare(locked[0], locked[1], self._oracle(python, a, b), self.root, self.sizes)
 
     def _oracle(self, python: Interpreter, *groups: Group) -> UvOracle:
@@ -154,7 +154,7 @@ class GroupExamination:
 
 
 def _common(
-    a: Group, b: Group, interpreters: Sequence[Interpreter], locks: Mapping[tuple[str, str], Lock]
+    a: Group, b: Group, interpreters: Sequence[Interpreter], locks: Mapping[Target, Lock]
 ) -> Interpreter | None:
     """Return the first Python that both groups are solved for."""
     return next((p for p in interpreters if (a.name, p.request) in locks and (b.name, p.request) in locks), None)

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from envsolver.core.environments import Environment
+from envsolver.core.environments import Environment, Target
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result, Run, Shard
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.project import Project, new_run_directory, prepare_state
-from envsolver.run.scheduler.events import Site
 from envsolver.run.scheduler.policy import Order
 from envsolver.run.scheduler.scheduler import RunOutcome
 from envsolver.worker.processes import RUN_MARK, kill_marked, start_guardian
@@ -79,7 +78,7 @@ class RunContext:
     scratch: Path
     started: str
     clock: float
-    environments: dict[Site, Environment] = field(default_factory=dict)
+    environments: dict[Target, Environment] = field(default_factory=dict)
     errors: list[EnvsolverError] = field(default_factory=list)
     saved: float = 0.0
     start: ParslPrestart | None = None

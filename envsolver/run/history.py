@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from envsolver.core.environments import Target
 from envsolver.core.jobs import Cost, Job, KernelHistory
-from envsolver.core.results import Result
+from envsolver.core.results import Result, ResultKey
 from envsolver.core.verdicts import GOOD
 
 RECENT = 5
@@ -197,7 +198,7 @@ class History:
             )
         return costs
 
-    def expected(self, before: str | None = None) -> dict[tuple[str, str, str], float]:
+    def expected(self, before: str | None = None) -> dict[ResultKey, float]:
         """Give the expected seconds by notebook, group and Python version; empty when the file cannot be read.
 
         Parameters
@@ -207,12 +208,12 @@ class History:
         """
         try:
             known = self.records(before)
-            return {(r.notebook, r.group, r.python): r.seconds for r in known if r.seconds is not None}
+            return {ResultKey(r.notebook, r.group, r.python): r.seconds for r in known if r.seconds is not None}
         except sqlite3.DatabaseError:
             return {}
 
     def known(
-        self, jobs: Sequence[Job], *, digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
+        self, jobs: Sequence[Job], *, digests: Mapping[str, str], environments: Mapping[Target, str]
     ) -> dict[str, KernelHistory]:
         """Tell what is known of each job's notebook, as long as neither its code nor its environment changed.
 
@@ -234,7 +235,7 @@ class History:
             return {}
 
     def _known(
-        self, jobs: Sequence[Job], digests: Mapping[str, str], environments: Mapping[tuple[str, str], str]
+        self, jobs: Sequence[Job], digests: Mapping[str, str], environments: Mapping[Target, str]
     ) -> dict[str, KernelHistory]:
         with self._open() as connection:
             rows = connection.execute("SELECT notebook, grp, python, environment, digest, names FROM modules")
@@ -246,7 +247,7 @@ class History:
                 ran.setdefault(tuple(row[:5]), []).append((row[5], row[6]))
         known = {}
         for job in jobs:
-            environment = environments.get((job.group, job.python), "")
+            environment = environments.get(job.target, "")
             key = (job.notebook, job.group, job.python, environment, digests.get(job.notebook, ""))
             if key not in ran:
                 continue
@@ -301,16 +302,16 @@ class History:
                 " WHERE ?1 IS NULL OR julianday(started) < julianday(?1) ORDER BY id",
                 (before,),
             ).fetchall()
-        grouped: dict[tuple[str, str, str], list[_Row]] = {}
+        grouped: dict[ResultKey, list[_Row]] = {}
         for notebook, group, python, *rest in rows:
-            grouped.setdefault((notebook, group, python), []).append(tuple(rest))
+            grouped.setdefault(ResultKey(notebook, group, python), []).append(tuple(rest))
         return tuple(_record(key, grouped[key]) for key in sorted(grouped))
 
 
 _Row = tuple[str, str, str, float, "int | None", int]
 
 
-def _record(key: tuple[str, str, str], rows: list[_Row]) -> Record:
+def _record(key: ResultKey, rows: list[_Row]) -> Record:
     every = [row for row in rows if row[2] == "passed"]
     # A warm kernel saves the imports, so a warm run says nothing of a cold one; the next will be as the last was.
     passed = [row for row in every if (row[5] == 1) == (every[-1][5] == 1)][-RECENT:]

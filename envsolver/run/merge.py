@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envsolver.core.environments import Environment
 from envsolver.core.errors import ConfigurationError, NothingToRunError
-from envsolver.core.results import Result, Run
+from envsolver.core.results import Result, ResultKey, Run
 from envsolver.report.formatting import file_in
 from envsolver.report.results_json import FILE_NAME, read_results
 from envsolver.report.timeline import parse_time
@@ -124,9 +124,9 @@ def _faults(runs: Sequence[Run]) -> Iterator[str]:
 
 def _overlaps(runs: Sequence[Run]) -> Iterator[str]:
     """Name the results that two runs without shards both have."""
-    seen: dict[tuple[str, str, str], Run] = {}
+    seen: dict[ResultKey, Run] = {}
     for run in runs:
-        keys = [(result.notebook, result.group, result.python) for result in run.results]
+        keys = [result.key for result in run.results]
         for other in dict.fromkeys(str(seen[key].directory) for key in keys if key in seen):
             both = [key[0] for key in keys if key in seen and str(seen[key].directory) == other]
             yield f"{run.directory}: has results that {other} has too: {_listed(both)}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from envsolver.core.environments import Environment, Lock
+from envsolver.core.environments import Environment, Lock, Target
 from envsolver.core.errors import BuildError, EnvsolverError
 from envsolver.core.jobs import Job, KernelHistory
 from envsolver.core.settings import GroupSettings
@@ -19,7 +19,7 @@ from envsolver.run.context import RunContext, worker_count
 from envsolver.run.gpus import gpu_sets
 from envsolver.run.history import History
 from envsolver.run.resolution import Resolution
-from envsolver.run.scheduler.events import EnvironmentLocated, EnvironmentReady, EnvironmentUnavailable, Message, Site
+from envsolver.run.scheduler.events import EnvironmentLocated, EnvironmentReady, EnvironmentUnavailable, Message
 from envsolver.run.scheduler.scheduler import Scheduler
 from envsolver.run.services import Services
 
@@ -36,51 +36,53 @@ class Crew:
 
     services: Services
     templates: Templates
-    runner: Scheduler
+    scheduler: Scheduler
 
 
-def prepare_site(context: RunContext, resolution: Resolution, site: Site, crew: Crew) -> None:
-    """Bring a site's environment and services up, and tell the runner; on a thread of its own."""
-    group, version = site
-    project, runner = context.project, crew.runner
+def prepare_target(context: RunContext, resolution: Resolution, target: Target, crew: Crew) -> None:
+    """Bring a target's environment and services up, and tell the scheduler; on a thread of its own."""
+    group, version = target
+    project, scheduler = context.project, crew.scheduler
     try:
         settings = project.config.groups.get(group, GroupSettings())
         gpus = gpu_sets(settings.gpus, os.environ)
         if settings.gpus and not gpus:
             reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
-            runner.post(EnvironmentUnavailable(site=site, reason=reason, verdict="skipped"))
+            scheduler.post(EnvironmentUnavailable(target=target, reason=reason, verdict="skipped"))
             return
-        lock = _lock_of(resolution, site)
+        lock = _lock_of(resolution, target)
         key, prefix = project.store.key_for(lock), project.store.prefix_for(lock)
-        runner.post(EnvironmentLocated(site=site, key=key, prefix=prefix, gpus=gpus))
+        scheduler.post(EnvironmentLocated(target=target, key=key, prefix=prefix, gpus=gpus))
         if not project.store.has(lock):
-            runner.post(
+            scheduler.post(
                 Message(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
             )
-        environment = replace(_built(context, resolution, site, lock, runner), group=group)
-        context.environments[site] = environment
+        environment = replace(_built(context, resolution, target, lock, scheduler), group=group)
+        context.environments[target] = environment
         if environment.built:
-            runner.post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
+            scheduler.post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
         variables = crew.services.start(settings.services, environment)
         crew.templates.start_for(group, version, environment, variables)
-        runner.post(EnvironmentReady(site=site, environment=environment, env=variables))
+        scheduler.post(EnvironmentReady(target=target, environment=environment, env=variables))
     except EnvsolverError as error:
         context.errors.append(error)
-        runner.post(EnvironmentUnavailable(site=site, reason=_told(error)))
+        scheduler.post(EnvironmentUnavailable(target=target, reason=_told(error)))
     except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
         context.errors.append(BuildError(str(error)))
-        runner.post(EnvironmentUnavailable(site=site, reason=f"{type(error).__name__}: {error}"))
+        scheduler.post(EnvironmentUnavailable(target=target, reason=f"{type(error).__name__}: {error}"))
 
 
-def _built(context: RunContext, resolution: Resolution, site: Site, lock: Lock, runner: Scheduler) -> Environment:
-    """Build a site's environment; without the local project if that cannot be built, for those who can do without.
+def _built(
+    context: RunContext, resolution: Resolution, target: Target, lock: Lock, scheduler: Scheduler
+) -> Environment:
+    """Build a target's environment; without the local project if that cannot be built, for those who can do without.
 
     Raises
     ------
     BuildError
         Nothing is left to build.
     """
-    group, version = site
+    group, version = target
     store = context.project.store
     try:
         return store.ensure(lock)
@@ -91,8 +93,8 @@ def _built(context: RunContext, resolution: Resolution, site: Site, lock: Lock, 
         if not (derived and spared and spared != members and LOCAL_MARK in error.message):
             raise
         context.errors.append(error)
-        runner.post(EnvironmentUnavailable(site=site, reason=_told(error), notebooks=resolution.local))
-        runner.post(Message(text=f"{group}: building it again, for {len(spared)} that do without the local project"))
+        scheduler.post(EnvironmentUnavailable(target=target, reason=_told(error), notebooks=resolution.local))
+        scheduler.post(Message(text=f"{group}: building it again, for {len(spared)} that do without the local project"))
     rest = without_local(resolution.groups[group], context.project.root)
     return store.ensure(context.project.lock(rest, resolution.interpreters[version]))
 
@@ -104,10 +106,10 @@ def _told(error: EnvsolverError) -> str:
     return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
 
 
-def _lock_of(resolution: Resolution, site: Site) -> Lock:
-    if site in resolution.faults:
-        raise resolution.faults[site]
-    return resolution.locks[site]
+def _lock_of(resolution: Resolution, target: Target) -> Lock:
+    if target in resolution.faults:
+        raise resolution.faults[target]
+    return resolution.locks[target]
 
 
 def choose_templates(
@@ -127,7 +129,7 @@ def choose_templates(
     from envsolver.run.warm.templates import Templates
 
     project, cold = context.project, context.options.cold
-    keys = {site: project.store.key_for(lock) for site, lock in resolution.locks.items()}
+    keys = {target: project.store.key_for(lock) for target, lock in resolution.locks.items()}
     known = project.history.known(jobs, digests=digests, environments=keys)
     jobs = tuple(
         replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, KernelHistory()).modules) for job in jobs

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from envsolver.config.load import find_root, load_config
-from envsolver.core.environments import Group, Interpreter, Lock
+from envsolver.core.environments import Group, Interpreter, Lock, Target
 from envsolver.core.errors import ConfigurationError, EnvsolverError
 from envsolver.core.settings import Config
 from envsolver.environments.store import Store, cache_directory
@@ -163,7 +163,7 @@ def read_groups(config: Config) -> dict[str, Group]:
 
 def solve_all(
     project: Project, groups: Mapping[str, Group], interpreters: Mapping[str, Interpreter]
-) -> tuple[dict[tuple[str, str], Lock], dict[tuple[str, str], EnvsolverError]]:
+) -> tuple[dict[Target, Lock], dict[Target, EnvsolverError]]:
     """Solve every group for every interpreter, side by side.
 
     Returns
@@ -176,24 +176,24 @@ def solve_all(
     ConfigurationError
         Lock files are stale.
     """
-    locks: dict[tuple[str, str], Lock] = {}
-    faults: dict[tuple[str, str], EnvsolverError] = {}
+    locks: dict[Target, Lock] = {}
+    faults: dict[Target, EnvsolverError] = {}
     with ThreadPoolExecutor(max_workers=max(SOLVERS, os.cpu_count() or 1)) as pool:
         asked = {
-            (name, version): pool.submit(project.lock, group, interpreter)
+            Target(name, version): pool.submit(project.lock, group, interpreter)
             for name, group in groups.items()
             for version, interpreter in interpreters.items()
             # Nothing of a group runs on a Python that it does not support, so nothing is asked for it.
             if python_allowed(group.requires_python, interpreter)
         }
         stale: list[ConfigurationError] = []
-        for site, answer in asked.items():
+        for target, answer in asked.items():
             try:
-                locks[site] = answer.result()
+                locks[target] = answer.result()
             except ConfigurationError as error:
                 stale.append(error)
             except EnvsolverError as error:
-                faults[site] = error
+                faults[target] = error
     if stale:
         told = dict.fromkeys(fault for error in stale for fault in error.faults)
         raise ConfigurationError(tuple(told), tip=stale[0].tip if len(told) == 1 else "Refresh them: `envsolver lock`.")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from envsolver.config.load import settings_for
-from envsolver.core.environments import Assignment, Group, Interpreter, Lock
+from envsolver.core.environments import Assignment, Group, Interpreter, Lock, Target
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.notebooks import Notebook, Origin, Requirement
 from envsolver.core.settings import Config
@@ -60,8 +60,8 @@ class Resolution:
     notebooks: Mapping[str, Notebook]
     groups: Mapping[str, Group]
     interpreters: Mapping[str, Interpreter]
-    locks: Mapping[tuple[str, str], Lock]
-    faults: Mapping[tuple[str, str], EnvsolverError]
+    locks: Mapping[Target, Lock]
+    faults: Mapping[Target, EnvsolverError]
     assignments: tuple[Assignment, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     conflicts: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
     interpreters, left_out = project.pythons(pythons)
     locks, faults = solve_all(project, groups, interpreters)
     first = next(iter(interpreters))
-    solved = {name: locks[name, first] for name in groups if (name, first) in locks}
+    solved = {name: locks[target] for name in groups if (target := Target(name, first)) in locks}
     assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
     loose = _loose(config, notebooks, assignments)
     derived = Derived(groups=(), assignments=())

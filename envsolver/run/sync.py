@@ -43,7 +43,7 @@ def sync(project: Project, *, groups: Sequence[str] = (), pythons: Sequence[str]
     errors = list(faults.values())
     with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
         for (group, _), building in {
-            site: pool.submit(project.store.ensure, lock) for site, lock in locks.items()
+            target: pool.submit(project.store.ensure, lock) for target, lock in locks.items()
         }.items():
             try:
                 built.append(replace(building.result(), group=group))

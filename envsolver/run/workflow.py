@@ -19,7 +19,7 @@ from envsolver.core.environments import Assignment
 from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.core.jobs import Cost, Job
 from envsolver.core.progress import Progress
-from envsolver.core.results import Result, Run
+from envsolver.core.results import Result, ResultKey, Run
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.report.results_json import write_results
@@ -30,7 +30,7 @@ from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.parsl import monitoring
 from envsolver.run.parsl.executor import InlineExecutor, JobExecutor, ParslJobExecutor
 from envsolver.run.parsl.prestart import ParslPrestart
-from envsolver.run.preparation import Crew, choose_templates, prepare_site, record_facts
+from envsolver.run.preparation import Crew, choose_templates, prepare_target, record_facts
 from envsolver.run.project import Project, read_groups
 from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.scheduler.events import CoresReleased
@@ -105,7 +105,7 @@ def run(
     return finished, exit_code(finished, outcome, context.errors)
 
 
-def write_report(finished: Run, expected: Mapping[tuple[str, str, str], float], *, seconds: float) -> None:
+def write_report(finished: Run, expected: Mapping[ResultKey, float], *, seconds: float) -> None:
     """Write the HTML report; whoever interrupts that gets the report in the terminal all the same."""
     with contextlib.suppress(KeyboardInterrupt):
         from envsolver.report.html import write_html  # its libraries take half a second to import
@@ -189,7 +189,7 @@ def _run_jobs(
     done: list[Result] = list(settled)
     # One at a time means that the next does not even start while the last one ends.
     notices = ReleaseListener("" if options.sequential else context.run_id)
-    runner = Scheduler(
+    scheduler = Scheduler(
         jobs=jobs,
         notices=notices.path,
         warmth=templates,
@@ -201,14 +201,14 @@ def _run_jobs(
         retries=options.retries,
         on_result=lambda result: _keep(context, digests[result.notebook], done, result),
     )
-    crew = Crew(services=services, templates=templates, runner=runner)
+    crew = Crew(services=services, templates=templates, scheduler=scheduler)
     outcome = None
     try:
-        notices.listen(lambda mark: runner.post(CoresReleased(mark=mark)))
-        for site in dict.fromkeys((job.group, job.python) for job in jobs):
-            arguments = (context, resolution, site, crew)
-            threading.Thread(target=prepare_site, args=arguments, name=f"prepare-{site}", daemon=True).start()
-        outcome = runner.run()
+        notices.listen(lambda mark: scheduler.post(CoresReleased(mark=mark)))
+        for target in dict.fromkeys(job.target for job in jobs):
+            arguments = (context, resolution, target, crew)
+            threading.Thread(target=prepare_target, args=arguments, name=f"prepare-{target.group}", daemon=True).start()
+        outcome = scheduler.run()
     finally:
         if outcome is None or outcome.stopped:
             project.uv.stop()

@@ -231,10 +231,9 @@ def run_notebook(project: Project, notebook: str, directory: Path) -> Result:
 
 
 def _run_job(project: Project, resolution: Resolution, job: Job) -> Result:
-    site = (job.group, job.python)
-    if site in resolution.faults:
-        raise resolution.faults[site]
-    environment = replace(project.store.ensure(resolution.locks[site]), group=job.group)
+    if job.target in resolution.faults:
+        raise resolution.faults[job.target]
+    environment = replace(project.store.ensure(resolution.locks[job.target]), group=job.group)
     logs = Path(job.run_dir, "logs")
     services = Services(project.config.services, root=project.root, logs=logs, run_id=job.run_id)
     settings = project.config.groups.get(job.group)

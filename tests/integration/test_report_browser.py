@@ -42,7 +42,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if result.executed and not result.good:
             (run.directory / result.executed).parent.mkdir(exist_ok=True)
             (run.directory / result.executed).write_text(json.dumps(report_samples.executed_notebook()))
-    return write_html(run, expected={(r.notebook, r.group, r.python): r.seconds * 0.9 for r in run.results})
+    return write_html(run, expected={r.key: r.seconds * 0.9 for r in run.results})
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from filelock import FileLock
 from uv import find_uv_bin
 from warm_tables import ENDS, MODULES, PLAIN, SCIENCE, TELLTALE
 
-from envsolver.core.environments import Environment
+from envsolver.core.environments import Environment, Target
 from envsolver.core.jobs import Job, KernelHistory
 from envsolver.core.notebooks import Notebook
 from envsolver.core.results import Result
@@ -122,7 +122,7 @@ class Bench:
         plan = plan_templates(
             twice,
             notebooks or {job.notebook: Notebook(path=job.notebook) for job in jobs},
-            keys={("core", "3.11"): "key"},
+            keys={Target("core", "3.11"): "key"},
             known=known,
             workers=1,
         )

@@ -7,18 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from envsolver.core.environments import Environment
+from envsolver.core.environments import Environment, Target
 from envsolver.core.verdicts import Verdict
-
-Site = tuple[str, str]
-"""A group and a Python version: what needs one environment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentLocated:
-    """Where a site's environment is, or will be; its workers can start, each pinned to one of `gpus` if there are."""
+    """Where a target's environment is, or will be; its workers can start, each pinned to one of `gpus` if there are."""
 
-    site: Site
+    target: Target
     key: str
     prefix: Path
     gpus: tuple[str, ...] = ()
@@ -26,18 +23,18 @@ class EnvironmentLocated:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentReady:
-    """A site's environment is built and its services answer; `env` holds the services' variables."""
+    """A target's environment is built and its services answer; `env` holds the services' variables."""
 
-    site: Site
+    target: Target
     environment: Environment
     env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentUnavailable:
-    """A site's notebooks, or only some of them, cannot run; each gets `verdict` with `reason`."""
+    """A target's notebooks, or only some of them, cannot run; each gets `verdict` with `reason`."""
 
-    site: Site
+    target: Target
     reason: str
     verdict: Verdict = "environment"
     notebooks: frozenset[str] | None = None

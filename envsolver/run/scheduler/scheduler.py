@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+from envsolver.core.environments import Target
 from envsolver.core.jobs import Cost, Job
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result
@@ -27,7 +28,6 @@ from envsolver.run.scheduler.events import (
     EnvironmentUnavailable,
     Event,
     Message,
-    Site,
 )
 from envsolver.run.scheduler.policy import Budget, ResourceRequest, backfill, need_of, oversized
 from envsolver.worker.processes import JOB_MARK, kill_marked
@@ -144,7 +144,7 @@ class Scheduler:
         notices: str = "",
     ) -> None:
         self._waiting = {job.id: job for job in jobs}
-        self._jobs_of: Counter[Site] = Counter((job.group, job.python) for job in jobs)
+        self._jobs_of: Counter[Target] = Counter(job.target for job in jobs)
         self._costs = costs or {}
         self._dispatcher = dispatcher
         self._progress = progress
@@ -155,7 +155,7 @@ class Scheduler:
         self._warmth = warmth
         self._notices = notices
         self._events: SimpleQueue[Event | _Done] = SimpleQueue()
-        self._ready: dict[Site, EnvironmentReady] = {}
+        self._ready: dict[Target, EnvironmentReady] = {}
         self._keys: set[str] = set()
         self._running: dict[int, _Running] = {}
         self._tickets = 0
@@ -199,10 +199,10 @@ class Scheduler:
             self._look_after_workers()
             return
         if isinstance(event, EnvironmentLocated):
-            self._open(event.key, event.prefix, self._jobs_of[event.site], event.gpus)
+            self._open(event.key, event.prefix, self._jobs_of[event.target], event.gpus)
         elif isinstance(event, EnvironmentReady):
-            self._open(event.environment.key, event.environment.prefix, self._jobs_of[event.site])
-            self._ready[event.site] = event
+            self._open(event.environment.key, event.environment.prefix, self._jobs_of[event.target])
+            self._ready[event.target] = event
         elif isinstance(event, EnvironmentUnavailable):
             self._give_up(event)
         elif isinstance(event, Message):
@@ -221,7 +221,7 @@ class Scheduler:
         concerned = [
             job
             for job in self._waiting.values()
-            if (job.group, job.python) == event.site and (event.notebooks is None or job.notebook in event.notebooks)
+            if job.target == event.target and (event.notebooks is None or job.notebook in event.notebooks)
         ]
         for job in concerned:
             del self._waiting[job.id]
@@ -253,7 +253,7 @@ class Scheduler:
 
         That one has the template loaded. The others would wait beside it, in slots where something else can run.
         """
-        ready = (job for job in self._waiting.values() if (job.group, job.python) in self._ready)
+        ready = (job for job in self._waiting.values() if job.target in self._ready)
         if self._warmth is None:
             return list(islice(ready, WINDOW))
         awaited = {part for running in self._running.values() for part in self._warmth.loading(running.job)}
@@ -278,7 +278,7 @@ class Scheduler:
 
     def _start(self, job: Job, need: ResourceRequest) -> None:
         del self._waiting[job.id]
-        ready = self._ready[job.group, job.python]
+        ready = self._ready[job.target]
         self._attempts[job.id] += 1
         sent = replace(
             job,

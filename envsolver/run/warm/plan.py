@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
+from envsolver.core.environments import Target
 from envsolver.core.jobs import Edits, Job, KernelHistory
 from envsolver.core.notebooks import Notebook
 from envsolver.run.warm.leading_imports import sure_imports
@@ -72,19 +74,26 @@ class TemplateSpec:
     nodes: tuple[NodeSpec, ...]
 
 
+class Served(NamedTuple):
+    """Which template forks a job's kernel, and from which of its nodes."""
+
+    template: str
+    node: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WarmPlan:
     """The templates of a run, and the node that serves each job: ``(template's key, node's id)`` by job id."""
 
     templates: tuple[TemplateSpec, ...] = ()
-    serves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    serves: Mapping[str, Served] = field(default_factory=dict)
 
 
 def plan_templates(
     jobs: Sequence[Job],
     notebooks: Mapping[str, Notebook],
     *,
-    keys: Mapping[tuple[str, str], str],
+    keys: Mapping[Target, str],
     known: Mapping[str, KernelHistory],
     workers: int,
     platform: str = sys.platform,
@@ -106,13 +115,13 @@ def plan_templates(
     """
     families: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
-        key = keys.get((job.group, job.python))
+        key = keys.get(job.target)
         cold = job.cold or notebooks[job.notebook].early_environ or known.get(job.id, KernelHistory()).cold
         if key and not cold and platform.startswith("linux"):
             same = (job.group, job.python, key, job.cores, job.pass_env, tuple(sorted(job.env.items())))
             families.setdefault(same, []).append(job)
     templates: list[TemplateSpec] = []
-    serves: dict[str, tuple[str, str]] = {}
+    serves: dict[str, Served] = {}
     for family in families.values():
         if len(family) < 2:  # noqa: PLR2004  # a single kernel gains nothing from being forked
             continue
@@ -126,12 +135,12 @@ def plan_templates(
                 key=name,
                 group=first.group,
                 python=first.python,
-                environment=keys[first.group, first.python],
+                environment=keys[first.target],
                 job=first,
                 nodes=tuple(tree.specs(eager)),
             )
         )
-        serves.update({job.id: (name, tree.serving[index]) for index, job in enumerate(family)})
+        serves.update({job.id: Served(name, tree.serving[index]) for index, job in enumerate(family)})
     return WarmPlan(templates=tuple(templates), serves=serves)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import report_samples
 
-from envsolver.core.results import CellTime, Failure, Result, Run
+from envsolver.core.results import CellTime, Failure, Result, ResultKey, Run
 from envsolver.report.html import build_html, write_html
 from envsolver.report.html_view import frame_height
 from envsolver.run.workflow import write_report
@@ -148,7 +148,7 @@ def test_markup_from_notebooks_is_text_everywhere() -> None:
 def test_times_are_compared_with_the_usual(tmp_path: Path) -> None:
     run = one(status="passed", seconds=8.0)
     for usual, text, css in ((2.0, "4.0 \u00d7", "slower"), (6.0, "+33%", "slower"), (10.0, "\u221220%", "right")):
-        page = build_html(run, expected={("demos/a.ipynb", "core", "3.11"): usual})
+        page = build_html(run, expected={ResultKey("demos/a.ipynb", "core", "3.11"): usual})
         assert re.search(rf'<td role="cell" class="[a-z ]*{css}[^>]*>{re.escape(text)}</td>', page)
 
 

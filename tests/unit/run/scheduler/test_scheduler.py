@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.core.environments import Environment
+from envsolver.core.environments import Environment, Target
 from envsolver.core.jobs import Cost, Job
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
@@ -129,7 +129,7 @@ class FakeProgress:
 
 def ready(group: str = "core", **env: str) -> EnvironmentReady:
     environment = Environment(key=f"key-{group}", group=group, python="3.11.7", prefix=Path(f"/env/{group}"))
-    return EnvironmentReady(site=(group, "3.11"), environment=environment, env=env)
+    return EnvironmentReady(target=Target(group, "3.11"), environment=environment, env=env)
 
 
 def make(
@@ -190,7 +190,7 @@ def test_an_executor_gets_no_more_workers_than_it_has_jobs() -> None:
 def test_workers_start_as_soon_as_it_is_known_where_the_environment_will_be() -> None:
     dispatcher = FakeDispatcher()
     runner, _ = make([job("a")], dispatcher)
-    runner.post(EnvironmentLocated(site=("core", "3.11"), key="key-core", prefix=Path("/env/core")))
+    runner.post(EnvironmentLocated(target=Target("core", "3.11"), key="key-core", prefix=Path("/env/core")))
     runner.post(Message(text="core: building"))
     runner.post(ready("core"))
     runner.run()
@@ -201,14 +201,14 @@ def test_a_free_slot_goes_to_any_group_that_has_work() -> None:
     dispatcher = FakeDispatcher(hold=True)
     runner, _ = make([job("a"), job("b"), job("c", "ml")], dispatcher, slots=2)
     runner.post(ready("ml"))
-    runner.post(EnvironmentUnavailable(site=("core", "3.11"), reason="no"))
+    runner.post(EnvironmentUnavailable(target=Target("core", "3.11"), reason="no"))
     dispatcher.hold = False
     assert verdicts(runner.run()) == {"c.ipynb": "passed", "a.ipynb": "environment", "b.ipynb": "environment"}
 
 
 def test_a_site_may_be_unavailable_for_some_of_its_notebooks_and_serve_the_others() -> None:
     runner, _ = make([job("a"), job("b")], FakeDispatcher())
-    runner.post(EnvironmentUnavailable(site=("core", "3.11"), reason="no", notebooks=frozenset({"a.ipynb"})))
+    runner.post(EnvironmentUnavailable(target=Target("core", "3.11"), reason="no", notebooks=frozenset({"a.ipynb"})))
     runner.post(ready("core"))
     assert verdicts(runner.run()) == {"a.ipynb": "environment", "b.ipynb": "passed"}
 

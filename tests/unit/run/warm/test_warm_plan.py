@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envsolver.core.environments import Target
 from envsolver.core.jobs import Edits, Job, KernelHistory
 from envsolver.core.notebooks import Import, Notebook, Origin
 from envsolver.core.results import Result
@@ -246,7 +247,7 @@ def ran(status: str = "passed", modules: tuple[str, ...] = (), **options: object
 
 
 def known_of(history: History, digest: str = "d", environment: str = "k") -> KernelHistory | None:
-    found = history.known([job("a")], digests={"a.ipynb": digest}, environments={("core", "3.11"): environment})
+    found = history.known([job("a")], digests={"a.ipynb": digest}, environments={Target("core", "3.11"): environment})
     return found.get("a")
 
 
