@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from envsolver.core.environments import Target
+from envsolver.core.environments import Environment, Target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +31,77 @@ class Edits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a job may use.
+
+    Attributes
+    ----------
+    timeout, cell_timeout
+        Seconds for the whole notebook and for one cell.
+    cores
+        CPU cores granted; thread pools are told this number.
+    memory
+        Limit for the resident memory of the notebook's process tree, bytes; None for no limit.
+    output
+        Bytes of output kept per cell; what is beyond is cut, and the cut is shown.
+    """
+
+    timeout: float = 600.0
+    cell_timeout: float = 300.0
+    cores: int = 1
+    memory: int | None = None
+    output: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Binding:
+    """What a job's kernel runs in.
+
+    Attributes
+    ----------
+    environment, prefix
+        The environment's key and its absolute path; empty until they are known.
+    env, pass_env
+        Variables set for the notebook, and names passed through from envsolver's own environment.
+    requirements_file
+        The file that a person would add a requirement to, such as ``requirements/core.in``.
+    """
+
+    environment: str = ""
+    prefix: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    pass_env: tuple[str, ...] = ()
+    requirements_file: str = ""
+
+    def bound(self, environment: Environment, env: Mapping[str, str]) -> Binding:
+        """Return it with its environment, and with more variables, such as those of services."""
+        key, prefix = environment.key, str(environment.prefix)
+        return replace(self, environment=key, prefix=prefix, env={**self.env, **env})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WarmStart:
+    """Whether a job's kernel is forked from a template, and what the templates of later runs need to know.
+
+    Attributes
+    ----------
+    template
+        Socket of the template that forks the kernel; empty for a cold start.
+    cold
+        Whether the kernel must start cold, whatever `template` says.
+    expected
+        Seconds that the job takes by history, which bound how long a warm kernel may try; None when nothing is known.
+    want_modules
+        Whether `Result.modules` is wanted.
+    """
+
+    template: str = ""
+    cold: bool = False
+    expected: float | None = None
+    want_modules: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One notebook in one environment, with its limits: what is scheduled and sent to a worker.
 
@@ -42,20 +113,14 @@ class Job:
         Absolute paths of the project and of the run's folder.
     run_id
         Names the run in the environment of every process that it starts.
-    prefix
-        Absolute path of the environment; empty until it is known.
-    timeout, cell_timeout
-        Seconds for the whole notebook and for one cell.
-    cores
-        CPU cores granted; thread pools are told this number.
-    memory
-        Limit for the resident memory of the notebook's process tree, bytes; None for no limit.
-    env, pass_env
-        Variables set for the notebook, and names passed through from envsolver's own environment.
     allow_errors
         Run all cells even when one raises, and pass.
-    output_limit
-        Bytes of output kept per cell; what is beyond is cut, and the cut is shown.
+    want_values
+        Whether `Result.values` is wanted.
+    attempt
+        How often the run has started it, this time included.
+    core_release
+        Socket on which the controller hears that its cores are free again; empty when nobody listens.
     """
 
     id: str
@@ -65,33 +130,14 @@ class Job:
     root: str
     run_dir: str
     run_id: str
-    environment: str = ""
-    prefix: str = ""
-    timeout: float = 600.0
-    cell_timeout: float = 300.0
-    cores: int = 1
-    memory: int | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    pass_env: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    binding: Binding = field(default_factory=Binding)
+    warm_start: WarmStart = field(default_factory=WarmStart)
     edits: Edits = field(default_factory=Edits)
     allow_errors: bool = False
-    output_limit: int = 8 * 1024 * 1024
-    requirements_file: str = ""
-    """The file that a person would add a requirement to, such as ``requirements/core.in``."""
-    want_modules: bool = False
-    """Whether `Result.modules` is wanted."""
     want_values: bool = False
-    """Whether `Result.values` is wanted."""
-    expected: float | None = None
-    """Seconds that it takes by history; None when nothing is known."""
     attempt: int = 1
-    """How often the run has started it, this time included."""
-    template: str = ""
-    """Socket of the template that forks its kernel; empty for a cold start."""
-    cold: bool = False
-    """Whether its kernel must start cold, whatever `template` says."""
-    notices: str = ""
-    """Socket on which the controller hears that its cores are free again; empty when nobody listens."""
+    core_release: str = ""
 
     @property
     def target(self) -> Target:

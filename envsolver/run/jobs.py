@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envsolver.config.load import settings_for
 from envsolver.core.environments import Assignment, Interpreter
-from envsolver.core.jobs import Edits, Job
+from envsolver.core.jobs import Binding, Edits, Job, Limits
 from envsolver.core.results import Result
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.pythons import why_unsupported
@@ -105,12 +105,18 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
         root=str(config.root),
         run_dir=str(defaults.run_dir),
         run_id=defaults.run_id,
-        timeout=_first(defaults.timeout, settings.timeout, notebook.timeout, group.timeout, config.timeout),
-        cell_timeout=_first(settings.cell_timeout, config.cell_timeout),
-        cores=settings.cores or group.cores,
-        memory=None if memory is None else int(memory),
-        env={**config.env, **group.env, **settings.env},
-        pass_env=config.pass_env,
+        limits=Limits(
+            timeout=_first(defaults.timeout, settings.timeout, notebook.timeout, group.timeout, config.timeout),
+            cell_timeout=_first(settings.cell_timeout, config.cell_timeout),
+            cores=settings.cores or group.cores,
+            memory=None if memory is None else int(memory),
+            output=int(config.output_limit),
+        ),
+        binding=Binding(
+            env={**config.env, **group.env, **settings.env},
+            pass_env=config.pass_env,
+            requirements_file=resolution.groups[assignment.group or ""].file,
+        ),
         edits=Edits(
             replace=settings.replace,
             skip_cells=settings.skip_cells or (),
@@ -118,8 +124,6 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
             parameters=settings.parameters,
         ),
         allow_errors=notebook.allow_errors,
-        output_limit=int(config.output_limit),
-        requirements_file=resolution.groups[assignment.group or ""].file,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from envsolver.core.environments import Environment, Lock, Target
 from envsolver.core.errors import BuildError, EnvsolverError
-from envsolver.core.jobs import Job, KernelHistory
+from envsolver.core.jobs import Job, KernelHistory, WarmStart
 from envsolver.core.settings import GroupSettings
 from envsolver.resolver.derive import without_local
 from envsolver.resolver.explanations import build_failure
@@ -132,7 +132,8 @@ def choose_templates(
     keys = {target: project.store.key_for(lock) for target, lock in resolution.locks.items()}
     known = project.history.known(jobs, digests=digests, environments=keys)
     jobs = tuple(
-        replace(job, cold=cold or job.cold, want_modules=not known.get(job.id, KernelHistory()).modules) for job in jobs
+        replace(job, warm_start=WarmStart(cold=cold, want_modules=not known.get(job.id, KernelHistory()).modules))
+        for job in jobs
     )
     plan = (
         WarmPlan()

@@ -191,7 +191,7 @@ def _run_jobs(
     notices = ReleaseListener("" if options.sequential else context.run_id)
     scheduler = Scheduler(
         jobs=jobs,
-        notices=notices.path,
+        core_release=notices.path,
         warmth=templates,
         dispatcher=dispatcher,
         progress=context.progress,

@@ -239,14 +239,7 @@ def _run_job(project: Project, resolution: Resolution, job: Job) -> Result:
     settings = project.config.groups.get(job.group)
     try:
         variables = services.start(settings.services if settings else (), environment)
-        bound = replace(
-            job,
-            environment=environment.key,
-            prefix=str(environment.prefix),
-            env={**job.env, **variables},
-            want_values=True,
-        )
-        return run_job(bound)
+        return run_job(replace(job, binding=job.binding.bound(environment, variables), want_values=True))
     finally:
         services.stop()
         project.store.release()

@@ -53,18 +53,19 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
     outer
         envsolver's own environment.
     """
-    bin_directory = Path(job.prefix, "bin")
+    binding = job.binding
+    bin_directory = Path(binding.prefix, "bin")
     path = [str(private / "bin"), str(bin_directory), outer.get("PATH") or os.defpath]
-    library = [*filter(None, [job.env.get("PYTHONPATH", "")]), str(PYTHONPATH)]
+    library = [*filter(None, [binding.env.get("PYTHONPATH", "")]), str(PYTHONPATH)]
     return {
-        **chosen(outer, (*SAFE, *job.pass_env)),
-        **dict.fromkeys(THREADS, str(job.cores)),
+        **chosen(outer, (*SAFE, *binding.pass_env)),
+        **dict.fromkeys(THREADS, str(job.limits.cores)),
         # An environment is never changed and compiled when built, and a linked module's folder is not ours to write to.
         "PYTHONDONTWRITEBYTECODE": "1",
-        **job.env,
-        "PATH": os.pathsep.join([*path[:2], job.env.get("PATH") or path[2]]),
+        **binding.env,
+        "PATH": os.pathsep.join([*path[:2], binding.env.get("PATH") or path[2]]),
         "PYTHONPATH": os.pathsep.join(library),
-        "VIRTUAL_ENV": job.prefix,
+        "VIRTUAL_ENV": binding.prefix,
         "TMPDIR": str(private / "tmp"),
         **{name: str(private / "jupyter" / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")},
         "JUPYTER_RUNTIME_DIR": str(private / "jupyter"),
@@ -74,7 +75,7 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
         JOB_MARK: mark,
         INSTALL_RECORD: str(private / "installs.jsonl"),
         "ENVSOLVER_GROUP": job.group,
-        "ENVSOLVER_REQUIREMENTS_FILE": job.requirements_file,
+        "ENVSOLVER_REQUIREMENTS_FILE": binding.requirements_file,
     }
 
 
@@ -89,7 +90,7 @@ def write_shims(job: Job, private: Path) -> None:
     """Put commands named pip, uv, conda and so on into the job's private ``bin``; each calls the guard."""
     directory = private / "bin"
     directory.mkdir()
-    python = shlex.quote(str(Path(job.prefix, "bin", "python")))
+    python = shlex.quote(str(Path(job.binding.prefix, "bin", "python")))
     script = f'#!/bin/sh\nexec {python} {shlex.quote(str(PIP_GUARD))} "$(basename "$0")" "$@"\n'
     first = directory / _TOOLS[0]
     first.write_text(script, encoding="utf-8")

@@ -36,7 +36,7 @@ def run_job(job: Job) -> Result:
         When a person interrupts it; nothing is left running then either.
     """
     started = dt.datetime.now(dt.timezone.utc).astimezone().isoformat(timespec="milliseconds")
-    result = _attempt(_bounded(job) if job.template and not job.cold else job).result(started)
+    result = _attempt(_bounded(job) if job.warm_start.template and not job.warm_start.cold else job).result(started)
     return _cold(job, result, started) if result.warm and not result.good else result
 
 
@@ -45,10 +45,12 @@ def _bounded(job: Job) -> Job:
 
     A notebook that hangs in a warm kernel only would otherwise use up its whole limit before a cold one is tried.
     """
-    if job.expected is None:
+    expected, limits = job.warm_start.expected, job.limits
+    if expected is None:
         return job
-    patience = max(WARM_PATIENCE_SECONDS, WARM_PATIENCE_FACTOR * job.expected)
-    return replace(job, timeout=min(job.timeout, patience), cell_timeout=min(job.cell_timeout, patience))
+    patience = max(WARM_PATIENCE_SECONDS, WARM_PATIENCE_FACTOR * expected)
+    timeout, cell_timeout = min(limits.timeout, patience), min(limits.cell_timeout, patience)
+    return replace(job, limits=replace(limits, timeout=timeout, cell_timeout=cell_timeout))
 
 
 def _cold(job: Job, warm: Result, started: str) -> Result:
@@ -56,7 +58,7 @@ def _cold(job: Job, warm: Result, started: str) -> Result:
 
     It has all of its time again; the result's times are those of both attempts, since both were spent.
     """
-    cold = _attempt(replace(job, cold=True)).result(started)
+    cold = _attempt(replace(job, warm_start=replace(job.warm_start, cold=True))).result(started)
     told = f"{warm.status}: {warm.reason}"
     reason = cold.reason
     if cold.good:
@@ -98,8 +100,9 @@ def _run(job: Job, story: ResultBuilder) -> None:
 
 
 def _execute(job: Job, script: prepare.PreparedNotebook, story: ResultBuilder) -> None:
-    if not os.access(Path(job.prefix, "bin", "python"), os.X_OK) or not job.prefix:
-        story.fail("environment", f"the environment has no interpreter: {Path(job.prefix, 'bin', 'python')}")
+    python = Path(job.binding.prefix, "bin", "python")
+    if not job.binding.prefix or not os.access(python, os.X_OK):
+        story.fail("environment", f"the environment has no interpreter: {python}")
         return
     log = Path(job.run_dir, job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +118,7 @@ def _execute(job: Job, script: prepare.PreparedNotebook, story: ResultBuilder) -
         story.changed = place.changed_sources()
     finally:
         # Whoever hears of the job's end clears the run's directory away too.
-        if job.notices and story.status == "passed":
+        if job.core_release and story.status == "passed":
             place.keep()
         else:
             place.remove()

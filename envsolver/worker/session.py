@@ -98,7 +98,7 @@ class ResultBuilder:
 
     def remaining(self) -> float:
         """Return what is left of the notebook's time, seconds."""
-        return self.job.timeout - (time.monotonic() - self.began - self.waited)
+        return self.job.limits.timeout - (time.monotonic() - self.began - self.waited)
 
     def result(self, started: str) -> Result:
         """Return all of it as a result; `started` is ISO 8601."""
@@ -113,7 +113,7 @@ class ResultBuilder:
             notebook=job.notebook,
             group=job.group,
             python=job.python,
-            environment=job.environment,
+            environment=job.binding.environment,
             status=self.status,
             started=started,
             seconds=(self.ended or time.monotonic()) - self.began,
@@ -164,19 +164,19 @@ class Session:
         self.installs_read = 0
         self.oom_before = oom_kills()
         self.mark = variables[JOB_MARK]
-        self.prefix = os.path.realpath(job.prefix)
+        self.prefix = os.path.realpath(job.binding.prefix)
         self.private = place.base
         self.kernel = Kernel(
-            prefix=job.prefix,
+            prefix=job.binding.prefix,
             private=place.base,
             folder=place.folder,
             variables=variables,
             log=log,
-            template="" if job.cold else job.template,
+            template="" if job.warm_start.cold else job.warm_start.template,
         )
         self.client = BoundedClient(
             script.notebook,
-            job.output_limit,
+            job.limits.output,
             km=self.kernel.manager,
             log=QUIET,
             timeout=None,
@@ -210,9 +210,9 @@ class Session:
             self.story.fail("environment", f"the environment's interpreter cannot be run: {error}")
             return False
         self.story.warm = self.kernel.warm
-        if self.kernel.warm or self.job.template:
+        if self.kernel.warm or self.job.warm_start.template:
             self.story.waited = time.monotonic() - began
-        self.monitor = Monitor(self.kernel.pid, self.mark, self.job.memory)
+        self.monitor = Monitor(self.kernel.pid, self.mark, self.job.limits.memory)
         self.monitor.start()
         self.client.kc = self.kernel.client
         info = await self.kernel.unless_dead(self.kernel.ready(), self.story.remaining())
@@ -235,7 +235,7 @@ class Session:
         self.index = index
         cell = self.script.notebook.cells[index]
         began = time.monotonic()
-        limit = min(self.job.cell_timeout, self.story.remaining())
+        limit = min(self.job.limits.cell_timeout, self.story.remaining())
         try:
             reply = await self.kernel.unless_dead(self.client.execute_one(cell, index), limit)
         except KernelDiedError:
@@ -286,7 +286,7 @@ class Session:
         if ename != "ModuleNotFoundError" or missing is None:
             return ""
         module = missing[1].split(".")[0]
-        where = self.job.requirements_file
+        where = self.job.binding.requirements_file
         if not where:
             return f"; its environment follows from its imports: a line `%pip install {module}` in it would add that"
         return f"; if it should be there, add what provides {module} to {where} (group {self.job.group})"
@@ -309,7 +309,7 @@ class Session:
     def _out_of_time(self) -> None:
         number, _ = self._current()
         whole = self.story.remaining() <= 0
-        name, seconds = ("notebook", self.job.timeout) if whole else ("cell", self.job.cell_timeout)
+        name, seconds = ("notebook", self.job.limits.timeout) if whole else ("cell", self.job.limits.cell_timeout)
         limit = f"the {name}'s limit of {seconds:g} s"
         if number is None:
             self._blame("timeout", "NotebookTimeout", f"the kernel was not ready within {limit}")
@@ -323,8 +323,8 @@ class Session:
         where = "before it was ready" if number is None else f"in cell {number}"
         tail = self.kernel.log_tail()
         exceeded = self.monitor.exceeded if self.monitor is not None else None
-        if exceeded is not None and self.job.memory is not None:
-            limit, used = _mebibytes(self.job.memory), _mebibytes(exceeded)
+        if exceeded is not None and self.job.limits.memory is not None:
+            limit, used = _mebibytes(self.job.limits.memory), _mebibytes(exceeded)
             text = f"the memory limit of {limit} was exceeded {where}: {used} were in use"
             self._blame("memory", "MemoryLimit", text)
         elif self.kernel.exit_code == _SIGKILL and oom_kills() > self.oom_before:
@@ -343,7 +343,7 @@ class Session:
         if late and not self.job.allow_errors and self.story.status == "passed":
             self._blame("failed", "PackageNotInEnvironment", late)
         # A warm kernel tells the same as a cold one: its template held nothing that the notebook does not load itself.
-        if self.story.status == "passed" and self.job.want_modules and self.job.edits == Edits():
+        if self.story.status == "passed" and self.job.warm_start.want_modules and self.job.edits == Edits():
             answer = await self.kernel.unless_dead(self.kernel.ask(_MODULES), _QUESTION_TIME)
             local = f"={self.private}/"  # what stands in the scratch directory is the project's
             names = (answer["modules"] or "").split("\n")
@@ -363,7 +363,7 @@ class Session:
         """Let another notebook have the cores, unless this one will be tried again, in a cold kernel."""
         if self.story.status == "passed" or (self.story.status == "failed" and not self.story.warm):
             self.story.ended = time.monotonic()
-            release_cores(self.job.notices, self.mark)
+            release_cores(self.job.core_release, self.mark)
 
     async def _end(self) -> None:
         if self.monitor is not None:

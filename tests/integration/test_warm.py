@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import with_options
 from filelock import FileLock
 from uv import find_uv_bin
 from warm_tables import ENDS, MODULES, PLAIN, SCIENCE, TELLTALE
 
 from envsolver.core.environments import Environment, Target
-from envsolver.core.jobs import Job, KernelHistory
+from envsolver.core.jobs import Binding, Job, KernelHistory, Limits, WarmStart
 from envsolver.core.notebooks import Notebook
 from envsolver.core.results import Result
 from envsolver.notebooks.read import read_notebook
@@ -99,22 +100,20 @@ class Bench:
         document = {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
         self.root.mkdir(exist_ok=True)
         (self.root / path).write_text(json.dumps(document), encoding="utf-8")
-        values: dict[str, Any] = {
-            "id": path.removesuffix(".ipynb"),
-            "notebook": path,
-            "group": "core",
-            "python": "3.11",
-            "root": str(self.root),
-            "run_dir": str(self.run_dir),
-            "run_id": self.run_id,
-            "environment": "key",
-            "prefix": str(self.prefix),
-            "timeout": 200.0,
-            "cell_timeout": 150.0,
-            "want_modules": True,
-            "env": {"PYTHONPATH": str(self.root.parent / "lib")},
-        }
-        return Job(**{**values, **options})
+        env = {"PYTHONPATH": str(self.root.parent / "lib")}
+        job = Job(
+            id=path.removesuffix(".ipynb"),
+            notebook=path,
+            group="core",
+            python="3.11",
+            root=str(self.root),
+            run_dir=str(self.run_dir),
+            run_id=self.run_id,
+            limits=Limits(timeout=200.0, cell_timeout=150.0),
+            binding=Binding(environment="key", prefix=str(self.prefix), env=env),
+            warm_start=WarmStart(want_modules=True),
+        )
+        return with_options(job, **options)
 
     def start(self, jobs: list[Job], notebooks: dict[str, Notebook] | None = None) -> Templates:
         twice = [*jobs, *(replace(job, id=job.id + "-again") for job in jobs)]
@@ -135,7 +134,7 @@ class Bench:
         assert self.templates is not None
         path = self.templates.path_for(job)
         assert path
-        return run_job(replace(job, template=path))
+        return run_job(with_options(job, template=path))
 
     def outputs(self, result: Result) -> str:
         """Return a notebook's outputs as text, without what differs from one cold kernel to the next."""
@@ -281,21 +280,21 @@ def test_nothing_that_a_warm_kernel_started_is_left(bench: Bench) -> None:
 def test_a_job_whose_variables_differ_starts_cold(bench: Bench) -> None:
     job = bench.job("differs", ["import os\nprint(os.environ['OTHER'])"])
     bench.start([job])
-    result = bench.warm(replace(job, env={**job.env, "OTHER": "value"}))
+    result = bench.warm(with_options(job, env={**job.binding.env, "OTHER": "value"}))
     assert (result.status, result.warm, result.warm_verdict) == ("passed", False, "")
 
 
 def test_a_job_whose_template_is_not_there_starts_cold(bench: Bench) -> None:
     job = bench.job("alone", ["1"])
-    result = run_job(replace(job, template=str(bench.root / "none.sock")))
+    result = run_job(with_options(job, template=str(bench.root / "none.sock")))
     assert (result.status, result.warm) == ("passed", False)
 
 
 def test_a_job_that_must_be_cold_is(bench: Bench) -> None:
     job = bench.job("cold", ["1"])
     templates = bench.start([job])
-    assert templates.path_for(replace(job, cold=True)) == ""
-    assert run_job(replace(job, template=templates.path_for(job), cold=True)).warm is False
+    assert templates.path_for(with_options(job, cold=True)) == ""
+    assert run_job(with_options(job, template=templates.path_for(job), cold=True)).warm is False
 
 
 def test_the_end_of_a_template_ends_its_kernels_and_the_notebook_runs_cold(bench: Bench) -> None:
@@ -375,7 +374,7 @@ def test_many_kernels_at_once_come_from_one_template(bench: Bench) -> None:
     job = bench.job("many", ["import os, time\ntime.sleep(0.2)\nos.getppid()"])
     bench.start([job])
     path = bench.templates.path_for(job) if bench.templates else ""
-    jobs = [replace(job, id=f"many{number}", template=path) for number in range(6)]
+    jobs = [with_options(job, id=f"many{number}", template=path) for number in range(6)]
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(run_job, jobs))
     assert [(result.status, result.warm) for result in results] == [("passed", True)] * 6

@@ -14,9 +14,10 @@ import nbformat
 import psutil
 import pytest
 import zmq
+from fakes import with_options
 from nbclient.output_widget import OutputWidget
 
-from envsolver.core.jobs import Edits, Job
+from envsolver.core.jobs import Binding, Edits, Job, Limits
 from envsolver.core.results import Result
 from envsolver.worker import prepare, scratch
 from envsolver.worker.core_release import ReleaseListener
@@ -63,20 +64,18 @@ class Bench:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         self.count.append(1)
-        job = {
-            "id": f"job{len(self.count)}",
-            "notebook": notebook,
-            "group": "core",
-            "python": "3.11",
-            "root": str(self.root),
-            "run_dir": str(self.run_dir),
-            "run_id": self.run_id,
-            "prefix": str(self.prefix),
-            "timeout": 120.0,
-            "cell_timeout": 100.0,
-            "requirements_file": "requirements/core.in",
-        }
-        return run_job(Job(**{**job, **options}))
+        job = Job(
+            id=f"job{len(self.count)}",
+            notebook=notebook,
+            group="core",
+            python="3.11",
+            root=str(self.root),
+            run_dir=str(self.run_dir),
+            run_id=self.run_id,
+            limits=Limits(timeout=120.0, cell_timeout=100.0),
+            binding=Binding(prefix=str(self.prefix), requirements_file="requirements/core.in"),
+        )
+        return run_job(with_options(job, **options))
 
     def executed(self, result: Result) -> dict[str, Any]:
         read: dict[str, Any] = json.loads((self.run_dir / result.executed).read_text(encoding="utf-8"))
@@ -422,7 +421,7 @@ def test_the_failing_cells_number_is_that_of_the_file_even_after_injection(bench
 
 
 def test_a_flood_of_output_is_cut_and_says_so(bench: Bench) -> None:
-    result = bench.run("for i in range(50_000): print('x' * 100)", "print('after')", output_limit=10_000)
+    result = bench.run("for i in range(50_000): print('x' * 100)", "print('after')", output=10_000)
     assert result.status == "passed"
     text = bench.text_of(result, 0)
     assert "output cut" in text
@@ -432,7 +431,7 @@ def test_a_flood_of_output_is_cut_and_says_so(bench: Bench) -> None:
 
 def test_a_flood_of_rich_output_is_cut(bench: Bench) -> None:
     source = "from IPython.display import display, HTML\nfor i in range(100): display(HTML('y' * 1000))"
-    result = bench.run(source, output_limit=20_000)
+    result = bench.run(source, output=20_000)
     cell = bench.executed(result)["cells"][0]
     assert len(json.dumps(cell)) < 40_000
     assert "output cut" in bench.text_of(result)
@@ -443,7 +442,7 @@ def test_what_is_cleared_or_updated_does_not_count(bench: Bench) -> None:
         "from IPython.display import clear_output\nfor i in range(50):\n    clear_output()\n    print(i, 'z' * 1000)"
     )
     updated = "h = display('', display_id=True)\nfor i in range(50): h.update('u' * 1000)"
-    result = bench.run(cleared, updated, output_limit=10_000)
+    result = bench.run(cleared, updated, output=10_000)
     assert "output cut" not in bench.text_of(result, 0) + bench.text_of(result, 1)
     assert bench.text_of(result, 0).startswith("49 ")
     assert "uuu" in bench.text_of(result, 1)
@@ -587,7 +586,7 @@ def test_the_cores_are_given_back_after_the_last_cell(bench: Bench, last: str, t
     notices.listen(lambda mark: heard.append((mark, time.monotonic())))
     began = time.monotonic()
     try:
-        result = bench.run(slow, last, notices=notices.path)
+        result = bench.run(slow, last, core_release=notices.path)
     finally:
         notices.close()
         scratch.remove(scratch.run_directory(bench.run_id))
@@ -605,6 +604,6 @@ def test_the_cores_are_given_back_after_the_last_cell(bench: Bench, last: str, t
 def test_a_warm_kernel_gets_no_more_time_than_history_makes_likely(
     expected: float | None, timeout: float, cell_timeout: float
 ) -> None:
-    job = Job(id="j", notebook="a.ipynb", group="g", python="3", root="/", run_dir="/", run_id="r", expected=expected)
-    bounded = _bounded(job)
+    job = Job(id="j", notebook="a.ipynb", group="g", python="3", root="/", run_dir="/", run_id="r")
+    bounded = _bounded(with_options(job, expected=expected)).limits
     assert (bounded.timeout, bounded.cell_timeout) == (timeout, cell_timeout)

@@ -76,9 +76,9 @@ def need_of(job: Job, cost: Cost, budget: Budget, shared: int = 0) -> ResourceRe
         Bytes that it has in common with its template, which the budget counts once for all.
     """
     learnt = int(cost.memory * MEMORY_MARGIN) if cost.memory else 0
-    memory = max((job.memory if job.memory is not None else learnt) - shared, 0)
+    memory = max((job.limits.memory if job.limits.memory is not None else learnt) - shared, 0)
     return ResourceRequest(
-        cores=min(job.cores, budget.cores),
+        cores=min(job.limits.cores, budget.cores),
         memory=min(memory, budget.memory),
         seconds=cost.seconds if cost.seconds is not None else UNKNOWN_SECONDS,
     )
@@ -86,7 +86,7 @@ def need_of(job: Job, cost: Cost, budget: Budget, shared: int = 0) -> ResourceRe
 
 def oversized(job: Job, budget: Budget) -> bool:
     """Whether a job asks for more than there is, so that it can only run alone."""
-    return job.cores > budget.cores or (job.memory or 0) > budget.memory
+    return job.limits.cores > budget.cores or (job.limits.memory or 0) > budget.memory
 
 
 def order(

@@ -141,7 +141,7 @@ class Scheduler:
         retries: int = 0,
         on_result: Callable[[Result], None] | None = None,
         warmth: KernelTemplates | None = None,
-        notices: str = "",
+        core_release: str = "",
     ) -> None:
         self._waiting = {job.id: job for job in jobs}
         self._jobs_of: Counter[Target] = Counter(job.target for job in jobs)
@@ -153,7 +153,7 @@ class Scheduler:
         self._retries = retries
         self._on_result = on_result
         self._warmth = warmth
-        self._notices = notices
+        self._core_release = core_release
         self._events: SimpleQueue[Event | _Done] = SimpleQueue()
         self._ready: dict[Target, EnvironmentReady] = {}
         self._keys: set[str] = set()
@@ -215,7 +215,9 @@ class Scheduler:
     def _open(self, key: str, prefix: Path, jobs: int, gpus: tuple[str, ...] = ()) -> None:
         if key not in self._keys:
             self._keys.add(key)
-            self._dispatcher.open(key, prefix, min(self._budget.slots + (ENDING if self._notices else 0), jobs), gpus)
+            self._dispatcher.open(
+                key, prefix, min(self._budget.slots + (ENDING if self._core_release else 0), jobs), gpus
+            )
 
     def _give_up(self, event: EnvironmentUnavailable) -> None:
         concerned = [
@@ -280,17 +282,7 @@ class Scheduler:
         del self._waiting[job.id]
         ready = self._ready[job.target]
         self._attempts[job.id] += 1
-        sent = replace(
-            job,
-            environment=ready.environment.key,
-            prefix=str(ready.environment.prefix),
-            env={**job.env, **ready.env},
-            attempt=self._attempts[job.id],
-            expected=self._cost(job).seconds,
-            notices=self._notices,
-        )
-        if self._warmth is not None:
-            sent = replace(sent, template=self._warmth.path_for(sent))
+        sent = self._bound(job, ready)
         if oversized(job, self._budget):
             self._progress.note(f"{job.notebook} asks for more than this machine has; it runs alone")
         self._tickets += 1
@@ -303,6 +295,17 @@ class Scheduler:
         self._progress.started(sent, self._cost(job).seconds)
         future = self._dispatcher.submit(ready.environment.key, sent)
         future.add_done_callback(lambda done: self._events.put(_Done(ticket=ticket, future=done)))
+
+    def _bound(self, job: Job, ready: EnvironmentReady) -> Job:
+        """Return a job as it is sent: with its environment, its template, and which attempt this is."""
+        template = "" if self._warmth is None else self._warmth.path_for(job)
+        return replace(
+            job,
+            binding=job.binding.bound(ready.environment, ready.env),
+            warm_start=replace(job.warm_start, template=template, expected=self._cost(job).seconds),
+            attempt=self._attempts[job.id],
+            core_release=self._core_release,
+        )
 
     def _free(self, mark: str) -> None:
         """Let others have the cores and the slot of a job that is ending, as far as there are workers for that."""
@@ -351,7 +354,7 @@ class Scheduler:
                 notebook=job.notebook,
                 group=job.group,
                 python=job.python,
-                environment=job.environment,
+                environment=job.binding.environment,
                 status="lost",
                 seconds=time.monotonic() - running.started,
                 worker=f"worker {running.slot + 1}",
@@ -361,8 +364,8 @@ class Scheduler:
         )
 
     def _wait_again(self, job: Job) -> None:
-        """Put a job before all others that wait, as it was before it was bound to an environment."""
-        self._waiting = {job.id: replace(job, environment="", prefix="", template=""), **self._waiting}
+        """Put a job before all others that wait; it is bound anew when it starts."""
+        self._waiting = {job.id: job, **self._waiting}
 
     def _look_after_workers(self) -> None:
         for key in self._dispatcher.broken():

@@ -116,9 +116,16 @@ def plan_templates(
     families: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
         key = keys.get(job.target)
-        cold = job.cold or notebooks[job.notebook].early_environ or known.get(job.id, KernelHistory()).cold
+        cold = job.warm_start.cold or notebooks[job.notebook].early_environ or known.get(job.id, KernelHistory()).cold
         if key and not cold and platform.startswith("linux"):
-            same = (job.group, job.python, key, job.cores, job.pass_env, tuple(sorted(job.env.items())))
+            same = (
+                job.group,
+                job.python,
+                key,
+                job.limits.cores,
+                job.binding.pass_env,
+                tuple(sorted(job.binding.env.items())),
+            )
             families.setdefault(same, []).append(job)
     templates: list[TemplateSpec] = []
     serves: dict[str, Served] = {}

@@ -108,7 +108,7 @@ class Templates:
         """Return the socket of the node that forks the job's kernel; empty when it must start cold."""
         key, node = self._plan.serves.get(job.id, ("", ""))
         running = self._running.get(key)
-        if job.cold or running is None or running[2].poll() is not None:
+        if job.warm_start.cold or running is None or running[2].poll() is not None:
             return ""
         return str(running[1] / f"{node}.sock")
 
@@ -116,7 +116,7 @@ class Templates:
         """Name the nodes, beside the base, that are not up yet and without which the job's kernel cannot be forked."""
         key, name = self._plan.serves.get(job.id, ("", ""))
         running = self._running.get(key)
-        if job.cold or running is None:
+        if job.warm_start.cold or running is None:
             return frozenset()
         found = set()
         parents = {node.id: node.parent for node in running[0].nodes}
@@ -153,7 +153,7 @@ class Templates:
         """Return the memory that the job's kernel would have in common with its template's node, bytes."""
         key, node = self._plan.serves.get(job.id, ("", ""))
         running = self._running.get(key)
-        return 0 if job.cold or running is None else self._size(running[1], node)
+        return 0 if job.warm_start.cold or running is None else self._size(running[1], node)
 
     def memory(self) -> int:
         """Return the memory that the templates take, bytes: of each node what it has beyond its parent's."""
@@ -192,9 +192,7 @@ class Templates:
         parent.mkdir(mode=0o700, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix="t", dir=parent))
         (directory / "tmp").mkdir()
-        job = replace(
-            spec.job, prefix=str(environment.prefix), environment=environment.key, env={**spec.job.env, **env}
-        )
+        job = replace(spec.job, binding=spec.job.binding.bound(environment, env))
         seen = variables(job, directory, "", self._outer)
         # The mark stands last, where the kernel writes its own over it.
         padded = {**{name: value for name, value in seen.items() if name != JOB_MARK}, JOB_MARK: "-" * _LONGEST_MARK}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from envsolver.core.jobs import Job
+from envsolver.core.jobs import Binding, Job
 from envsolver.environments.in_environment import PYTHONPATH
 from envsolver.worker import kernel_env
 from envsolver.worker.run_job import run_job
@@ -202,8 +202,7 @@ def run(tmp_path: Path, kernel_env: Path) -> Callable[..., tuple[str, str | None
             root=str(tmp_path),
             run_dir=str(tmp_path / "run"),
             run_id=f"guard-{os.getpid()}",
-            prefix=str(kernel_env),
-            requirements_file="requirements/core.in",
+            binding=Binding(prefix=str(kernel_env), requirements_file="requirements/core.in"),
             allow_errors=allow_errors,
         )
         result = run_job(job)

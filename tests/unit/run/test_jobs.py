@@ -55,7 +55,7 @@ def test_the_most_particular_time_limit_wins(
 ) -> None:
     notebook = Notebook(path="a.ipynb", timeout=metadata)
     (job,), _ = plan_jobs(defaults(settings, timeout), resolved(notebook, placed()), [placed()])
-    assert job.timeout == expected
+    assert job.limits.timeout == expected
 
 
 def test_variables_of_the_notebook_win_over_the_groups_and_the_projects() -> None:
@@ -65,7 +65,7 @@ def test_variables_of_the_notebook_win_over_the_groups_and_the_projects() -> Non
         "notebook": {"*.ipynb": {"env": {"C": "notebook"}}},
     }
     (job,), _ = plan_jobs(defaults(settings), resolved(Notebook(path="a.ipynb"), placed()), [placed()])
-    assert job.env == {"A": "project", "B": "group", "C": "notebook"}
+    assert job.binding.env == {"A": "project", "B": "group", "C": "notebook"}
 
 
 def test_cores_and_memory_come_from_the_notebook_else_from_its_group() -> None:
@@ -74,7 +74,7 @@ def test_cores_and_memory_come_from_the_notebook_else_from_its_group() -> None:
         "notebook": {"a.ipynb": {"cores": 3}},
     }
     (job,), _ = plan_jobs(defaults(settings), resolved(Notebook(path="a.ipynb"), placed()), [placed()])
-    assert (job.cores, job.memory) == (3, 4 * 2**30)
+    assert (job.limits.cores, job.limits.memory) == (3, 4 * 2**30)
 
 
 def test_a_notebook_becomes_one_job_for_each_python_with_ids_fit_for_file_names() -> None:
@@ -118,4 +118,4 @@ def test_a_derived_group_needs_no_configuration() -> None:
         assignments=(derived,),
     )
     (job,), _ = plan_jobs(defaults(), resolution, [derived])
-    assert (job.group, job.cores) == ("torch", 1)
+    assert (job.group, job.limits.cores) == ("torch", 1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envsolver.core.jobs import Cost, Job
+from envsolver.core.jobs import Cost, Job, Limits
 from envsolver.run.scheduler.policy import (
     Budget,
     ResourceRequest,
@@ -90,7 +90,7 @@ def test_memory_bounds_what_runs_at_once() -> None:
 
 def test_a_job_larger_than_the_machine_is_cut_to_it_and_runs_alone() -> None:
     budget = Budget(slots=2, cores=2, memory=4 * GIB)
-    big = job("big", memory=64 * GIB, cores=16)
+    big = job("big", limits=Limits(memory=64 * GIB, cores=16))
     assert oversized(big, budget)
     cut = need_of(big, Cost(), budget)
     assert backfill([cut, need()], [], budget) == (0,)
@@ -99,13 +99,13 @@ def test_a_job_larger_than_the_machine_is_cut_to_it_and_runs_alone() -> None:
 def test_memory_learnt_from_history_is_taken_with_a_margin() -> None:
     budget = Budget(slots=2, cores=2, memory=100 * GIB)
     assert need_of(job("a"), Cost(memory=4 * GIB), budget).memory == 5 * GIB
-    assert need_of(job("a", memory=GIB), Cost(memory=4 * GIB), budget).memory == GIB
+    assert need_of(job("a", limits=Limits(memory=GIB)), Cost(memory=4 * GIB), budget).memory == GIB
 
 
 def test_what_a_job_shares_with_its_template_is_not_taken_from_the_budget_again() -> None:
     budget = Budget(slots=4, cores=4, memory=8 * GIB)
     assert need_of(job("a"), Cost(memory=4 * GIB), budget, 3 * GIB).memory == 2 * GIB
-    assert need_of(job("a", memory=2 * GIB), Cost(), budget, 3 * GIB).memory == 0
+    assert need_of(job("a", limits=Limits(memory=2 * GIB)), Cost(), budget, 3 * GIB).memory == 0
 
 
 @pytest.mark.parametrize(

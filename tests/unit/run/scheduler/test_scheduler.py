@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.core.environments import Environment, Target
-from envsolver.core.jobs import Cost, Job
+from envsolver.core.jobs import Binding, Cost, Job, Limits
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
 from envsolver.run.scheduler import scheduler
@@ -35,7 +35,7 @@ def result(sent: Job, status: Verdict = "passed", reason: str = "") -> Result:
         group=sent.group,
         python=sent.python,
         status=status,
-        environment=sent.environment,
+        environment=sent.binding.environment,
         reason=reason,
     )
 
@@ -141,7 +141,7 @@ def make(
     retries: int = 0,
     costs: dict[str, Cost] | None = None,
     warmth: FakeWarmth | None = None,
-    notices: str = "",
+    core_release: str = "",
 ) -> tuple[Scheduler, FakeProgress]:
     progress = FakeProgress()
     runner = Scheduler(
@@ -153,7 +153,7 @@ def make(
         retries=retries,
         costs=costs,
         warmth=warmth,
-        notices=notices,
+        core_release=core_release,
     )
     return runner, progress
 
@@ -175,7 +175,10 @@ def test_every_job_gets_its_verdict_in_its_groups_environment() -> None:
     runner.post(ready("ml"))
     outcome = runner.run()
     assert verdicts(outcome) == {"a.ipynb": "passed", "b.ipynb": "passed"}
-    assert {sent.notebook: sent.prefix for sent in dispatcher.sent} == {"a.ipynb": "/env/core", "b.ipynb": "/env/ml"}
+    assert {sent.notebook: sent.binding.prefix for sent in dispatcher.sent} == {
+        "a.ipynb": "/env/core",
+        "b.ipynb": "/env/ml",
+    }
 
 
 def test_an_executor_gets_no_more_workers_than_it_has_jobs() -> None:
@@ -239,10 +242,10 @@ def test_failfast_stops_at_the_first_notebook_that_does_not_pass_and_names_the_r
 
 def test_services_variables_reach_the_job() -> None:
     dispatcher = FakeDispatcher()
-    runner, _ = make([job("a", env={"A": "1"})], dispatcher)
+    runner, _ = make([job("a", binding=Binding(env={"A": "1"}))], dispatcher)
     runner.post(ready("core", BEAM_URL="http://x"))
     runner.run()
-    assert dispatcher.sent[0].env == {"A": "1", "BEAM_URL": "http://x"}
+    assert dispatcher.sent[0].binding.env == {"A": "1", "BEAM_URL": "http://x"}
 
 
 def test_a_retry_that_passes_says_what_went_wrong_before() -> None:
@@ -319,7 +322,7 @@ def test_a_job_knows_what_it_is_expected_to_take() -> None:
     runner, _ = make([job("a")], dispatcher, costs={"a": Cost(seconds=7.5)})
     runner.post(ready())
     runner.run()
-    assert dispatcher.sent[0].expected == 7.5
+    assert dispatcher.sent[0].warm_start.expected == 7.5
 
 
 def test_memory_that_kernels_share_with_their_template_counts_once() -> None:
@@ -365,20 +368,20 @@ class Giving(FakeDispatcher):
 
 def test_the_next_job_starts_while_one_that_gave_its_cores_back_is_ending() -> None:
     dispatcher = Giving()
-    runner, _ = make([job("a"), job("b")], dispatcher, slots=1, notices="/n")
+    runner, _ = make([job("a"), job("b")], dispatcher, slots=1, core_release="/n")
     dispatcher.runner = runner
     runner.post(ready())
     outcome = runner.run()
     assert verdicts(outcome) == {"a.ipynb": "passed", "b.ipynb": "passed"}
     assert dispatcher.order[:3] == ["start a", "told a", "start b"]
-    assert [sent.notices for sent in dispatcher.sent] == ["/n", "/n"]
+    assert [sent.core_release for sent in dispatcher.sent] == ["/n", "/n"]
     # Its lane is free too: bars of the timeline do not overlap.
     assert {r.worker for r in outcome.results} == {"worker 1"}
 
 
 def test_no_more_jobs_are_ending_at_once_than_there_are_workers_for() -> None:
     dispatcher = Giving()
-    runner, _ = make([job(name) for name in "abcde"], dispatcher, slots=1, notices="/n")
+    runner, _ = make([job(name) for name in "abcde"], dispatcher, slots=1, core_release="/n")
     dispatcher.runner = runner
     runner.post(ready())
     assert len(runner.run().results) == 5
@@ -396,8 +399,8 @@ def test_without_word_from_workers_there_are_no_spare_ones() -> None:
 
 def test_a_job_that_gave_its_cores_back_keeps_its_memory() -> None:
     dispatcher = Giving()
-    big = [job(name, memory=600_000_000) for name in "ab"]
-    runner, _ = make(big, dispatcher, slots=2, notices="/n")
+    big = [job(name, limits=Limits(memory=600_000_000)) for name in "ab"]
+    runner, _ = make(big, dispatcher, slots=2, core_release="/n")
     dispatcher.runner = runner
     runner.post(ready())
     runner.run()

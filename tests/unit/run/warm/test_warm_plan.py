@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envsolver.core.environments import Target
-from envsolver.core.jobs import Edits, Job, KernelHistory
+from envsolver.core.jobs import Binding, Edits, Job, KernelHistory, Limits, WarmStart
 from envsolver.core.notebooks import Import, Notebook, Origin
 from envsolver.core.results import Result
 from envsolver.run.history import History
@@ -115,7 +115,7 @@ def test_no_job_ever_finds_a_module_that_it_does_not_load(sets: list[set[int]]) 
 
 @pytest.mark.parametrize("why", ["early environ", "cold", "known cold", "other system", "no environment"])
 def test_a_job_that_must_start_cold_has_no_template(why: str) -> None:
-    jobs = [job("a"), job("b"), job("c", cold=why == "cold")]
+    jobs = [job("a"), job("b"), job("c", warm_start=WarmStart(cold=why == "cold"))]
     found = plan(
         jobs,
         {"c": KernelHistory(cold=why == "known cold")},
@@ -127,7 +127,8 @@ def test_a_job_that_must_start_cold_has_no_template(why: str) -> None:
 
 
 def test_jobs_that_see_other_variables_have_other_templates() -> None:
-    jobs = [job("a"), job("b"), job("c", env={"X": "1"}), job("d", env={"X": "1"}), job("e", cores=2)]
+    other = Binding(env={"X": "1"})
+    jobs = [job("a"), job("b"), job("c", binding=other), job("d", binding=other), job("e", limits=Limits(cores=2))]
     found = plan(jobs)
     assert {name: key for name, (key, _) in found.serves.items()} == {"a": "t0", "b": "t0", "c": "t1", "d": "t1"}
 
