@@ -21,8 +21,7 @@ from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.project import Project, new_run_directory, prepare_state
 from envsolver.run.scheduler.policy import Order
 from envsolver.run.scheduler.scheduler import RunOutcome
-from envsolver.worker.processes import RUN_MARK, kill_marked, start_guardian
-from envsolver.worker.scratch import remove, run_directory
+from envsolver.worker.guardian import owned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,33 +116,27 @@ def open_context(
     run_id = start.run_id if start is not None else uuid.uuid4().hex
     # Parsl writes scripts that do not quote their paths, so it gets a directory that needs no quoting.
     scratch = Path(tempfile.mkdtemp(prefix="envsolver-"))
-    before = os.environ.get(RUN_MARK)
-    os.environ[RUN_MARK] = run_id
-    guardian = start_guardian(run_id, [scratch, run_directory(run_id)])
-    context = RunContext(
-        project=project,
-        options=options,
-        progress=progress,
-        directory=new_run_directory(prepare_state(project.state) / "runs"),
-        run_id=run_id,
-        scratch=scratch,
-        started=datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds"),
-        clock=clock,
-        start=start,
-    )
-    try:
-        yield context
-    finally:
-        kill_marked(RUN_MARK, run_id)
-        for keys in (scratch / "parsl").glob("*/*/certificates"):  # nobody needs them now, and runs are uploaded by CI
-            shutil.rmtree(keys, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            shutil.move(scratch / "parsl", context.directory / "parsl")
-        shutil.rmtree(scratch, ignore_errors=True)
-        remove(run_directory(run_id))
-        guardian.dismiss()
-        project.store.release()
-        if before is None:
-            os.environ.pop(RUN_MARK, None)
-        else:
-            os.environ[RUN_MARK] = before
+    with contextlib.ExitStack() as stack:
+        stack.callback(project.store.release)
+        ended = stack.enter_context(owned(run_id, [scratch]))
+        directory = new_run_directory(prepare_state(project.state) / "runs")
+        ended.callback(_keep_parsl_logs, scratch / "parsl", directory / "parsl")
+        yield RunContext(
+            project=project,
+            options=options,
+            progress=progress,
+            directory=directory,
+            run_id=run_id,
+            scratch=scratch,
+            started=datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds"),
+            clock=clock,
+            start=start,
+        )
+
+
+def _keep_parsl_logs(made: Path, kept: Path) -> None:
+    """Move what Parsl wrote into the run's folder, but for its keys: nobody needs them now, and CI uploads runs."""
+    for keys in made.glob("*/*/certificates"):
+        shutil.rmtree(keys, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        shutil.move(made, kept)

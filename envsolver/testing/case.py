@@ -16,7 +16,6 @@ The notebook runs once per class, in this process and without Parsl, when the fi
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import functools
 import hashlib
@@ -27,7 +26,7 @@ import sys
 import unittest
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -44,9 +43,8 @@ from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.services import Services
 from envsolver.testing.files import SETTINGS, TEST
 from envsolver.testing.generate import with_settings
-from envsolver.worker.processes import RUN_MARK, kill_marked, start_guardian
+from envsolver.worker.guardian import owned
 from envsolver.worker.run_job import run_job
-from envsolver.worker.scratch import remove, run_directory
 
 # Runners leave the frames of a module that says this out of a failure's traceback.
 __unittest = True
@@ -223,7 +221,7 @@ def run_notebook(project: Project, notebook: str, directory: Path) -> Result:
         The configuration is wrong, or the environment or a service cannot be had.
     """
     run_id = uuid.uuid4().hex
-    with _owned(run_id):
+    with owned(run_id):
         resolution = resolve(project, patterns=(str(project.root / notebook),), cwd=project.root)
         frame = JobDefaults(config=project.config, run_id=run_id, run_dir=directory)
         jobs, settled = plan_jobs(frame, resolution, resolution.assignments)
@@ -243,24 +241,6 @@ def _run_job(project: Project, resolution: Resolution, job: Job) -> Result:
     finally:
         services.stop()
         project.store.release()
-
-
-@contextlib.contextmanager
-def _owned(run_id: str) -> Iterator[None]:
-    """Mark what is started, and end all of it afterwards, even when this process is killed."""
-    before = os.environ.get(RUN_MARK)
-    os.environ[RUN_MARK] = run_id
-    guardian = start_guardian(run_id, [run_directory(run_id)])
-    try:
-        yield
-    finally:
-        kill_marked(RUN_MARK, run_id)
-        remove(run_directory(run_id))
-        guardian.dismiss()
-        if before is None:
-            os.environ.pop(RUN_MARK, None)
-        else:
-            os.environ[RUN_MARK] = before
 
 
 def _fresh_directory(project: Project, notebook: str) -> Path:

@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from envsolver.worker.scratch import make_private, run_directory
+from envsolver.worker.private_directories import make_private, run_directory
 
 _LONGEST = 4096
 

@@ -3,8 +3,7 @@
 Every process that a run starts carries `RUN_MARK` in its initial environment, and every kernel and what it starts
 also `JOB_MARK`. A mark survives double forks and new sessions, so nothing that a notebook starts outlives it.
 
-Run as a program, this module is the guardian: it ends a run's processes when the controller vanishes. So nothing
-heavy is imported at the top.
+The guardian imports it, so nothing heavy is imported at the top.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import subprocess
-
     import psutil
 
 RUN_MARK = "ENVSOLVER_RUN"
@@ -112,98 +109,6 @@ def tree_rss(process: psutil.Process, others: Iterable[psutil.Process] = ()) -> 
     return sum(_rss(member) for member in {*tree(process.pid), *others})
 
 
-class Guardian:
-    """The child process that ends a run's processes when the controller vanishes, even by SIGKILL."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    @property
-    def pid(self) -> int:
-        """Process id of the guardian."""
-        return self._process.pid
-
-    def dismiss(self) -> None:
-        """Say that the run ended well: the guardian exits and touches nothing. Harmless when repeated."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            try:
-                self._process.stdin.write(b"dismissed")
-                self._process.stdin.close()
-            except OSError:  # it is gone already
-                pass
-        self._process.wait()
-
-
-def start_guardian(run_id: str, directories_to_remove: Sequence[str | Path] = ()) -> Guardian:
-    """Start the guardian of a run.
-
-    Parameters
-    ----------
-    run_id
-        Value of `RUN_MARK` in the run's processes.
-    directories_to_remove
-        Private temporary directories that go with the run.
-
-    Notes
-    -----
-    The guardian lives in a session of its own, so Ctrl-C does not reach it, and its environment has no marks, so its
-    own sweep does not either. The pipe that ties it to the controller is closed on exec.
-    """
-    import subprocess
-
-    environment = {k: v for k, v in os.environ.items() if k not in {RUN_MARK, JOB_MARK}}
-    # The controller's import path, since the guardian must not look in the directory that it is started from.
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)])
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "envsolver.worker.processes",
-            str(os.getpid()),
-            run_id,
-            *map(str, directories_to_remove),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env=environment,
-        start_new_session=True,
-    )
-    return Guardian(process)
-
-
-def guard(controller: int, run_id: str, directories: Sequence[str]) -> None:
-    """Wait for the end of the process `controller`; unless it dismissed us, end what the run left behind.
-
-    Reads the standard input. Its end without a word means that the controller vanished; so does a change of
-    parent, which counts because a process forked from the controller may hold the pipe open.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    if _dismissed(controller):
-        return
-    from envsolver.worker.scratch import remove
-
-    kill_marked(RUN_MARK, run_id)
-    for directory in directories:
-        remove(Path(directory))
-    # A process that was between fork and exec during the first sweep shows its mark only now.
-    time.sleep(0.5)
-    kill_marked(RUN_MARK, run_id)
-    for directory in directories:
-        remove(Path(directory))
-
-
-def _dismissed(controller: int) -> bool:
-    import select
-
-    while os.getppid() == controller:
-        if select.select([0], [], [], 1.0)[0]:
-            return bool(os.read(0, 1))
-    return bool(select.select([0], [], [], 0.0)[0] and os.read(0, 1))
-
-
 def _carries(pid: int, entry: bytes) -> bool:
     import psutil
 
@@ -291,7 +196,3 @@ def _rss(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except (psutil.Error, OSError):
         return 0
-
-
-if __name__ == "__main__":
-    guard(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -29,7 +29,7 @@ class CachedEntry:
     source
         What it was made from; empty for a directory.
     target
-        The mark that it had then; see `mark_of`.
+        The stamp that it had then; see `stamp_of`.
     fingerprint
         Size and time of change, nanoseconds.
     """
@@ -77,8 +77,8 @@ class ReusableEntries:
                 _delete(str(place))
 
 
-def mark_of(status: os.stat_result) -> Stamp:
-    """Return the mark of a file, a link or a directory, whose time of change tells only of what is inside."""
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return the stamp of a file, a link or a directory, whose time of change tells only of what is inside."""
     if stat.S_ISDIR(status.st_mode):
         return (status.st_ino, status.st_mode)
     return (status.st_ino, status.st_ctime_ns)
@@ -152,7 +152,7 @@ def _untouched(directory: str, name: str, placed: dict[str, CachedEntry]) -> dic
             path = prefix + entry.name if place != directory else HERE
             known = placed.get(path) if place != directory or entry.name == name else None
             status = entry.stat(follow_symlinks=False)
-            if known is None or known.target != mark_of(status):
+            if known is None or known.target != stamp_of(status):
                 _delete(entry.path)
                 continue
             left[path] = known

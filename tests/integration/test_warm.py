@@ -26,7 +26,7 @@ from envsolver.core.results import Result
 from envsolver.notebooks.read import read_notebook
 from envsolver.run.warm.plan import plan_templates
 from envsolver.run.warm.templates import Templates
-from envsolver.worker import scratch
+from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import RUN_MARK, marked, tree
 from envsolver.worker.run_job import run_job
 
@@ -159,7 +159,7 @@ def bench_at(home: Path, prefix: Path, name: str) -> Iterator[Bench]:
     finally:
         if bench.templates is not None:
             bench.templates.stop()
-        scratch.remove(scratch.run_directory(bench.run_id))
+        remove(run_directory(bench.run_id))
     assert marked(RUN_MARK, bench.run_id) == []
 
 

@@ -19,9 +19,10 @@ from nbclient.output_widget import OutputWidget
 
 from envsolver.core.jobs import Binding, Edits, Job, Limits
 from envsolver.core.results import Result
-from envsolver.worker import prepare, scratch
+from envsolver.worker import prepare
 from envsolver.worker.core_release import ReleaseListener
 from envsolver.worker.kernel import Kernel
+from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import RUN_MARK, marked
 from envsolver.worker.run_job import _bounded, run_job
 
@@ -99,7 +100,7 @@ def bench(tmp_path: Path, kernel_env: Path, request: pytest.FixtureRequest) -> B
 def nothing_left(bench: Bench) -> Any:
     yield
     assert marked(RUN_MARK, bench.run_id) == []
-    assert not scratch.run_directory(bench.run_id).exists()
+    assert not run_directory(bench.run_id).exists()
 
 
 def test_a_kernel_that_listens_late_is_found_soon(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -589,7 +590,7 @@ def test_the_cores_are_given_back_after_the_last_cell(bench: Bench, last: str, t
         result = bench.run(slow, last, core_release=notices.path)
     finally:
         notices.close()
-        scratch.remove(scratch.run_directory(bench.run_id))
+        remove(run_directory(bench.run_id))
     ended = time.monotonic()
     assert [mark for mark, _ in heard] == ([f"{bench.run_id}/job1/1"] if told else [])
     if told:

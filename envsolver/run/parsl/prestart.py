@@ -13,8 +13,8 @@ import warnings
 from pathlib import Path
 
 from envsolver.run.parsl.without_typeguard import unchecked
+from envsolver.worker.private_directories import make_private, run_directory
 from envsolver.worker.processes import RUN_MARK
-from envsolver.worker.scratch import make_private, run_directory
 
 
 class ParslPrestart:

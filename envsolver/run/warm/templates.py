@@ -26,8 +26,8 @@ from envsolver.core.jobs import Job
 from envsolver.environments.in_environment import TEMPLATE_SERVER
 from envsolver.run.warm.plan import BASE, NodeSpec, TemplateSpec, WarmPlan
 from envsolver.worker.kernel_env import KERNEL_ARGUMENTS, variables
+from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import JOB_MARK, kill_all, session_members, tree
-from envsolver.worker.scratch import remove, run_directory
 
 """What the template's process runs."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from envsolver.worker import core_release
 from envsolver.worker.core_release import ReleaseListener, release_cores
-from envsolver.worker.scratch import remove, run_directory
+from envsolver.worker.private_directories import remove, run_directory
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +20,6 @@ from envsolver.worker.processes import (
     kill_tree,
     marked,
     session_members,
-    start_guardian,
     tree,
     tree_rss,
 )
@@ -156,91 +154,3 @@ def test_tree_rss_counts_children_and_others_once(run_id: str) -> None:
         assert tree_rss(process, tree(parent.pid)) < total + 16 * 2**20
         kill_tree(parent.pid)
     assert tree_rss(process) == 0
-
-
-# The guardian
-
-CONTROLLER = """
-import os, subprocess, sys, time
-from envsolver.worker.processes import RUN_MARK, start_guardian
-run_id, directory, how = sys.argv[1:]
-guardian = start_guardian(run_id, [directory])
-environment = {**os.environ, RUN_MARK: run_id}
-subprocess.Popen(["sh", "-c", "setsid sleep 600 & sleep 600"], env=environment)
-if how == "forked":
-    if os.fork() == 0:  # holds the pipe open
-        time.sleep(30)
-        os._exit(0)
-print(guardian.pid, flush=True)
-time.sleep(600)
-"""
-
-
-def controller(run_id: str, directory: Path, how: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", CONTROLLER, run_id, str(directory), how], cwd=ROOT, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    guardian = psutil.Process(int(process.stdout.readline()))
-    process.stdout.close()
-    assert eventually(lambda: len(marked(RUN_MARK, run_id)) >= 2)
-    return process, guardian
-
-
-@pytest.mark.parametrize("how", ["plain", "forked"])
-def test_when_the_controller_is_killed_the_guardian_ends_the_run(run_id: str, tmp_path: Path, how: str) -> None:
-    private = tmp_path / "private"
-    (private / "deep").mkdir(parents=True)
-    (private / "deep").chmod(0o500)
-    process, guardian = controller(run_id, private, how)
-    process.kill()
-    process.wait()
-    assert eventually(lambda: marked(RUN_MARK, run_id) == [], 15)
-    assert eventually(lambda: not private.exists(), 15)
-    assert eventually(lambda: not guardian.is_running() or guardian.status() == psutil.STATUS_ZOMBIE, 15)
-
-
-def test_a_dismissed_guardian_touches_nothing(run_id: str, tmp_path: Path) -> None:
-    guardian = start_guardian(run_id, [tmp_path])
-    with start(run_id, "sleep", "600") as process:
-        guardian.dismiss()
-        guardian.dismiss()
-        assert process.poll() is None
-        assert tmp_path.exists()
-        assert not psutil.pid_exists(guardian.pid)
-        process.kill()
-
-
-def test_the_guardian_is_out_of_reach_of_ctrl_c_and_of_its_own_sweep(
-    run_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(RUN_MARK, run_id)
-    guardian = start_guardian(run_id)
-    try:
-        assert os.getpgid(guardian.pid) != os.getpgid(0)
-        assert eventually(lambda: b"envsolver.worker.processes" in Path(f"/proc/{guardian.pid}/cmdline").read_bytes())
-        assert marked(RUN_MARK, run_id) == []
-    finally:
-        guardian.dismiss()
-
-
-def test_the_guardian_survives_polite_signals(run_id: str) -> None:
-    guardian = start_guardian(run_id)
-    process = psutil.Process(guardian.pid)
-    try:
-        assert eventually(lambda: "SigIgn" in status(guardian.pid) and ignored(guardian.pid, signal.SIGTERM))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            process.send_signal(number)
-        time.sleep(0.1)
-        assert process.status() != psutil.STATUS_ZOMBIE
-    finally:
-        guardian.dismiss()
-
-
-def status(pid: int) -> str:
-    return Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-
-
-def ignored(pid: int, number: signal.Signals) -> bool:
-    line = next(line for line in status(pid).splitlines() if line.startswith("SigIgn"))
-    return bool(int(line.split()[1], 16) >> (number - 1) & 1)

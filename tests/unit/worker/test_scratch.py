@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.worker import scratch
+from envsolver.worker import mirror, scratch
+from envsolver.worker.private_directories import run_directory
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Maker]:
     yield maker
     for place in maker.made:
         place.remove()
-    assert not scratch.run_directory(maker.run_id).exists()
+    assert not run_directory(maker.run_id).exists()
 
 
 def test_relative_paths_resolve_as_at_home(make: Maker, project: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_notebook_in_the_root_has_its_sub_directories_copied(make: Maker, proj
 def test_beyond_the_bounds_it_is_linked(  # noqa: PLR0917  # pytest passes fixtures by name
     make: Maker, project: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int, linked: str
 ) -> None:
-    monkeypatch.setattr(scratch, bound, value)
+    monkeypatch.setattr(mirror, bound, value)
     place = make(project, "demos/nb/a.ipynb")
     assert (place.root / linked).is_symlink()
     assert (place.root / linked).exists()
@@ -200,7 +201,7 @@ def test_a_long_temporary_directory_is_not_used(
 def test_a_name_that_someone_else_took_is_not_used(make: Maker, project: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    taken = scratch.run_directory(make.run_id)
+    taken = run_directory(make.run_id)
     taken.symlink_to(elsewhere)
     try:
         place = make(project, "demos/nb/a.ipynb")
@@ -234,7 +235,7 @@ def test_a_file_elsewhere_that_a_notebook_writes_again_is_its_own(make: Maker, p
 
 
 def test_a_large_file_elsewhere_that_a_notebook_changes_is_told(make: Maker, project: Path) -> None:
-    (project / "data/large.bin").write_bytes(bytes(scratch.SMALL_FILE + 1))
+    (project / "data/large.bin").write_bytes(bytes(mirror.SMALL_FILE + 1))
     place = make(project, "demos/nb/a.ipynb")
     assert (place.root / "data/large.bin").is_symlink()
     assert place.changed_sources() == ()

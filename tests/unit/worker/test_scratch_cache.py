@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.worker import scratch
+from envsolver.worker import mirror, scratch
+from envsolver.worker.private_directories import remove, run_directory
 
 NOTEBOOK = "docs/nb/a.ipynb"
 
@@ -37,7 +38,7 @@ def project(tmp_path: Path) -> Path:
 def run_id(request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"{os.getpid()}-{request.node.name}"
     yield name
-    scratch.remove(scratch.run_directory(name))
+    remove(run_directory(name))
 
 
 def state(place: Path) -> dict[str, tuple[object, ...]]:
@@ -201,15 +202,15 @@ def test_a_notebook_of_another_folder_finds_what_it_would_find_in_a_new_director
     (project / "whole").mkdir()
     (project / "whole/pyvenv.cfg").write_text("home = x")  # a virtualenv: linked as a whole, but for its own notebooks
     if bound:
-        monkeypatch.setattr(scratch, bound, 2)
+        monkeypatch.setattr(mirror, bound, 2)
     source = state(project)
     scratch.create(project, f"{before}/a.ipynb", run_id).keep()
     second = scratch.create(project, f"{after}/a.ipynb", run_id)
     new = scratch.create(project, f"{after}/a.ipynb", f"{run_id}-new")
     try:
         assert state(second.root) == state(new.root)
-        assert second.seen == new.seen
-        assert second.sources == new.sources
+        assert second.mirror.seen == new.mirror.seen
+        assert second.mirror.sources == new.mirror.sources
         assert second.left_behind() == ()
         assert second.folder.is_dir()
     finally:
@@ -233,10 +234,10 @@ def test_what_is_kept_serves_other_folders_but_no_other_run(
 def test_only_the_last_is_kept(project: Path, run_id: str) -> None:
     for notebook in (NOTEBOOK, "docs/b.ipynb", "c.ipynb"):
         scratch.create(project, notebook, run_id).keep()
-    assert len(list(scratch.run_directory(run_id).iterdir())) == 1
+    assert len(list(run_directory(run_id).iterdir())) == 1
 
 
 def test_a_large_one_is_not_kept(project: Path, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch, "_SPARE_BYTES", 10)
+    monkeypatch.setattr(scratch, "CACHED_BYTES", 10)
     scratch.create(project, NOTEBOOK, run_id).keep()
-    assert not scratch.run_directory(run_id).exists()
+    assert not run_directory(run_id).exists()

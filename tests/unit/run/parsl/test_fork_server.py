@@ -15,8 +15,8 @@ import pytest
 
 from envsolver.run.parsl import launcher
 from envsolver.run.parsl.prestart import ParslPrestart
+from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import RUN_MARK, marked
-from envsolver.worker.scratch import remove, run_directory
 
 pytestmark = [
     pytest.mark.integration,
