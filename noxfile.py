@@ -84,6 +84,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Read 2,000 made-up odd files; arguments go to the fuzzer (try `--help`)."""
+    install(session, "test")
+    session.run("python", "tests/tools/fuzz.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session(default=False)
 def readme(session: nox.Session) -> None:
     """Write the README's table of the configuration anew."""
     install(session)

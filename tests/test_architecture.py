@@ -122,6 +122,19 @@ def test_a_library_stays_behind_its_door(library: str) -> None:
     assert {user for user in users if not within(user, DOORS[library])} == set()
 
 
+READERS = {"config", "notebooks", "resolver", "testing", "report", "environments.uv_settings", "run.history"}
+"""The rooms, and modules, that read what other people write."""
+
+PARSERS = {"ast.parse", "json.loads", "tomllib", "tomli", "packaging.requirements.InvalidRequirement"}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if within(m, READERS)])
+def test_what_people_write_is_parsed_behind_one_door(module: str) -> None:
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not (used | imports(module)) & PARSERS
+
+
 @pytest.mark.parametrize("module", [m for m in MODULES if within(m, {"worker"})])
 def test_the_far_side_stays_light(module: str) -> None:
     outside = {name.split(".")[0] for name in imports(module)} - set(sys.stdlib_module_names) - {"envsolver"}

@@ -5,6 +5,7 @@ Imports stand inside the commands, so that `envsolver --help` costs next to noth
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments
         Without the program's name; None for those of the process.
     """
+    _write_any_text()
     try:
         code = cli.main(args=arguments, prog_name="envsolver", standalone_mode=False)
         status = code if isinstance(code, int) else 0
@@ -59,6 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  lasts to the end
         status = 1
     _leave(status)
+
+
+def _write_any_text() -> None:
+    """Have what the output's encoding cannot hold, such as a file's name that is no text, written escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _leave(status: int) -> NoReturn:

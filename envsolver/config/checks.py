@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from envsolver.config.faults import Key, KeyFault, nearest
 from envsolver.core.globs import is_glob
+from envsolver.core.parsing import MalformedError, parse_specifiers
 from envsolver.core.settings import Config, ServiceSettings
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -131,8 +130,8 @@ def _specifier_faults(key: Key, text: str | None) -> Iterator[KeyFault]:
     if text is None:
         return
     try:
-        SpecifierSet(text)
-    except InvalidSpecifier:
+        parse_specifiers(text)
+    except MalformedError:
         problem = f'"{text}" is not a set of version specifiers such as ">=3.10,<3.13" (PEP 440)'
         yield KeyFault(key=(*key, "requires-python"), text=problem)
 

@@ -16,12 +16,8 @@ from envsolver.config.toml_lines import dotted, key_lines, line_of
 from envsolver.core import settings
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.globs import glob_matches
+from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_python, parse_toml, phrase_of, read_text, table_of
 from envsolver.core.settings import Config, GroupSettings, NotebookSettings, merged
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 OWN_FILE = "envsolver.toml"
 PYPROJECT = "pyproject.toml"
@@ -91,9 +87,12 @@ def load_config(root: Path, cache: Path | None = None) -> Config:
     """
     root = root.resolve()
     source = _read_source(root)
-    config, faults = _typed(source, cache)
-    config = _completed(config, root, source.name)
-    faults = [*faults, *semantic_faults(config)]
+    try:
+        config, faults = _typed(source, cache)
+        config = _completed(config, root, source.name)
+        faults = [*faults, *semantic_faults(config)]
+    except ODD_INPUT as error:
+        raise ConfigurationError([f"{source.name or root}: cannot be understood: {phrase_of(error)}"]) from error
     if faults:
         raise ConfigurationError(
             _with_places(faults, source), tip="The README's reference table lists every key, its type and its default."
@@ -132,7 +131,7 @@ def _describe(schema: dict[str, Any]) -> None:
     import itertools
 
     tables = {"Config": schema, **schema["$defs"]}
-    for node in ast.parse(inspect.getsource(settings)).body:
+    for node in parse_python(inspect.getsource(settings)).body:
         if not isinstance(node, ast.ClassDef) or node.name not in tables:
             continue
         properties = tables[node.name]["properties"]
@@ -191,16 +190,15 @@ def _toml(value: object) -> str:
 def _mentions_us(pyproject: Path) -> bool:
     """Tell whether a pyproject.toml has our table, even when it is not valid TOML."""
     try:
-        text = pyproject.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        text = read_text(pyproject)
+    except (OSError, MalformedError):
         return False
     if "envsolver" not in text:
         return False
     try:
-        tool = tomllib.loads(text).get("tool")
-    except tomllib.TOMLDecodeError:
+        return "envsolver" in table_of(parse_toml(text), "tool")
+    except MalformedError:
         return _TABLE.search(text) is not None
-    return isinstance(tool, dict) and "envsolver" in tool
 
 
 def _read_source(root: Path) -> _Source:
@@ -215,8 +213,8 @@ def _read_source(root: Path) -> _Source:
     if not pyproject.is_file():
         return _Source(name="", text="", prefix=(), table={})
     text = _read_text(pyproject)
-    tool = _parse(PYPROJECT, text).get("tool")
-    if not isinstance(tool, dict) or "envsolver" not in tool:
+    tool = table_of(_parse(PYPROJECT, text), "tool")
+    if "envsolver" not in tool:
         return _Source(name="", text="", prefix=(), table={})
     return _Source(name=PYPROJECT, text=text, prefix=("tool", "envsolver"), table=tool["envsolver"])
 
@@ -224,28 +222,28 @@ def _read_source(root: Path) -> _Source:
 def _read_text(path: Path) -> str:
     """Read a TOML file, which is UTF-8 by its standard; a byte order mark is let pass."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        return read_text(path)
+    except FileNotFoundError as error:
         raise ConfigurationError([f"{path.name}: cannot be read: {error.strerror}"]) from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        fault = f"{path.name}:{line}: is not UTF-8 text: byte 0x{data[error.start]:02x} cannot be decoded"
-        raise ConfigurationError([fault], tip="Save the file as UTF-8.") from error
+    except MalformedError as error:
+        tip = "Save the file as UTF-8." if error.line else ""
+        raise ConfigurationError([f"{_at(path.name, error)}: {error.phrase}"], tip=tip) from error
 
 
 def _parse(name: str, text: str) -> dict[str, Any]:
     """Parse TOML; what is wrong is told with line and column."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message, _, place = str(error).partition(" (at ")
-        numbers = re.findall(r"\d+", place)
-        at = "".join(f":{number}" for number in numbers)
+        return parse_toml(text)
+    except MalformedError as error:
         plural = _PLURAL.search(text)
         tip = 'Settings of one notebook stand under [tool.envsolver.notebook."<path or glob>"], without an s.'
-        raise ConfigurationError([f"{name}{at}: is not valid TOML: {message}"], tip=tip if plural else "") from error
+        fault = f"{_at(name, error)}: is not valid TOML: {error.phrase}"
+        raise ConfigurationError([fault], tip=tip if plural else "") from error
+
+
+def _at(name: str, error: MalformedError) -> str:
+    """Return a file's name with the line and column of what is wrong in it, as far as they are known."""
+    return ":".join([name, *(str(number) for number in (error.line, error.column) if number)])
 
 
 def _typed(source: _Source, cache: Path | None) -> tuple[Config, list[KeyFault]]:

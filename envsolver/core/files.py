@@ -8,14 +8,22 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from envsolver.core.digests import digest
+from envsolver.core.parsing import MalformedError, parse_json, read_text
+
+_CHECKSUM = "sha256"
+"""The key of what tells a damaged file from a whole one."""
+
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object that a file holds, or an empty one when it cannot be read or holds something else."""
+    """Return the object that `write_json` put into a file; an empty one when it is not there whole and unchanged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = parse_json(read_text(path))
+    except (OSError, MalformedError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or found.pop(_CHECKSUM, None) != _checksum(found):
+        return {}
+    return found
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -28,5 +36,9 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    fresh.write_text(json.dumps(content), encoding="utf-8")
+    fresh.write_text(json.dumps({**content, _CHECKSUM: _checksum(content)}), encoding="utf-8")
     fresh.replace(path)
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return digest([json.dumps(content, sort_keys=True)])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from envsolver.core.environments import Interpreter
 from envsolver.core.errors import ConfigurationError
-from envsolver.core.files import write_json
+from envsolver.core.files import read_json, write_json
 
 # What decides which interpreter a request stands for; a change asks again.
 _FINDING = (
@@ -98,7 +98,7 @@ def recall(memory: Path | None) -> Interpreter | None:
     if memory is None:
         return None
     try:
-        known = json.loads(memory.read_text())
+        known = read_json(memory)
         interpreter = Interpreter(**known["interpreter"])
         same = list(_stamps(Path(known["found"]), Path(interpreter.executable))) == known["stamps"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 # Settings about speed, places, credentials and display, which change no answer. All others count,
 # so that a setting of a newer uv is never overlooked.
+from envsolver.core.parsing import MalformedError, parse_toml, table_of
+
 _INDIFFERENT = (
     "UV_CACHE_DIR",
     "UV_COMPILE_BYTECODE",
@@ -107,14 +103,13 @@ def _tables(root: Path, environ: Mapping[str, str]) -> list[tuple[str, dict[str,
 def _pyproject(path: Path) -> dict[str, Any]:
     if "tool.uv" not in _text(path):
         return {}
-    table = _toml(path).get("tool", {}).get("uv", {})
-    return table if isinstance(table, dict) else {}
+    return table_of(_toml(path), "tool", "uv")
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(_text(path))
-    except tomllib.TOMLDecodeError:
+        return parse_toml(_text(path))
+    except MalformedError:
         # uv itself will say what is wrong with its file.
         return {"text": _text(path)}
 

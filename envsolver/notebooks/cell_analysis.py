@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from envsolver.core.parsing import ODD_INPUT
 from envsolver.notebooks.conditions import (
     Context,
     branches,
@@ -17,7 +18,7 @@ from envsolver.notebooks.conditions import (
     suppresses_import_error,
 )
 from envsolver.notebooks.findings import CellFindings, Command, ImportStatement, NotebookState
-from envsolver.notebooks.ipython_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports
+from envsolver.notebooks.ipython_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports, read_lines
 from envsolver.notebooks.path_expressions import path_tail, path_value
 from envsolver.notebooks.prefilter import flags_of, signs_of
 
@@ -57,24 +58,26 @@ def analyse_cell(
     if not (deep or signs.imports or signs.escapes):
         return CellFindings()
     cell = parse_cell(source) if deep or signs.escapes else parse_imports(source)
-    analysis = _Analysis(cell, surroundings, deep=deep)
-    analysis.context = Context(optional=may_fail, guarded=may_fail)
-    analysis.run()
-    return analysis.findings
+    context = Context(optional=may_fail, guarded=may_fail)
+    try:
+        return _Analysis(cell, surroundings, context, deep=deep).run()
+    except ODD_INPUT:
+        # An expression can be nested deeper than Python recurses; what the lines show is all that can be known.
+        return _Analysis(read_lines(source), surroundings, context, deep=deep).run()
 
 
 class _Analysis:
     """One pass over one cell."""
 
-    def __init__(self, cell: PythonText, surroundings: NotebookState, *, deep: bool) -> None:
+    def __init__(self, cell: PythonText, surroundings: NotebookState, context: Context, *, deep: bool) -> None:
         self.cell = cell
         self.surroundings = surroundings
         self.deep = deep
-        self.context = Context()
+        self.context = context
         self.findings = CellFindings()
 
-    def run(self) -> None:
-        """Fill the findings."""
+    def run(self) -> CellFindings:
+        """Return the findings."""
         for escape in self.cell.escapes:
             if escape.kind == "cell":
                 self._cell_magic(escape)
@@ -82,12 +85,13 @@ class _Analysis:
                 self._command(escape.text, escape.line, self.context)
         if self.cell.tree is None:
             self._lines()
-            return
+            return self.findings
         # An explicit stack, because expressions in notebooks can be nested deeper than Python recurses.
         stack: list[tuple[ast.AST, Context]] = [(self.cell.tree, self.context)]
         while stack:
             node, context = stack.pop()
             stack.extend(reversed(list(self._visit(node, context))))
+        return self.findings
 
     def _visit(self, node: ast.AST, context: Context) -> Iterator[tuple[ast.AST, Context]]:
         """Take in one node; give what is to be visited below it, and under which conditions."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import resources
 
 from packaging.utils import canonicalize_name
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from envsolver.core.parsing import parse_toml
 
 _NAMESPACES = frozenset({
     "azure", "backports", "flaskext", "google", "jaraco", "nvidia", "opentelemetry", "paste", "plone", "pyannote",
@@ -64,7 +60,7 @@ def _prefixes(module: str) -> Iterator[str]:
 def _table() -> dict[str, tuple[str, ...]]:
     """Read the table that ships with the package, its sections joined."""
     text = resources.files("envsolver.notebooks").joinpath("distributions.toml").read_text(encoding="utf-8")
-    sections: dict[str, dict[str, str]] = tomllib.loads(text)
+    sections: dict[str, dict[str, str]] = parse_toml(text)
     return {
         module: tuple(canonicalize_name(name) for name in names.split())
         for section in sections.values()

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as ParsedRequirement
-
 from envsolver.core.notebooks import Origin, Requirement
+from envsolver.core.parsing import MalformedError, parse_requirement, read_text
 from envsolver.notebooks.findings import Command
 from envsolver.notebooks.shell import SimpleCommand, simple_commands
+from envsolver.notebooks.walk import shown_name
 
 _VALUED_SHORT = "rciftebCp"
 _VALUED_OPTIONS = """
@@ -135,8 +134,8 @@ class InstallReader:
     def _named(self, text: str, place: Origin, *, guarded: bool) -> str:
         """Keep a requirement that names a distribution; return why not."""
         try:
-            parsed = ParsedRequirement(text)
-        except InvalidRequirement:
+            parsed = parse_requirement(text)
+        except MalformedError:
             return "it is not a requirement such as numpy>=1.26 (PEP 508)"
         if parsed.url:
             return _IS_ADDRESS
@@ -165,13 +164,13 @@ class InstallReader:
         if path in self.files:
             return ""
         try:
-            content = path.read_text(encoding="utf-8-sig")
+            content = read_text(path)
         except FileNotFoundError:
             return "there is no such file"
-        except (OSError, UnicodeDecodeError) as error:
+        except MalformedError as error:
             return f"it cannot be read ({error})"
         self.files.add(path)
-        shown = path.relative_to(self.root).as_posix()
+        shown = shown_name(path.relative_to(self.root).as_posix())
         for number, line in _requirement_lines(content):
             origin = Origin(path=shown, line=number)
             for wish in _wishes_of_line(line):

@@ -12,6 +12,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
+from envsolver.core.parsing import MalformedError, parse_python
 from envsolver.notebooks.prefilter import importing_part
 
 ESCAPE_NAME = "_envsolver_escape_"
@@ -74,7 +75,7 @@ class PythonText:
 
 def parse_cell(source: str) -> PythonText:
     """Parse a code cell of a Python notebook; never raises."""
-    source = source.replace("\r\n", "\n").replace("\r", "\n")
+    source = _unix(source)
     if not source.lstrip().startswith("%%") and (tree := _parse(source)) is not None:
         return PythonText(tree=tree)
     escapes: list[Escape] = []
@@ -87,6 +88,14 @@ def parse_cell(source: str) -> PythonText:
     return PythonText(tree=None, escapes=tuple(found), plain_lines=tuple(plain))
 
 
+def read_lines(source: str) -> PythonText:
+    """Return a cell as its lines, without a tree; for one whose tree is deeper than Python recurses."""
+    escapes: list[Escape] = []
+    lines = _body_of_cell_magics(_without_decoration(_unix(source)).split("\n"), escapes)
+    _, plain = _translated(lines, escapes, automagic=False)
+    return PythonText(tree=None, escapes=tuple(escapes), plain_lines=tuple(plain))
+
+
 def parse_imports(source: str) -> PythonText:
     """Parse the part of a cell that imports; for cells without IPython syntax, which this makes much faster."""
     tree = _parse(importing_part(source))
@@ -96,9 +105,13 @@ def parse_imports(source: str) -> PythonText:
 def _parse(text: str) -> ast.Module | None:
     """Parse Python text, or return None: a cell may be anything."""
     try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return parse_python(text)
+    except MalformedError:
         return None
+
+
+def _unix(source: str) -> str:
+    return source.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _without_decoration(source: str) -> str:

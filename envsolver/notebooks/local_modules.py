@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from envsolver.core.parsing import MalformedError, parse_python
 from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.findings import ImportStatement, NotebookState
 
@@ -211,8 +212,8 @@ def _mentions_cached(path: Path, _modified: int, _size: int) -> tuple[ImportStat
 def _inside_functions(source: str) -> set[int]:
     """Return the lines inside functions, whose imports may never happen."""
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse_python(source)
+    except MalformedError:
         return set()
     lines: set[int] = set()
     for node in ast.walk(tree):

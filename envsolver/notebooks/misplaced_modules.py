@@ -6,12 +6,14 @@ A registry mostly knows some package of such a name, which has nothing to do wit
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from envsolver.core.parsing import MalformedError, parse_python
 from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.walk import is_skipped, marks_environment
 
@@ -88,8 +90,8 @@ def _has(place: Path, module: str, names: tuple[str, ...]) -> bool:
 def _defined(path: Path) -> set[str]:
     """Return the names that a file binds at its top level."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse_python(path.read_text(encoding="utf-8", errors="replace"))
+    except (OSError, MalformedError):
         return set()
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -118,4 +120,8 @@ def _declarations(root: Path, _modified: int) -> tuple[str, ...]:
     ]
     files = (file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir()))
     named = [file for file in files if _DECLARING.fullmatch(file.name) and file.is_file()]
-    return tuple(file.read_text(encoding="utf-8", errors="replace") for file in named)
+    found = []
+    for file in named:
+        with contextlib.suppress(OSError):  # one that cannot be read lists nothing
+            found.append(file.read_text(encoding="utf-8", errors="replace"))
+    return tuple(found)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envsolver.core.parsing import ODD_INPUT, MalformedError, decode, half_character, parse_json, phrase_of
 from envsolver.notebooks.saved_times import recorded_seconds
+from envsolver.notebooks.walk import actual_name
 
 _OLDEST, _NEWEST = 3, 4
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -75,27 +77,24 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise UnusableNotebookError("there is no such file") from None
-    except OSError as error:
-        raise UnusableNotebookError(f"cannot be read: {error.strerror or error}") from error
+        raise UnusableNotebookError(_why_missing(path)) from None
+    except ODD_INPUT as error:
+        raise UnusableNotebookError(phrase_of(error)) from error
     if not data.strip():
         raise UnusableNotebookError("the file is empty")
     if data.startswith(_LFS):
         raise UnusableNotebookError("a Git LFS pointer, not the notebook itself; fetch it with `git lfs pull`")
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UnusableNotebookError(f"not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}") from error
+        text = decode(data)
+    except MalformedError as error:
+        raise UnusableNotebookError(str(error)) from error
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
+        document = parse_json(text)
+    except MalformedError as error:
         if conflict := _CONFLICT.search(text):
             line = text.count("\n", 0, conflict.start()) + 1
             raise UnusableNotebookError(f"holds merge conflict marks, the first in line {line}") from error
-        raise UnusableNotebookError(f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
-    except RecursionError as error:
-        raise UnusableNotebookError("not a notebook: its JSON is nested too deeply") from error
+        raise UnusableNotebookError(str(error)) from error
     if not isinstance(document, dict):
         raise UnusableNotebookError("not a notebook: its JSON is not an object")
     return document
@@ -137,6 +136,10 @@ def _cell(raw: object, number: int) -> Cell:
         text = None
     if not isinstance(text, str):
         raise UnusableNotebookError(f"not a notebook: the source of cell {number} is not text")
+    if kind == "code" and (line := half_character(text)) is not None:
+        raise UnusableNotebookError(
+            f"holds half a character, which no kernel can be sent, in cell {number}, line {line}"
+        )
     metadata = raw.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     tags = metadata.get("tags")
@@ -163,3 +166,10 @@ def _language_names(metadata: dict[str, Any]) -> Iterator[str]:
         value = values.get(key) if isinstance(values, dict) else None
         if isinstance(value, str):
             yield value
+
+
+def _why_missing(path: Path) -> str:
+    """Say why there is no such file; one whose name is not text goes by another, which no file has."""
+    if os.path.lexists(actual_name(os.fspath(path))):
+        return "the name of the file, or of its folder, is not UTF-8 text; rename it"
+    return "there is no such file"

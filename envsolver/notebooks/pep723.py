@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from typing import Any
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as ParsedRequirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from envsolver.core.notebooks import Origin, Requirement, Script
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from envsolver.core.parsing import MalformedError, parse_requirement, parse_specifiers, parse_toml
 
 # The expression that PEP 723 gives as its reference, for blocks of the type that we read.
 _BLOCK = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s?)+?)^# ///$")
@@ -50,9 +41,12 @@ def _parsed(place: Origin, content: str) -> tuple[Script | None, str | None]:
     """Parse one block; `place` is its first line."""
     text = "\n".join(line[2:] if line.startswith("# ") else line[1:] for line in content.splitlines())
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return None, f"{place}: the script block is not valid TOML: {_in_cell(str(error), place)}"
+        data = parse_toml(text)
+    except MalformedError as error:
+        # Its lines are counted from the cell's first line rather than the block's.
+        line = error.line and error.line + (place.line or 0)
+        said = MalformedError(error.phrase, line=line, column=error.column)
+        return None, f"{place}: the script block is not valid TOML: {said}"
     faults = [*_faults(data)]
     if faults:
         return None, f"{place}: the script block {'; '.join(faults)}"
@@ -60,11 +54,6 @@ def _parsed(place: Origin, content: str) -> tuple[Script | None, str | None]:
         Requirement(text=item, origin=_item_origin(place, text, item)) for item in data.get("dependencies", [])
     )
     return Script(dependencies=dependencies, requires_python=data.get("requires-python")), None
-
-
-def _in_cell(message: str, place: Origin) -> str:
-    """Count the line of a TOML error from the cell's first line rather than the block's."""
-    return re.sub(r"at line (\d+)", lambda found: f"at line {int(found[1]) + (place.line or 0)}", message)
 
 
 def _faults(data: dict[str, Any]) -> Iterable[str]:
@@ -75,13 +64,13 @@ def _faults(data: dict[str, Any]) -> Iterable[str]:
         dependencies = []
     for item in dependencies:
         try:
-            ParsedRequirement(item)
-        except InvalidRequirement:
+            parse_requirement(item)
+        except MalformedError:
             yield f'holds "{item}", which is not a requirement such as numpy>=1.26 (PEP 508)'
     requires = data.get("requires-python", "")
     try:
-        SpecifierSet(requires)
-    except (InvalidSpecifier, TypeError, AttributeError):
+        parse_specifiers(str(requires))  # no value of another type reads as one
+    except MalformedError:
         yield f'holds requires-python = "{requires}", which is not a set of specifiers such as ">=3.10" (PEP 440)'
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from envsolver.core.notebooks import Import, Notebook, Origin
+from envsolver.core.parsing import ODD_INPUT, phrase_of
 from envsolver.core.settings import NotebookSettings
 from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.distributions import is_namespace
@@ -23,6 +23,7 @@ from envsolver.notebooks.misplaced_modules import is_stray
 from envsolver.notebooks.nbfile import Cell, NotebookFile, UnusableNotebookError, read_notebook_file
 from envsolver.notebooks.pep723 import read_script
 from envsolver.notebooks.saved_times import recorded_seconds
+from envsolver.notebooks.walk import shown_name
 
 # In the standard library of some Python only, so a notebook on another must not get a package of that name.
 _REMOVED = """
@@ -58,12 +59,11 @@ def read_notebook(root: Path, path: str, settings: NotebookSettings | None = Non
     """
     try:
         file = read_notebook_file(root / path)
+        return _Reading(root.resolve(), path, file, settings or NotebookSettings()).notebook()
     except UnusableNotebookError as error:
         return Notebook(path=path, fault=str(error))
-    with warnings.catch_warnings():
-        # Parsing warns of odd strings in a notebook's code, which are its author's matter.
-        warnings.simplefilter("ignore")
-        return _Reading(root.resolve(), path, file, settings or NotebookSettings()).notebook()
+    except ODD_INPUT as error:
+        return Notebook(path=path, fault=f"cannot be understood: {phrase_of(error)}")
 
 
 class _Reading:
@@ -170,7 +170,8 @@ class _Reading:
         """Take in what local files import: the environment must answer that too."""
         for found in local.imports_of(files):
             if found.mention.module.split(".")[0] not in _STANDARD and found.path.is_relative_to(self.root):
-                origin = Origin(path=found.path.relative_to(self.root).as_posix(), line=found.mention.line)
+                shown = shown_name(found.path.relative_to(self.root).as_posix())
+                origin = Origin(path=shown, line=found.mention.line)
                 _add(kept, found.mention, origin, optional=optional or found.mention.optional)
 
 
@@ -227,7 +228,7 @@ def _text(value: object) -> str | None:
 
 def _seconds(value: object) -> float | None:
     """Return a positive number of seconds; -1 and null mean no limit of the notebook's own."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= sys.float_info.max:
         return None
     return float(value)
 

@@ -24,7 +24,7 @@ def recorded_seconds(metadata: Mapping[str, Any]) -> float | None:
     """Return the seconds that the metadata of a cell, or of a whole notebook, says it took; None if it does not."""
     papermill = metadata.get("papermill")
     if isinstance(papermill, dict) and isinstance(papermill.get("duration"), (int, float)):
-        return _plausible(float(papermill["duration"]))
+        return _plausible(papermill["duration"])
     for name, start, end in _SPANS:
         table = metadata.get(name)
         if isinstance(table, dict):
@@ -43,4 +43,4 @@ def _time(text: object) -> datetime | None:
 
 
 def _plausible(seconds: float) -> float | None:
-    return seconds if 0 <= seconds <= _LONGEST else None
+    return float(seconds) if 0 <= seconds <= _LONGEST else None

@@ -11,7 +11,7 @@ from envsolver.core.errors import ConfigurationError, NothingToRunError
 from envsolver.core.globs import glob_escape, glob_matches, is_glob, matches_any
 from envsolver.core.settings import Config
 from envsolver.notebooks.read import read_notebook
-from envsolver.notebooks.walk import walk_notebooks
+from envsolver.notebooks.walk import shown_name, walk_notebooks
 
 __all__ = ["find_notebooks", "read_notebook", "select_notebooks"]
 
@@ -117,8 +117,8 @@ class _Selection:
         if not place.resolve().is_relative_to(self.root):
             return None
         if place.is_relative_to(self.root):
-            return place.relative_to(self.root).as_posix()
-        return place.resolve().relative_to(self.root).as_posix()
+            return shown_name(place.relative_to(self.root).as_posix())
+        return shown_name(place.resolve().relative_to(self.root).as_posix())
 
     def _glob(self, place: Path) -> bool:
         """Take in what a glob matches; tell whether that is anything."""

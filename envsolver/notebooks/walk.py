@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from envsolver.core.globs import glob_base, glob_depth, matches_any
 
+_SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 _SUFFIX = ".ipynb"
 _CHECKPOINTS = ".ipynb_checkpoints"
 # `build` and `_build` hold copies that setuptools, Sphinx and Jupyter Book made.
@@ -27,8 +29,19 @@ def walk_notebooks(root: Path, globs: Sequence[str]) -> tuple[str, ...]:
     for base, depth in sorted(_starts(patterns).items()):
         start = absolute / base
         if _CHECKPOINTS not in base.split("/") and _within(start, absolute):
-            found.update(path for path in _walk(str(start), base, depth, str(absolute)) if matches_any(path, patterns))
+            named = map(shown_name, _walk(str(start), base, depth, str(absolute)))
+            found.update(path for path in named if matches_any(path, patterns))
     return tuple(_once(absolute, sorted(found)))
+
+
+def shown_name(path: str) -> str:
+    r"""Return a path as text that can be written anywhere; bytes that are not UTF-8 are shown as ``\xe9``."""
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def actual_name(path: str) -> bytes:
+    """Return the bytes of the path that `shown_name` shows."""
+    return _SHOWN_BYTE.sub(lambda found: bytes([int(found[1], 16)]), os.fsencode(path))
 
 
 def _starts(patterns: tuple[str, ...]) -> dict[str, int | None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.parsing import MalformedError, parse_json, read_text
 from envsolver.core.results import Result, Run
 
 SCHEMA = 1
@@ -93,11 +94,11 @@ def read_results(directory: Path) -> Run:
     """
     path = directory / FILE_NAME
     try:
-        data = json.loads(path.read_bytes())
+        data = parse_json(read_text(path))
     except FileNotFoundError:
         raise ConfigurationError([f"{path}: there is no such file"], tip="Name the folder of a run.") from None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError([f"{path}: cannot be read: {error}"]) from None
+    except MalformedError as error:
+        raise ConfigurationError([f"{path}: {error}"], tip="The file is damaged; run the notebooks again.") from None
     return run_from_data(data, directory)
 
 

@@ -11,17 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
 from envsolver.core.digests import digest
 from envsolver.core.environments import Group
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.notebooks import Origin, Requirement
+from envsolver.core.parsing import MalformedError, parse_requirement, read_text
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.requirement_text import local_path, parse, project_digest
 
+_SHOWN = 100
+"""How many characters of a line a fault shows."""
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _OPTION = re.compile(r"(-[a-zA-Z]|--[a-z][a-z-]*)(?:\s*=\s*|\s*)(.*)$")
@@ -122,12 +123,12 @@ class _Reader:
             self.faults.append(f"{place}the file includes itself ({chain})")
             return
         try:
-            text = (self.root / file).read_text(encoding="utf-8-sig")
+            text = read_text(self.root / file)
         except FileNotFoundError:
             self.faults.append(f"{place}there is no file {file}")
             return
-        except (OSError, UnicodeDecodeError) as error:
-            self.faults.append(f"{place}{file} cannot be read: {error}")
+        except MalformedError as error:
+            self.faults.append(f"{place}{file}: {error}")
             return
         seen = file in self.texts
         self.texts[file] = text
@@ -170,9 +171,10 @@ class _Reader:
             self._local(path, origin)
         elif "://" not in text.split(" @ ")[0]:
             try:
-                Parsed(text)
-            except InvalidRequirement as error:
-                self.faults.append(f"{origin}: {text!r} is not a valid requirement: {str(error).splitlines()[0]}")
+                parse_requirement(text)
+            except MalformedError as error:
+                shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+                self.faults.append(f"{origin}: {shown!r} is not a valid requirement: {error}")
                 return
         kept = self.constraints if kind == "constraint" else self.requirements
         kept.append(Requirement(text=text, origin=origin))

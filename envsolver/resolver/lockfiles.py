@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import tempfile
 from collections.abc import Sequence
@@ -15,17 +14,19 @@ from packaging.specifiers import SpecifierSet
 from envsolver.core.digests import digest
 from envsolver.core.environments import Group, Interpreter, Lock
 from envsolver.core.errors import BuildError, ConfigurationError
+from envsolver.core.parsing import ODD_INPUT, MalformedError, phrase_of, read_text
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import network_error
 from envsolver.environments.uv_settings import read_settings
 from envsolver.resolver.locks import KERNEL, absolute, kernel_line, make_lock, unsolvable
 from envsolver.resolver.requirement_text import parse
-from envsolver.resolver.specifiers import marker_environment
+from envsolver.resolver.specifiers import holds, marker_environment
 
 State = Literal["fresh", "stale", "missing"]
 
 _INPUTS = re.compile(r"^# inputs: ([0-9a-f]{64})$", re.MULTILINE)
+_REFRESH = "Refresh it with `envsolver lock --group {name}`."
 _HEADER = """\
 # Written by `envsolver lock` for group {name}; refresh it with the same command.
 # inputs: {inputs}
@@ -64,7 +65,7 @@ def may_lock(config: Config, group: Group) -> bool:
 def inspect(config: Config, group: Group) -> LockFile:
     """Return whether a group's lock file is there and fresh; reads files and asks nothing."""
     path = lock_path(group)
-    text = _read(config.root / path)
+    text = _read(config, path)
     found = None if text is None else _INPUTS.search(text)
     if text is None:
         return LockFile(group=group.name, path=path, state="missing")
@@ -100,9 +101,13 @@ def read_lock(config: Config, group: Group, interpreter: Interpreter) -> Lock | 
     if file.state == "missing":
         return None
     if file.state == "stale":
-        raise ConfigurationError([_fault(file)], tip=f"Refresh it with `envsolver lock --group {group.name}`.")
-    text = (config.root / file.path).read_text(encoding="utf-8")
-    return make_lock(group.name, interpreter, absolute(select(text, interpreter), config.root))
+        raise ConfigurationError([_fault(file)], tip=_REFRESH.format(name=group.name))
+    text = _read(config, file.path) or ""
+    try:
+        return make_lock(group.name, interpreter, absolute(select(text, interpreter), config.root))
+    except ODD_INPUT as error:
+        fault = f"{file.path}: is no lock that can be read: {phrase_of(error)}"
+        raise ConfigurationError([fault], tip=_REFRESH.format(name=group.name)) from error
 
 
 def write_lock(
@@ -129,7 +134,7 @@ def write_lock(
         As `solve_group` does.
     """
     path = config.root / lock_path(group)
-    before = _read(path)
+    before = _read(config, lock_path(group))
     text = _HEADER.format(name=group.name, inputs=inputs(config, group))
     text += _universal(
         config, group, interpreter, uv=uv, before=before or "", upgrades=_upgrades(upgrade, upgrade_packages)
@@ -183,7 +188,7 @@ def _pin(line: str, environment: dict[str, str]) -> tuple[str, bool]:
     if parsed is None or parsed.marker is None:
         return line, True
     pin = re.split(r"\s+;|;\s", bare, maxsplit=1)[0].strip()
-    return (f"{pin} \\" if line.endswith("\\") else pin), parsed.marker.evaluate(environment)
+    return (f"{pin} \\" if line.endswith("\\") else pin), holds(parsed.marker, environment)
 
 
 def _universal(
@@ -222,7 +227,10 @@ def _fault(file: LockFile) -> str:
     return f"{file.path} is stale: what group {file.group} is locked from has changed since"
 
 
-def _read(path: Path) -> str | None:
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text(encoding="utf-8")
-    return None
+def _read(config: Config, path: str) -> str | None:
+    try:
+        return read_text(config.root / path)
+    except FileNotFoundError:
+        return None
+    except MalformedError as error:
+        raise ConfigurationError([f"{path}: {error}"], tip="Delete it, and write it anew: `envsolver lock`.") from error

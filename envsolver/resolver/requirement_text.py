@@ -5,21 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
 from envsolver.core.digests import digest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from envsolver.core.parsing import MalformedError, parse_requirement, parse_toml, read_text, table_of
 
 _LOWERING = frozenset({"<", "<=", "==", "===", "~="})
 
@@ -30,8 +24,8 @@ _METADATA = ("pyproject.toml", "setup.py", "setup.cfg")
 def parse(text: str) -> Parsed | None:
     """Return a requirement's text as `packaging` reads it, or None for a path, an address or nonsense."""
     try:
-        return Parsed(text)
-    except InvalidRequirement:
+        return parse_requirement(text)
+    except MalformedError:
         return None
 
 
@@ -60,7 +54,7 @@ def local_path(text: str) -> str | None:
 def project_name(directory: Path) -> str | None:
     """Return the normalised name of the Python project in `directory`, or None when it does not say one."""
     table = pyproject(directory)
-    name = table.get("project", {}).get("name") or table.get("tool", {}).get("poetry", {}).get("name")
+    name = table_of(table, "project").get("name") or table_of(table, "tool", "poetry").get("name")
     if name is None:
         name = _setup_name(directory)
     return str(canonicalize_name(name)) if isinstance(name, str) else None
@@ -68,14 +62,14 @@ def project_name(directory: Path) -> str | None:
 
 def build_backend(directory: Path) -> str:
     """Return the build backend that the Python project in `directory` names; empty when it names none."""
-    return str(pyproject(directory).get("build-system", {}).get("build-backend", ""))
+    return str(table_of(pyproject(directory), "build-system").get("build-backend", ""))
 
 
 def pyproject(directory: Path) -> dict[str, Any]:
     """Return what a directory's `pyproject.toml` holds; nothing when there is none that can be read."""
     try:
-        return tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return parse_toml(read_text(directory / "pyproject.toml"))
+    except (OSError, MalformedError):
         return {}
 
 
@@ -96,7 +90,7 @@ def requirement_name(root: Path, text: str) -> str | None:
 def project_digest(directory: Path) -> str:
     """Return the SHA-256 of what a solve depends on in a local project, or of a wheel or archive."""
     if not directory.is_dir():
-        return hashlib.sha256(directory.read_bytes()).hexdigest()
+        return hashlib.sha256(_bytes(directory)).hexdigest()
     return digest(f"{name}\0{_read(directory / name)}" for name in _METADATA)
 
 
@@ -124,7 +118,11 @@ def _setup_name(directory: Path) -> str | None:
 
 
 def _read(path: Path) -> str:
+    return _bytes(path).decode("utf-8", "replace")
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+        return path.read_bytes()
+    except (OSError, ValueError):
+        return b""  # uv will say what is wrong with it

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
-from packaging.markers import default_environment
+from packaging.markers import Marker, default_environment
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from envsolver.core.environments import Interpreter
+from envsolver.core.parsing import ODD_INPUT
 from envsolver.resolver.requirement_text import parse
 
 
@@ -38,7 +39,15 @@ def applies(text: str, interpreter: Interpreter) -> bool:
     parsed = parse(text)
     if parsed is None or parsed.marker is None:
         return True
-    return parsed.marker.evaluate(marker_environment(interpreter))
+    return holds(parsed.marker, marker_environment(interpreter))
+
+
+def holds(marker: Marker, environment: dict[str, str]) -> bool:
+    """Return whether a marker holds for an interpreter's values; True when it means nothing, as uv will say."""
+    try:
+        return marker.evaluate(environment)
+    except ODD_INPUT:
+        return True
 
 
 def contradiction(texts: Iterable[str], interpreter: Interpreter) -> tuple[str, ...]:

@@ -15,7 +15,9 @@ from pathlib import Path
 from statistics import median
 
 from envsolver.core.environments import Target
+from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Cost, Job, KernelHistory
+from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json
 from envsolver.core.results import Result, ResultKey
 from envsolver.core.verdicts import GOOD
 
@@ -114,6 +116,8 @@ class History:
                 connection.execute("ALTER TABLE result ADD COLUMN warm INTEGER NOT NULL DEFAULT 0")
             with connection:
                 yield connection
+        except UnicodeError as error:  # of a damaged file, even SQLite's words about it may be no text
+            raise sqlite3.DatabaseError("the file is damaged") from error
         finally:
             connection.close()
 
@@ -174,7 +178,7 @@ class History:
         """
         try:
             records = {(r.notebook, r.group, r.python): r for r in self.records()}
-        except sqlite3.DatabaseError:
+        except ConfigurationError:
             return {}
         elsewhere: dict[str, list[float]] = {}
         by_group: dict[str, list[float]] = {}
@@ -209,7 +213,7 @@ class History:
         try:
             known = self.records(before)
             return {ResultKey(r.notebook, r.group, r.python): r.seconds for r in known if r.seconds is not None}
-        except sqlite3.DatabaseError:
+        except ConfigurationError:
             return {}
 
     def known(
@@ -231,7 +235,7 @@ class History:
         """
         try:
             return self._known(jobs, digests, environments) if self._path.exists() else {}
-        except (sqlite3.DatabaseError, zlib.error, OSError):
+        except (sqlite3.DatabaseError, zlib.error, TypeError, *ODD_INPUT):
             return {}
 
     def _known(
@@ -264,9 +268,10 @@ class History:
             return {}
         try:
             with self._open() as connection:
-                return dict(connection.execute("SELECT environment, text FROM lesson").fetchall())
-        except sqlite3.DatabaseError:
+                rows = connection.execute("SELECT environment, text FROM lesson").fetchall()
+        except (sqlite3.DatabaseError, OSError):
             return {}
+        return {environment: text for environment, text in rows if _is_table(text)}
 
     def record_facts(self, template_facts: Mapping[str, str]) -> None:
         """Remember what templates found out; the newest `LESSONS` are kept."""
@@ -291,11 +296,18 @@ class History:
 
         Raises
         ------
-        sqlite3.DatabaseError
+        ConfigurationError
             When the file is not a history.
         """
         if not self._path.exists():
             return ()
+        try:
+            return self._records(before)
+        except (sqlite3.Error, TypeError, *ODD_INPUT) as error:
+            fault = f"{self._path}: is not a history that can be read: {error}"
+            raise ConfigurationError([fault], tip="Delete it; the next run makes a new one.") from error
+
+    def _records(self, before: str | None) -> tuple[Record, ...]:
         with self._open() as connection:
             rows = connection.execute(
                 "SELECT notebook, grp, python, environment, digest, status, seconds, memory, warm FROM result"
@@ -306,6 +318,13 @@ class History:
         for notebook, group, python, *rest in rows:
             grouped.setdefault(ResultKey(notebook, group, python), []).append(tuple(rest))
         return tuple(_record(key, grouped[key]) for key in sorted(grouped))
+
+
+def _is_table(text: object) -> bool:
+    try:
+        return isinstance(text, str) and isinstance(parse_json(text), dict)
+    except MalformedError:
+        return False
 
 
 _Row = tuple[str, str, str, float, "int | None", int]

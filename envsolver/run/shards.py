@@ -10,7 +10,6 @@ finds out what is missing, and also when the machines did not agree.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from statistics import mean, median
 
 from envsolver.config.load import settings_for
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.parsing import MalformedError, parse_json, read_text
 from envsolver.core.results import Run, Shard, Slice
 from envsolver.core.settings import Config
 from envsolver.report.results_json import read_results, run_from_data
@@ -134,7 +134,7 @@ def _is_database(path: Path) -> bool:
 def _read_run(path: Path) -> Run:
     """Read results that have been copied out of their run's folder, under any name."""
     try:
-        data = json.loads(path.read_bytes())
-    except ValueError as error:
+        data = parse_json(read_text(path))
+    except (OSError, MalformedError) as error:
         raise ConfigurationError([f"--times {path}: is neither a history nor the results of a run: {error}"]) from None
     return run_from_data(data, path.parent)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_python, phrase_of
 from envsolver.core.settings import NotebookSettings
 
 BASE = "NotebookTestCase"
@@ -67,15 +68,22 @@ class TestFile:
 def read_test_files(root: Path, directory: str) -> tuple[TestFile, ...]:
     """Read all ``tb_*.py`` below a directory of the project, sorted by path."""
     found = sorted((root / directory).rglob("tb_*.py"))
-    return tuple(read_test_file(path.relative_to(root).as_posix(), path.read_bytes()) for path in found)
+    return tuple(_read(path, path.relative_to(root).as_posix()) for path in found)
+
+
+def _read(path: Path, relative: str) -> TestFile:
+    try:
+        return read_test_file(relative, path.read_bytes())
+    except ODD_INPUT as error:
+        return TestFile(path=relative, fault=f"cannot be understood: {phrase_of(error)}")
 
 
 def read_test_file(path: str, source: bytes | str) -> TestFile:
     """Read one test file from its source."""
     try:
-        module = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        return TestFile(path=path, fault=f"is not valid Python: {error}")
+        module = parse_python(source)
+    except MalformedError as error:
+        return TestFile(path=path, fault=f"is {error}")
     return TestFile(path=path, classes=tuple(_classes(module)))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envsolver.core.jobs import Edits
 from envsolver.core.notebooks import Notebook
+from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json, parse_python, read_text
 
 _HARMLESS_MAGICS = ("matplotlib", "config", "load_ext", "reload_ext", "autoreload", "precision", "pip", "conda")
 _HARMLESS_CALLS = frozenset(
@@ -40,9 +40,9 @@ def sure_imports(root: Path, notebook: Notebook, edits: Edits) -> tuple[str, ...
     required = {found.module for found in notebook.imports if not found.optional}
     required |= {_TRIED + found.module for found in notebook.imports}
     try:
-        cells = json.loads(Path(root, *PurePosixPath(notebook.path).parts).read_text(encoding="utf-8"))["cells"]
+        cells = parse_json(read_text(Path(root, *PurePosixPath(notebook.path).parts)))["cells"]
         names = [name for cell in _running(cells, edits) for name in cell]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (*ODD_INPUT, KeyError, TypeError, AttributeError):
         return ()
     sure = (name.removeprefix(_TRIED) for name in names if name.partition(":")[0] in required)
     return tuple(dict.fromkeys(sure))
@@ -68,8 +68,8 @@ def _of_cell(source: str) -> tuple[list[str], bool]:
     """Return a cell's leading imports, and whether the cell holds nothing that bars the next."""
     text = "\n".join(_without_magic(line) for line in source.splitlines())
     try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError):
+        body = parse_python(text).body
+    except MalformedError:
         return [], False
     names: list[str] = []
     for node in body:

@@ -524,9 +524,12 @@ def test_odd_strings_in_a_notebooks_code_warn_nobody(tmp_path: Path) -> None:
     assert imports(read(tmp_path, "x = '\\d'\nx is 3\nimport a")) == ["a"]
 
 
-def test_what_no_encoding_can_write_is_read(tmp_path: Path) -> None:
-    (tmp_path / "a.ipynb").write_text('{"nbformat": 4, "cells": [{"cell_type": "code", "source": "\\ud800"}]}')
-    assert read_notebook(tmp_path, "a.ipynb").fault is None
+@pytest.mark.parametrize(("kind", "sound"), [("code", False), ("markdown", True)])
+def test_code_that_no_encoding_can_send_is_told_with_its_place(tmp_path: Path, kind: str, sound: bool) -> None:
+    cell = f'{{"cell_type": "{kind}", "source": "x = 1\\n# \\ud800"}}'
+    (tmp_path / "a.ipynb").write_text(f'{{"nbformat": 4, "cells": [{cell}]}}')
+    fault = read_notebook(tmp_path, "a.ipynb").fault
+    assert fault is None if sound else fault is not None and fault.endswith("in cell 1, line 2")
 
 
 SPAN = {"iopub.execute_input": "2024-05-01T10:00:00.000000Z", "shell.execute_reply": "2024-05-01T10:00:02.500000Z"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from envsolver.core.environments import Group, Interpreter, Package
 from envsolver.core.errors import BuildError, UnsolvableError
+from envsolver.core.files import read_json, write_json
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.core.settings import Config
 from envsolver.environments.uv import Uv
@@ -162,7 +162,7 @@ def test_without_a_network_an_old_refusal_still_counts(tmp_path: Path) -> None:
     refused = "No solution found when resolving\nBecause x"
     solve(given, PYTHON, uv=FakeUv(tmp_path, failed(refused)), cache=cache, terms=SolveOptions())
     (memory,) = (cache / "solves").iterdir()
-    memory.write_text(json.dumps({**json.loads(memory.read_text(encoding="utf-8")), "time": 0.0}), encoding="utf-8")
+    write_json(memory, {**read_json(memory), "time": 0.0})
     offline = FakeUv(tmp_path, failed("error: Failed to fetch: x"))
     outcome = solve(given, PYTHON, uv=offline, cache=cache, terms=SolveOptions(), recall_refusals=True)
     assert (outcome.text, outcome.proved, len(offline.asked)) == (None, True, 1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 
+from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
@@ -103,7 +103,7 @@ def test_a_file_that_is_no_history_is_as_good_as_none_for_planning(tmp_path: Pat
     path = tmp_path / "history.sqlite"
     path.write_text("not a database, " * 100)
     assert History(path).costs([job("a.ipynb")]) == {}
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(ConfigurationError, match=r"history\.sqlite: is not a history that can be read"):
         History(path).records()
 
 
