@@ -15,19 +15,15 @@ from typing import TextIO
 
 from envsolver.core.results import Result, Run
 from envsolver.report.annotations import line_of_failure
-from envsolver.report.formatting import (
+from envsolver.report.formatting import duration, one_line, plural, size, strip_ansi
+from envsolver.report.run_files import read_log_tail
+from envsolver.report.summaries import (
     count_verdicts,
-    duration,
     error_text,
     has_own_error,
     headline,
     last_counts,
-    one_line,
-    plural,
-    read_log_tail,
     reason_beyond_error,
-    size,
-    strip_ansi,
     where,
     work_seconds,
 )

@@ -19,11 +19,11 @@ from typing import Any
 
 from envsolver import __version__
 from envsolver.core.results import Result, Run
-from envsolver.report.formatting import clock, count_verdicts, file_in, one_line, read_log_tail, strip_ansi
+from envsolver.report.formatting import clock, one_line, strip_ansi
+from envsolver.report.html_failures import failure_view
 from envsolver.report.html_view import (
     History,
     environment_view,
-    failure_view,
     figures_of,
     lanes_of,
     percent,
@@ -34,6 +34,8 @@ from envsolver.report.html_view import (
     version_key,
 )
 from envsolver.report.results_json import write_atomically
+from envsolver.report.run_files import file_in, read_log_tail
+from envsolver.report.summaries import count_verdicts
 from envsolver.report.timeline import timeline
 
 FILE_NAME = "report.html"

@@ -5,51 +5,26 @@ Values are text unless they are said to be HTML; the template escapes them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from envsolver.core.environments import Environment
 from envsolver.core.results import Result, ResultKey, Run
-from envsolver.report.ansi import ansi_to_html
-from envsolver.report.formatting import (
+from envsolver.report.formatting import clock, duration, one_line, plural, shorten, size
+from envsolver.report.html_failures import anchor_of, links_of, slowest_cells
+from envsolver.report.summaries import (
     VERDICTS,
-    clock,
     count_verdicts,
-    duration,
-    error_text,
-    file_in,
-    has_own_error,
     headline,
     last_counts,
-    one_line,
-    plural,
-    reason_beyond_error,
-    shorten,
-    size,
     work_seconds,
 )
 from envsolver.report.timeline import Bar, Timeline, parse_time
-from envsolver.report.tracebacks import SourceLine, fault_line, last_frames, source_lines
 
 History = Mapping[ResultKey, float]
 """The usual seconds of a notebook, by its path, group and Python."""
 
-CELLS = 5
-"""How many of a notebook's slowest cells are named."""
-
-LEAST_SECONDS = 0.05
-"""What a cell must take to be named; less would be shown as nothing."""
-
-_MARKUP = re.compile(r"<style.*?</style>|<[^>]*>", re.DOTALL)
-
-EXECUTED_CHARACTERS = 8_000_000
-"""Size of one executed notebook that is still put into the report."""
-SOURCE_LINES = 200
-TRACEBACK_LINES = 400
 TIMES, MINUS = "\u00d7", "\u2212"
 LABEL_PERCENT = 4.0
 """Width from which a bar of the timeline has a label."""
@@ -116,114 +91,6 @@ def figures_of(run: Run) -> list[dict[str, str]]:
     return [{"name": name, "value": value, "more": more} for name, value, more in figures]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FailureView:
-    """What the template shows of a result that is not good; `traceback` and `log` are HTML."""
-
-    anchor: str
-    verdict: str
-    notebook: str
-    what: str
-    group: str
-    facts: tuple[str, ...]
-    reason: str
-    cell: str
-    source: list[SourceLine]
-    traceback: str
-    left_behind: tuple[str, ...]
-    log: str
-    executed: str | None
-    height: int
-    cells: list[dict[str, str]]
-    links: tuple[tuple[str, str], ...]
-
-
-def failure_view(run: Run, index: int, result: Result, log: str, executed: str | None) -> FailureView:
-    """Return what is shown of the result at `index`, which is not good, with its log and its executed copy."""
-    failure = result.failure
-    what = headline(result)
-    cell = "The cell" if failure is None or failure.cell is None else f"Cell {failure.cell}"
-    traceback = ""
-    if failure and has_own_error(result):
-        whole = failure.traceback or error_text(failure)
-        traceback = ansi_to_html("\n".join(last_frames(whole, frames=TRACEBACK_LINES, limit=TRACEBACK_LINES)))
-    reason = reason_beyond_error(result)
-    if executed is not None and len(executed) > EXECUTED_CHARACTERS:
-        executed = None
-    source = failure.source if failure else ""
-    return FailureView(
-        anchor=_anchor(index, result),
-        verdict=result.status,
-        notebook=one_line(result.notebook),
-        what=what,
-        group=result.group,
-        facts=_facts(result),
-        reason="" if what.startswith(one_line(reason)) else reason,
-        cell=cell,
-        source=source_lines(source, fault_line(failure.traceback), SOURCE_LINES) if failure and source.strip() else [],
-        traceback=traceback,
-        left_behind=tuple(one_line(name) for name in result.left_behind),
-        log=ansi_to_html(log.strip("\n")),
-        executed=executed,
-        height=frame_height(executed or ""),
-        cells=slowest_cells(result),
-        links=_links(run, result),
-    )
-
-
-def _links(run: Run, result: Result) -> tuple[tuple[str, str], ...]:
-    """Return what lies in the run's folder, as names and addresses."""
-    return tuple(
-        (name, quote(relative))
-        for name, relative in (("executed copy", result.executed), ("log", result.log))
-        if file_in(run, relative)
-    )
-
-
-def frame_height(document: str) -> int:
-    """Return about how many pixels a notebook's document is high; it cannot tell by itself, since it runs no script."""
-    text = _MARKUP.sub("", document)
-    lines = sum(bool(line.strip()) for line in text.split("\n"))
-    pictures = document.count("<img") + document.count("<svg")
-    return 60 + 19 * lines + 24 * document.count('class="cell ') + 320 * pictures
-
-
-def slowest_cells(result: Result) -> list[dict[str, str]]:
-    """Return the cells that took the longest, slowest first, and the rest in one."""
-    ran = sorted(result.cells, key=lambda cell: -cell.seconds)
-    if not ran or result.status == "cached":
-        return []
-    whole = max(result.seconds, sum(cell.seconds for cell in ran)) or 1.0
-    slow = [cell for cell in ran[:CELLS] if cell.seconds >= LEAST_SECONDS]
-    shown = [(f"cell {cell.cell}", cell.seconds) for cell in slow]
-    if rest := ran[len(slow) :]:
-        shown.append((plural(len(rest), "other cell" if slow else "cell"), sum(cell.seconds for cell in rest)))
-    if result.start_seconds:
-        shown.append(("start", result.start_seconds))
-    return [
-        {"name": name, "time": duration(seconds), "width": f"{100 * seconds / whole:.1f}"} for name, seconds in shown
-    ]
-
-
-def _facts(result: Result) -> tuple[str, ...]:
-    return tuple(
-        fact
-        for fact in (
-            f"Python {result.python}" if result.python else "",
-            duration(result.seconds) if result.seconds else "",
-            f"peak {size(result.peak_rss_bytes)}" if result.peak_rss_bytes else "",
-            f"{result.attempts} attempts" if result.attempts > 1 else "",
-            result.worker,
-        )
-        if fact
-    )
-
-
-def _anchor(index: int, result: Result) -> str:
-    """Return where a click on a notebook leads: its failure, or else its row."""
-    return f"row-{index}" if result.good else f"failure-{index}"
-
-
 def lanes_of(run: Run, laid: Timeline) -> list[dict[str, Any]]:
     """Return the timeline's lanes, places and widths in per cent of its length."""
     return [
@@ -243,7 +110,7 @@ def _bar(run: Run, bar: Bar, seconds: float) -> dict[str, Any]:
         "title": f"{name}: {result.status}, {duration(bar.seconds)} from {clock(bar.start)}{worker}",
         "group": result.group,
         "bad": not result.good,
-        "target": _anchor(bar.index, result),
+        "target": anchor_of(bar.index, result),
     }
 
 
@@ -269,7 +136,7 @@ def _row(index: int, result: Result, usual: float | None, longest: float) -> dic
     ratio = seconds / usual if usual and seconds else None
     return {
         "anchor": f"row-{index}",
-        "link": "" if result.good else _anchor(index, result),
+        "link": "" if result.good else anchor_of(index, result),
         "verdict": result.status,
         # What is good stands after what is not.
         "rank": VERDICTS.index(result.status) + (len(VERDICTS) if result.good else 0),
@@ -304,7 +171,7 @@ def _more_of_row(run: Run, result: Result) -> dict[str, Any]:
     return {
         "cells": slowest_cells(result),
         "facts": tuple(fact for fact in facts if fact),
-        "links": _links(run, result),
+        "links": links_of(run, result),
         "left_behind": tuple(one_line(name) for name in result.left_behind),
     }
 

@@ -11,8 +11,9 @@ from envsolver.core.jobs import Job
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
-from envsolver.report.formatting import duration, headline, one_line
+from envsolver.report.formatting import duration, one_line
 from envsolver.report.live_view import ProgressState, live_view
+from envsolver.report.summaries import headline
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -160,10 +161,10 @@ class LiveProgress:
     Its thread redraws a few times a second; everything that it reads is guarded by one lock.
     """
 
-    def __init__(self, console: Console, *, verbose: bool = False, tally: ProgressState | None = None) -> None:
+    def __init__(self, console: Console, *, verbose: bool = False, state: ProgressState | None = None) -> None:
         self._console = console
         self._verbose = verbose
-        self._tally = tally or ProgressState()
+        self._state = state or ProgressState()
         self._lock = threading.Lock()
         self._live: Live | None = None
         self._said = ""
@@ -179,7 +180,7 @@ class LiveProgress:
         from rich.live import Live
 
         with self._lock:
-            self._tally.begin(total, workers, expected, pythons)
+            self._state.begin(total, workers, expected, pythons)
         if self._live is None:
             self._live = Live(
                 get_renderable=self._view,
@@ -195,12 +196,12 @@ class LiveProgress:
     def started(self, job: Job, expected: float | None = None) -> None:
         """Show a running job."""
         with self._lock:
-            self._tally.start(job, expected)
+            self._state.start(job, expected)
 
     def finished(self, result: Result) -> None:
         """Count a verdict; one that is not good is said above the view at once."""
         with self._lock:
-            self._tally.finish(result)
+            self._state.finish(result)
         if self._verbose or not result.good:
             self._print(result.status, one_line(result.notebook), result)
 
@@ -217,7 +218,7 @@ class LiveProgress:
         if result is not None:
             text = Text(f"{first:7}", style=f"bold {_style(result)}")
             took = f"  {duration(result.seconds)}" if result.seconds else ""
-            python = f"  {result.python}" if self._tally.several_pythons else ""
+            python = f"  {result.python}" if self._state.several_pythons else ""
             text.append(f" {result.group}{python}  {notebook}{took}", style="not bold default")
             if (reason := headline(result)) and not _is_repeated(result, self._said):
                 text.append(f"\n        {reason}", style="not bold default")
@@ -226,8 +227,8 @@ class LiveProgress:
 
     def _view(self) -> RenderableType:
         with self._lock:
-            self._tally.look()
-            return live_view(self._tally, self._console.width, self._console.height)
+            self._state.refresh()
+            return live_view(self._state, self._console.width, self._console.height)
 
 
 def _is_repeated(result: Result, said: str) -> bool:

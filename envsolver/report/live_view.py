@@ -80,8 +80,8 @@ class ProgressState:
         """Take note of a job that was sent."""
         self.running[job.notebook, job.python] = RunningJob(job=job, expected=expected)
 
-    def look(self) -> None:
-        """See which jobs have begun since the last look."""
+    def refresh(self) -> None:
+        """See which jobs have begun since the last refresh."""
         for key, running in self.running.items():
             if running.began is None and self._begun(running.job):
                 self.running[key] = replace(running, began=self.clock())
@@ -138,26 +138,26 @@ class ProgressState:
         return 1.0 + weight * (self._took_as_expected / self._expected_of_done - 1.0)
 
 
-def live_view(tally: ProgressState, width: int, height: int) -> Group:
+def live_view(state: ProgressState, width: int, height: int) -> Group:
     """Return the live view for a terminal of `width` columns and `height` lines: never more than fits."""
     from rich.console import Group
 
-    groups = [group for group in tally.total if tally.total[group]]
+    groups = [group for group in state.total if state.total[group]]
     # One line for the bar, one for what is left out, one for the cursor.
     room = max(1, height - 3)
     lines: list[Text] = []
-    if len(groups) + len(tally.running) <= room:
+    if len(groups) + len(state.running) <= room:
         for group in groups:
-            jobs = [running for running in tally.running.values() if running.job.group == group]
-            if jobs or tally.done[group] < tally.total[group]:
-                lines.append(_group_line(tally, group, width, max(len(group or "no group") for group in groups)))
-            lines += [_job_line(tally, job, width) for job in jobs]
+            jobs = [running for running in state.running.values() if running.job.group == group]
+            if jobs or state.done[group] < state.total[group]:
+                lines.append(_group_line(state, group, width, max(len(group or "no group") for group in groups)))
+            lines += [_job_line(state, job, width) for job in jobs]
     else:
-        jobs = sorted(tally.running.values(), key=tally.spent, reverse=True)
-        lines = [_job_line(tally, job, width) for job in jobs[:room]]
+        jobs = sorted(state.running.values(), key=state.spent, reverse=True)
+        lines = [_job_line(state, job, width) for job in jobs[:room]]
         if len(jobs) > room:
             lines.append(_text(f"  … and {len(jobs) - room} more running", "dim"))
-    return Group(*lines, _bar_line(tally, width))
+    return Group(*lines, _bar_line(state, width))
 
 
 def _text(text: str, style: str = "") -> Text:
@@ -166,8 +166,8 @@ def _text(text: str, style: str = "") -> Text:
     return Text(text, style=style, no_wrap=True, overflow="crop")
 
 
-def _group_line(tally: ProgressState, group: str, width: int, name_width: int) -> Text:
-    done, bad, total = tally.done[group], tally.bad[group], tally.total[group]
+def _group_line(state: ProgressState, group: str, width: int, name_width: int) -> Text:
+    done, bad, total = state.done[group], state.bad[group], state.total[group]
     room = min(name_width, max(8, width - 24))
     line = _text("")
     line.append(fitted(group or "no group", room), "bold")
@@ -177,14 +177,14 @@ def _group_line(tally: ProgressState, group: str, width: int, name_width: int) -
     return line
 
 
-def _job_line(tally: ProgressState, running: RunningJob, width: int) -> Text:
-    spent, expected = tally.spent(running), running.expected
+def _job_line(state: ProgressState, running: RunningJob, width: int) -> Text:
+    spent, expected = state.spent(running), running.expected
     times = "starting" if running.began is None else clock(spent)
     if expected is not None:
         times += f" / {clock(expected)}"
     late = expected is not None and spent > 1.5 * expected + 2
     times = f"{times:>13}"
-    if tally.several_pythons:
+    if state.several_pythons:
         times = f"  {running.job.python}{times}"
     room = max(1, width - len(times) - 3)
     line = _text(f"  {fitted(one_line(running.job.notebook), room)}")
@@ -192,12 +192,12 @@ def _job_line(tally: ProgressState, running: RunningJob, width: int) -> Text:
     return line
 
 
-def _bar_line(tally: ProgressState, width: int) -> Text:
-    done, goal, bad = tally.done.total(), tally.goal, tally.bad.total()
-    remaining = tally.remaining()
+def _bar_line(state: ProgressState, width: int) -> Text:
+    done, goal, bad = state.done.total(), state.goal, state.bad.total()
+    remaining = state.remaining()
     left = "" if remaining is None else f"  about {clock(remaining)} left"
     failed = f"  {bad} failed" if bad else ""
-    words = f"  {done}/{goal}{failed}  {clock(tally.elapsed)}{left}"
+    words = f"  {done}/{goal}{failed}  {clock(state.elapsed)}{left}"
     # The cursor waits behind this line, where a terminal echoes ^C: that must not begin a new line.
     length = max(0, min(40, width - len(words) - 3))
     full = length * done // goal if goal else 0
@@ -206,5 +206,5 @@ def _bar_line(tally: ProgressState, width: int) -> Text:
     line.append("━" * (length - full), "bright_black")
     line.append(f"  {done}/{goal}", "bold")
     line.append(failed, "bold red")
-    line.append(f"  {clock(tally.elapsed)}{left}", "dim")
+    line.append(f"  {clock(state.elapsed)}{left}", "dim")
     return line

@@ -12,18 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envsolver.core.results import Failure, Result, Run
-from envsolver.report.formatting import (
+from envsolver.report.formatting import duration, keep_colours, one_line, plural, strip_ansi
+from envsolver.report.summaries import (
     count_verdicts,
-    duration,
     error_text,
     has_own_error,
     headline,
-    keep_colours,
     last_counts,
-    one_line,
-    plural,
     reason_beyond_error,
-    strip_ansi,
     where,
     work_seconds,
 )
@@ -72,6 +68,25 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     return lines
 
 
+def failure_lines(result: Result, directory: Path) -> list[str]:
+    """Return what went wrong in a notebook: the cell, its source, the last frames, and where to read more.
+
+    Parameters
+    ----------
+    directory
+        What the result's files are relative to.
+    """
+    failure, title = result.failure, headline(result)
+    lines = [f"{result.notebook} {result.status}: {title} ({where(result)})", ""]
+    if failure:
+        lines += _error_lines(result, failure, Style())
+    if (reason := reason_beyond_error(result)) and reason != title:
+        lines += [reason, ""]
+    places = (("executed", result.executed), ("log", result.log))
+    lines += [f"{label}: {directory / relative}" for label, relative in places if relative]
+    return lines
+
+
 def verdict_line(run: Run) -> str:
     """Return unittest's last line: ``OK (skipped=1)``, ``FAILED (failed=1, timeout=1)``, ``STOPPED (not run=4)``."""
     counts = count_verdicts(run.results)
@@ -115,13 +130,17 @@ def _failure_lines(run: Run, result: Result, style: Style) -> Iterator[str]:
     yield style(title, f"{BOLD};{RED}") + (f"  ({place})" if place else "")
     yield "-" * RULE_WIDTH
     if result.failure:
-        yield from _cell_lines(result.failure, style)
-        if has_own_error(result):
-            yield from _traceback_lines(result.failure, style)
+        yield from _error_lines(result, result.failure, style)
     if reason := reason_beyond_error(result):
         yield from reason.split("\n")
     yield from _result_place_lines(run, result, style)
     yield ""
+
+
+def _error_lines(result: Result, failure: Failure, style: Style) -> Iterator[str]:
+    yield from _cell_lines(failure, style)
+    if has_own_error(result):
+        yield from _traceback_lines(failure, style)
 
 
 def _cell_lines(failure: Failure, style: Style) -> Iterator[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from envsolver.core.environments import Environment
 from envsolver.core.errors import ConfigurationError, NothingToRunError
 from envsolver.core.results import Result, ResultKey, Run
-from envsolver.report.formatting import file_in
 from envsolver.report.results_json import FILE_NAME, read_results
+from envsolver.report.run_files import file_in
 from envsolver.report.timeline import parse_time
 
 

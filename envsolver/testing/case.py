@@ -18,13 +18,9 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import os
-import re
-import shutil
 import sys
 import unittest
-import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,24 +29,16 @@ from typing import Any, ClassVar, NoReturn
 
 from envsolver.config.load import find_root
 from envsolver.core.errors import EnvsolverError
-from envsolver.core.jobs import Job
-from envsolver.core.results import Failure, Result
-from envsolver.report.formatting import error_text, has_own_error, headline, reason_beyond_error, strip_ansi, where
-from envsolver.report.tracebacks import fault_line, last_frames, source_lines
-from envsolver.run.jobs import JobDefaults, plan_jobs
-from envsolver.run.project import Project, open_project, prepare_state
-from envsolver.run.resolution import Resolution, resolve
-from envsolver.run.services import Services
-from envsolver.testing.files import SETTINGS, TEST
+from envsolver.core.results import Result
+from envsolver.report.formatting import strip_ansi
+from envsolver.report.text import failure_lines
+from envsolver.run.project import open_project
+from envsolver.testing.files import SETTINGS
 from envsolver.testing.generate import with_settings
-from envsolver.worker.guardian import owned
-from envsolver.worker.run_job import run_job
+from envsolver.testing.single_run import fresh_directory, run_notebook
 
 # Runners leave the frames of a module that says this out of a failure's traceback.
 __unittest = True
-
-FOLDER = "booktests"
-"""Where the executed copies and logs of tests are, below the project's state directory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,7 +163,7 @@ class NotebookTestCase(unittest.TestCase):
         project = replace(project, config=with_settings(project.config, cls.notebook, given, owner=cls.__qualname__))
         if not (project.root / cls.notebook).is_file():
             raise EnvsolverError(f"there is no such notebook in {project.root}")
-        directory = _fresh_directory(project, cls.notebook)
+        directory = fresh_directory(project, cls.notebook)
         return CaseOutcome(result=run_notebook(project, cls.notebook, directory), directory=directory)
 
     def _ran(self) -> CaseOutcome:
@@ -203,84 +191,3 @@ def _fail(message: str) -> NoReturn:
     if pytest is not None and "PYTEST_CURRENT_TEST" in os.environ:
         pytest.fail(message, pytrace=False)
     raise AssertionError(message)
-
-
-def run_notebook(project: Project, notebook: str, directory: Path) -> Result:
-    """Run one notebook as `envsolver run` would, but in this process and without Parsl.
-
-    Parameters
-    ----------
-    notebook
-        Path relative to the project's root.
-    directory
-        Where the executed copy and the logs go.
-
-    Raises
-    ------
-    EnvsolverError
-        The configuration is wrong, or the environment or a service cannot be had.
-    """
-    run_id = uuid.uuid4().hex
-    with owned(run_id):
-        resolution = resolve(project, patterns=(str(project.root / notebook),), cwd=project.root)
-        frame = JobDefaults(config=project.config, run_id=run_id, run_dir=directory)
-        jobs, settled = plan_jobs(frame, resolution, resolution.assignments)
-        return _run_job(project, resolution, jobs[0]) if jobs else settled[0]
-
-
-def _run_job(project: Project, resolution: Resolution, job: Job) -> Result:
-    if job.target in resolution.faults:
-        raise resolution.faults[job.target]
-    environment = replace(project.store.ensure(resolution.locks[job.target]), group=job.group)
-    logs = Path(job.run_dir, "logs")
-    services = Services(project.config.services, root=project.root, logs=logs, run_id=job.run_id)
-    settings = project.config.groups.get(job.group)
-    try:
-        variables = services.start(settings.services if settings else (), environment)
-        return run_job(replace(job, binding=job.binding.bound(environment, variables), want_values=True))
-    finally:
-        services.stop()
-        project.store.release()
-
-
-def _fresh_directory(project: Project, notebook: str) -> Path:
-    """Return an empty folder, the same each time, so that tests do not pile up copies."""
-    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(notebook).stem).strip("-")[:40]
-    digest = hashlib.sha256(notebook.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    directory = prepare_state(project.state) / FOLDER / f"{slug}-{digest}"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
-def failure_lines(result: Result, directory: Path) -> list[str]:
-    """Say what went wrong in a notebook: the cell, its source, the last frames, and where to read more.
-
-    Parameters
-    ----------
-    directory
-        What the result's files are relative to.
-    """
-    failure, title = result.failure, headline(result)
-    lines = [f"{result.notebook} {result.status}: {title} ({where(result)})", ""]
-    if failure:
-        lines += _cell_lines(failure)
-        if has_own_error(result):
-            trace = last_frames(failure.traceback) if failure.traceback.strip() else [error_text(failure)]
-            lines += [strip_ansi(line) for line in trace] + [""]
-    if (reason := reason_beyond_error(result)) and reason != title:
-        lines += [reason, ""]
-    places = (("executed", result.executed), ("log", result.log))
-    lines += [f"{label}: {directory / relative}" for label, relative in places if relative]
-    return lines
-
-
-def _cell_lines(failure: Failure) -> list[str]:
-    if not failure.source.strip():
-        return []
-    shown = source_lines(failure.source, fault_line(failure.traceback))
-    width = max(len(str(line.number or "")) for line in shown)
-    return [f"{'>' if line.fault else ' '} {line.number or '':{width}}  {line.text}" for line in shown] + [""]
-
-
-__all__ = ["TEST", "NotebookTestCase", "failure_lines", "run_notebook"]

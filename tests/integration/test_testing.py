@@ -18,8 +18,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import envsolver
 from envsolver.core.results import Failure, Result
+from envsolver.report.text import failure_lines
 from envsolver.testing import NotebookTestCase
-from envsolver.testing.case import CaseOutcome, failure_lines
+from envsolver.testing.case import CaseOutcome
 
 NOTEBOOKS = {
     "good.ipynb": ["n = 4", "estimate = n * 2\npair = (n, n + 1)\nthing = object()"],
@@ -198,7 +199,7 @@ def test_a_failure_shows_the_cells_error_and_nothing_of_envsolver(sandbox: Sandb
         "TestLeaves.test_notebook": "passed",
     }, text
     assert "nb/bad.ipynb failed: cell 2: ZeroDivisionError: division by zero (base, Python" in text
-    assert "> 3  f(0)" in text
+    assert "> 3   f(0)" in text
     assert "nb/waits.ipynb timeout: cell 1 was still running" in text
     assert "nb/bad.ipynb did not pass: cell 2 raised ZeroDivisionError" in text
     assert "envsolver/testing.py" not in text

@@ -12,21 +12,16 @@ from envsolver.core.results import Failure, Result, Run
 from envsolver.report.formatting import (
     clock,
     columns,
-    count_verdicts,
     duration,
-    file_in,
     fitted,
-    has_own_error,
-    headline,
     keep_colours,
-    last_counts,
     one_line,
-    read_log_tail,
-    reason_beyond_error,
     shorten,
     size,
     strip_ansi,
 )
+from envsolver.report.run_files import file_in, read_log_tail
+from envsolver.report.summaries import count_verdicts, has_own_error, headline, last_counts, reason_beyond_error
 
 
 @pytest.mark.parametrize(

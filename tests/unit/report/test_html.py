@@ -16,7 +16,7 @@ import report_samples
 
 from envsolver.core.results import CellTime, Failure, Result, ResultKey, Run
 from envsolver.report.html import build_html, write_html
-from envsolver.report.html_view import frame_height
+from envsolver.report.html_failures import frame_height
 from envsolver.run.workflow import write_report
 
 

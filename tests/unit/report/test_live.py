@@ -84,11 +84,11 @@ def test_where_several_pythons_run_each_line_names_its_own() -> None:
 @pytest.mark.parametrize("pythons", [("3.11",), ("3.10", "3.11")])
 def test_the_live_view_names_the_python_only_where_several_run(pythons: tuple[str, ...]) -> None:
     console = a_console()
-    tally = ProgressState()
-    progress = LiveProgress(console, tally=tally)
+    state = ProgressState()
+    progress = LiveProgress(console, state=state)
     progress.begin({"core": 2}, 2, pythons=pythons)
     progress.started(a_job("x.ipynb"))
-    console.print(live_view(tally, 80, 24))
+    console.print(live_view(state, 80, 24))
     progress.finished(a_result("y.ipynb", "failed"))
     progress.end()
     assert ("  3.11     starting" in written(console)) is (len(pythons) > 1)
@@ -169,136 +169,136 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tally(clock: Clock) -> ProgressState:
+def state(clock: Clock) -> ProgressState:
     """Return a run of 33 notebooks, 10 done and 4 running for 7 seconds."""
-    tally = ProgressState(clock, begun=lambda _: True)
+    state = ProgressState(clock, begun=lambda _: True)
     pairs = [(group, name, s) for group, names in report_samples.NOTEBOOKS.items() for name, s in names]
-    tally.begin({group: len(names) for group, names in report_samples.NOTEBOOKS.items()}, 4, 100.0)
+    state.begin({group: len(names) for group, names in report_samples.NOTEBOOKS.items()}, 4, 100.0)
     for group, name, _ in pairs[:10]:
-        tally.finish(a_result(name, group=group))
+        state.finish(a_result(name, group=group))
     for group, name, seconds in pairs[12:16]:
-        tally.start(a_job(name, group), seconds)
-    tally.look()
+        state.start(a_job(name, group), seconds)
+    state.refresh()
     clock.now += 7
-    return tally
+    return state
 
 
-def rendered(tally: ProgressState, width: int = 80, height: int = 24) -> list[str]:
+def rendered(state: ProgressState, width: int = 80, height: int = 24) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
-    console.print(live_view(tally, width, height), end="")
+    console.print(live_view(state, width, height), end="")
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
 
-def test_the_view_names_running_jobs_by_group_with_their_times(tally: ProgressState) -> None:
-    lines = rendered(tally)
+def test_the_view_names_running_jobs_by_group_with_their_times(state: ProgressState) -> None:
+    lines = rendered(state)
     at = next(number for number, line in enumerate(lines) if line.startswith("ml"))
     assert lines[at].split() == ["ml", "0/7"]
     assert lines[at + 1].split() == ["demos/ml/gaussian_process_regression.ipynb", "0:07", "/", "0:12"]
 
 
-def test_the_view_counts_and_tells_what_is_left(tally: ProgressState) -> None:
-    assert rendered(tally)[-1].strip("━ ") == "10/33  0:07  about 1:33 left"
+def test_the_view_counts_and_tells_what_is_left(state: ProgressState) -> None:
+    assert rendered(state)[-1].strip("━ ") == "10/33  0:07  about 1:33 left"
 
 
-def test_failures_are_counted_by_group_and_in_all(tally: ProgressState) -> None:
-    tally.finish(a_result("demos/ml/gaussian_process_regression.ipynb", "failed", "ml"))
-    lines = rendered(tally)
+def test_failures_are_counted_by_group_and_in_all(state: ProgressState) -> None:
+    state.finish(a_result("demos/ml/gaussian_process_regression.ipynb", "failed", "ml"))
+    lines = rendered(state)
     assert any(line.split() == ["ml", "1/7", "1", "failed"] for line in lines)
     assert "11/33  1 failed  0:07" in lines[-1]
 
 
 @pytest.mark.parametrize("width", [30, 44, 80, 200])
 @pytest.mark.parametrize("height", [5, 8, 24])
-def test_the_view_never_outgrows_the_terminal(tally: ProgressState, width: int, height: int) -> None:
+def test_the_view_never_outgrows_the_terminal(state: ProgressState, width: int, height: int) -> None:
     for number in range(100):
-        tally.start(a_job(f"demos/{'long' * 30}_{number}.ipynb"), 5.0)
-    lines = rendered(tally, width, height)
+        state.start(a_job(f"demos/{'long' * 30}_{number}.ipynb"), 5.0)
+    lines = rendered(state, width, height)
     assert len(lines) < height
     assert all(len(line) <= width for line in lines)
 
 
-def test_jobs_that_do_not_fit_are_counted(tally: ProgressState) -> None:
+def test_jobs_that_do_not_fit_are_counted(state: ProgressState) -> None:
     for number in range(100):
-        tally.start(a_job(f"demos/{number}.ipynb"), 5.0)
-    assert any("more running" in line for line in rendered(tally, 80, 10))
+        state.start(a_job(f"demos/{number}.ipynb"), 5.0)
+    assert any("more running" in line for line in rendered(state, 80, 10))
 
 
 def test_a_long_name_loses_its_middle() -> None:
-    tally = ProgressState()
-    tally.begin({"core": 1}, 1, None)
-    tally.start(a_job("demos/" + "very/" * 30 + "end_of_name.ipynb"), None)
-    (line,) = [line for line in rendered(tally) if "…" in line]
+    state = ProgressState()
+    state.begin({"core": 1}, 1, None)
+    state.start(a_job("demos/" + "very/" * 30 + "end_of_name.ipynb"), None)
+    (line,) = [line for line in rendered(state) if "…" in line]
     assert line.strip().startswith("demos/very")
     assert "end_of_name.ipynb" in line
 
 
 def test_without_a_history_nothing_is_foretold(clock: Clock) -> None:
-    tally = ProgressState(clock)
-    tally.begin({"core": 2}, 1, None)
-    assert tally.remaining() is None
+    state = ProgressState(clock)
+    state.begin({"core": 2}, 1, None)
+    assert state.remaining() is None
 
 
 def test_the_time_left_follows_the_pace_of_the_finished(clock: Clock) -> None:
-    tally = ProgressState(clock)
-    tally.begin({"core": 2}, 1, 20.0)
-    assert tally.remaining() == pytest.approx(20.0)
-    tally.start(a_job("a.ipynb"), 10.0)
-    tally.finish(dataclasses.replace(a_result("a.ipynb"), seconds=20.0))
+    state = ProgressState(clock)
+    state.begin({"core": 2}, 1, 20.0)
+    assert state.remaining() == pytest.approx(20.0)
+    state.start(a_job("a.ipynb"), 10.0)
+    state.finish(dataclasses.replace(a_result("a.ipynb"), seconds=20.0))
     # Half of the work took twice its time; the pace is believed by half: 20 s times 1.5, less the 20 s gone.
-    assert tally.remaining() == pytest.approx(10.0)
+    assert state.remaining() == pytest.approx(10.0)
 
 
 def test_the_time_left_is_never_less_than_a_running_job_needs(clock: Clock) -> None:
-    tally = ProgressState(clock, begun=lambda _: True)
-    tally.begin({"core": 2}, 2, 10.0)
-    tally.start(a_job("a.ipynb"), 9.0)
-    tally.look()
+    state = ProgressState(clock, begun=lambda _: True)
+    state.begin({"core": 2}, 2, 10.0)
+    state.start(a_job("a.ipynb"), 9.0)
+    state.refresh()
     clock.now += 1
-    tally.finish(dataclasses.replace(a_result("z.ipynb"), seconds=9.0))
-    tally.start(a_job("b.ipynb"), 10.0)
-    assert tally.remaining() == pytest.approx(10.0)
+    state.finish(dataclasses.replace(a_result("z.ipynb"), seconds=9.0))
+    state.start(a_job("b.ipynb"), 10.0)
+    assert state.remaining() == pytest.approx(10.0)
 
 
 def test_the_time_left_stands_still_until_there_is_work(clock: Clock) -> None:
     begun: list[str] = []
-    tally = ProgressState(clock, begun=lambda job: job.notebook in begun)
-    tally.begin({"core": 3}, 1, 30.0)
+    state = ProgressState(clock, begun=lambda job: job.notebook in begun)
+    state.begin({"core": 3}, 1, 30.0)
     clock.now += 50  # an environment is built
-    assert tally.remaining() == pytest.approx(30.0)
-    tally.start(a_job("a.ipynb"), 10.0)
-    tally.look()
+    assert state.remaining() == pytest.approx(30.0)
+    state.start(a_job("a.ipynb"), 10.0)
+    state.refresh()
     clock.now += 3  # a worker starts
-    assert tally.remaining() == pytest.approx(30.0)
+    assert state.remaining() == pytest.approx(30.0)
     begun.append("a.ipynb")
-    tally.look()
+    state.refresh()
     clock.now += 4
-    assert tally.remaining() == pytest.approx(26.0)
+    assert state.remaining() == pytest.approx(26.0)
 
 
 def test_when_nothing_waits_the_time_left_is_what_the_running_jobs_need(clock: Clock) -> None:
-    tally = ProgressState(clock, begun=lambda _: True)
-    tally.begin({"core": 2}, 2, 60.0)
-    tally.start(a_job("a.ipynb"), 8.0)
-    tally.start(a_job("b.ipynb"), 60.0)
-    tally.look()
+    state = ProgressState(clock, begun=lambda _: True)
+    state.begin({"core": 2}, 2, 60.0)
+    state.start(a_job("a.ipynb"), 8.0)
+    state.start(a_job("b.ipynb"), 60.0)
+    state.refresh()
     clock.now += 20
-    assert tally.remaining() == pytest.approx(40.0)
+    assert state.remaining() == pytest.approx(40.0)
 
 
 def test_a_worker_that_is_starting_takes_no_time_of_the_notebooks(clock: Clock) -> None:
     begun: list[str] = []
-    tally = ProgressState(clock, begun=lambda job: job.notebook in begun)
-    tally.begin({"core": 1}, 1, None)
-    tally.start(a_job("a.ipynb"), 10.0)
+    state = ProgressState(clock, begun=lambda job: job.notebook in begun)
+    state.begin({"core": 1}, 1, None)
+    state.start(a_job("a.ipynb"), 10.0)
     for _ in range(2):
         clock.now += 5
-        tally.look()
-        assert any(line.split() == ["a.ipynb", "starting", "/", "0:10"] for line in rendered(tally))
+        state.refresh()
+        assert any(line.split() == ["a.ipynb", "starting", "/", "0:10"] for line in rendered(state))
     begun.append("a.ipynb")
-    tally.look()
+    state.refresh()
     clock.now += 2
-    assert any(line.split() == ["a.ipynb", "0:02", "/", "0:10"] for line in rendered(tally))
+    assert any(line.split() == ["a.ipynb", "0:02", "/", "0:10"] for line in rendered(state))
 
 
 def test_a_job_has_begun_when_its_log_is_there(tmp_path: Path) -> None:

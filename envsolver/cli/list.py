@@ -1,0 +1,39 @@
+"""The command `list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from envsolver.cli.options import selection
+from envsolver.cli.tables import print_table
+
+
+@click.command("list")
+@selection
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.pass_obj
+def list_command(
+    directory: Path, /, *, notebooks: tuple[str, ...], groups: tuple[str, ...], pythons: tuple[str, ...], as_json: bool
+) -> int:
+    """Show each notebook's group, and why it belongs there."""
+    from envsolver.run.project import open_project
+    from envsolver.run.resolution import resolve
+
+    project = open_project(directory)
+    resolution = resolve(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
+    rows = [a for a in resolution.assignments if not groups or a.group in groups]
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        return 0
+    shown = [(row.notebook, row.group or f"({row.verdict})", row.reason or row.why) for row in rows]
+    print_table(("notebook", "group", "why"), shown)
+    for remark in resolution.remarks:
+        click.echo(f"\n{remark}")
+    for (group, version), fault in resolution.faults.items():
+        click.echo(f"\n{group}, Python {version}: {fault.message}", err=True)
+    return 0

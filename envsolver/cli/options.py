@@ -1,0 +1,30 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def selection(command: Command) -> Command:
+    """Add the arguments that choose notebooks."""
+    command = click.option(
+        "--python", "pythons", multiple=True, metavar="VERSION", help="Python version, or `all`; repeatable."
+    )(command)
+    command = click.option(
+        "-g", "--group", "groups", multiple=True, metavar="GROUP", help="Only this group; repeatable."
+    )(command)
+    return click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")(command)
+
+
+def output(command: Command) -> Command:
+    """Add the options that say how much is shown."""
+    command = click.option("-q", "--quiet", is_flag=True, help="Show failures and the last line only.")(command)
+    command = click.option("-v", "--verbose", is_flag=True, help="Show each job's start as well.")(command)
+    return click.option(
+        "--color/--no-color", default=None, help="Colours; default: on a terminal, unless NO_COLOR is set."
+    )(command)

@@ -1,0 +1,183 @@
+"""The command `run`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import click
+
+from envsolver.cli.options import output, selection
+from envsolver.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # no library of ours: it comes with the type checker
+
+    from envsolver.core.results import Run
+    from envsolver.run.context import Options
+    from envsolver.run.parsl.prestart import ParslPrestart
+    from envsolver.run.scheduler.policy import Order
+
+PATIENCE = 5.0
+"""Seconds in which a second request to stop is taken for the first: a run ends by itself within them."""
+
+
+class Choices(TypedDict):
+    """What the command line says of how notebooks are run."""
+
+    groups: tuple[str, ...]
+    pythons: tuple[str, ...]
+    workers: int | None
+    failfast: bool
+    sequential: bool
+    retries: int
+    timeout: float | None
+    order: Order | None
+    cold: bool
+    monitor: bool
+    shard: str | None
+    times: Path | None
+
+
+@click.command("run")
+@selection
+@click.option("-n", "--workers", type=click.IntRange(min=1), metavar="N", help="Jobs at once; default: the cores.")
+@click.option("-x", "--failfast", is_flag=True, help="Stop at the first notebook that does not pass.")
+@click.option("--sequential", is_flag=True, help="Run one notebook at a time, without Parsl.")
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Run a notebook that does not pass up to N more times.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Limit for a whole notebook, over every setting.",
+)
+@click.option(
+    "--order",
+    type=click.Choice(["longest", "shortest", "failed", "name"]),
+    help="What starts first; default: longest, with --failfast: failed.",
+)
+@click.option(
+    "--resolution",
+    type=click.Choice(["highest", "lowest", "lowest-direct"]),
+    help="Which versions the solver prefers; default: highest.",
+)
+@click.option("--cold", is_flag=True, help="Start every kernel anew, none from a template with packages imported.")
+@click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
+@click.option("--shard", metavar="I/N", help="Run the I-th of N parts, for several machines; join them with `merge`.")
+@click.option(
+    "--times",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --shard: a history, results.json or run folder with the notebooks' times, the same for all shards.",
+)
+@click.option("--upgrade", is_flag=True, help="Newest versions that fit, whatever locks and earlier solves say.")
+@output
+@click.pass_obj
+def run_command(
+    directory: Path,
+    /,
+    *,
+    notebooks: tuple[str, ...],
+    resolution: str | None,
+    upgrade: bool,
+    color: bool | None,
+    quiet: bool,
+    verbose: bool,
+    **choices: Unpack[Choices],
+) -> int:
+    """Run notebooks as tests.
+
+    NOTEBOOK is a path, a directory, a glob or the name of a test file such as tb_quickstart; without any, all that
+    the configuration names are run.
+    """
+    start = None if choices["sequential"] else _start_early()
+    from envsolver.report.live import make_progress
+    from envsolver.run.project import open_project
+    from envsolver.run.workflow import run
+
+    _stop_like_interrupt()
+    cwd = directory.absolute()
+    project = open_project(directory, resolution=resolution, upgrade=upgrade)
+    if notebooks:
+        from dataclasses import replace
+
+        from envsolver.testing.generate import resolve_names
+
+        # A name such as tb_quickstart stands for its test file's notebook, with that file's settings.
+        config = project.config
+        notebooks, config = resolve_names(config, notebooks, cwd=cwd, directory=config.booktests)
+        project = replace(project, config=config)
+    progress = make_progress(sys.stdout, color=color, quiet=quiet, verbose=verbose)
+    finished, status = run(project, _options(notebooks, choices, cwd), progress, cwd=cwd, start=start)
+    _print_report(finished, color=color, quiet=quiet)
+    return status
+
+
+def _start_early() -> ParslPrestart:
+    """Start Parsl's programs before anything else is imported; they end with the command."""
+    from envsolver.run.parsl.prestart import ParslPrestart
+
+    start = ParslPrestart()
+    click.get_current_context().call_on_close(start.stop)
+    return start
+
+
+def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options:
+    from envsolver.run.context import Options
+    from envsolver.run.shards import parse_shard
+
+    shard, times = choices["shard"], choices["times"]
+    if shard is None and times is not None:
+        raise ConfigurationError(["--times needs --shard"])
+    return Options(
+        patterns=notebooks,
+        groups=choices["groups"],
+        pythons=choices["pythons"],
+        workers=choices["workers"],
+        failfast=choices["failfast"],
+        sequential=choices["sequential"],
+        retries=choices["retries"],
+        timeout=choices["timeout"],
+        order=choices["order"],
+        cold=choices["cold"],
+        monitor=choices["monitor"],
+        shard=None if shard is None else parse_shard(shard),
+        times=None if times is None else cwd / times,
+    )
+
+
+def _stop_like_interrupt() -> None:
+    """Let a polite request to end (a CI system's, a batch scheduler's) do what Ctrl-C does.
+
+    Whoever asks again within `PATIENCE` seconds means the same, and gets the report of what was finished.
+    """
+    asked = -PATIENCE
+
+    def interrupt(*_: object) -> None:
+        nonlocal asked
+        if time.monotonic() - asked < PATIENCE:
+            return
+        asked = time.monotonic()
+        raise KeyboardInterrupt
+
+    for request in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(request) is not signal.SIG_IGN:
+            signal.signal(request, interrupt)
+
+
+def _print_report(finished: Run, *, color: bool | None, quiet: bool) -> None:
+    from envsolver.report.live import use_color
+    from envsolver.report.text import report_lines
+
+    lines = report_lines(finished, color=use_color(sys.stdout, color))
+    click.echo("\n".join(lines[-1:] if quiet and all(r.good for r in finished.results) else lines), color=True)

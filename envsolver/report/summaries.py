@@ -1,0 +1,100 @@
+"""What became of notebooks, in words: verdicts counted, errors and reasons told once, times summed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import get_args
+
+from envsolver.core.results import Failure, Result, Run
+from envsolver.core.verdicts import Verdict
+from envsolver.report.formatting import one_line, strip_ansi
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+"""All verdicts, in the order in which totals name them."""
+
+_RAISED = 500
+
+
+def count_verdicts(results: Iterable[Result]) -> dict[Verdict, int]:
+    """Count the verdicts that occur, in their standing order."""
+    found = [result.status for result in results]
+    return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
+
+
+def last_counts(counts: Mapping[Verdict, int]) -> str:
+    """Return ``N passed, N failed, N skipped``: `cached` is a pass, and all that fails the run is a failure."""
+    passed = counts.get("passed", 0) + counts.get("cached", 0)
+    skipped = counts.get("skipped", 0)
+    return f"{passed} passed, {sum(counts.values()) - passed - skipped} failed, {skipped} skipped"
+
+
+def where(result: Result) -> str:
+    """Return the group and the Python of a result, such as ``core, Python 3.11``; empty when it has neither."""
+    parts = (result.group, f"Python {result.python}" if result.python else "")
+    return ", ".join(part for part in parts if part)
+
+
+def error_text(failure: Failure) -> str:
+    """Return ``ValueError: the message``, as the last line of a traceback has it."""
+    return f"{failure.ename}: {failure.evalue}" if failure.evalue else failure.ename
+
+
+def headline(result: Result) -> str:
+    """Say on one line what became of a notebook; empty for a plain pass."""
+    failure = result.failure
+    if failure is None or result.status != "failed":
+        sentence, words = _last_words(result.reason)
+        # A crash's stack is named by its first line, and what others print before they end by their last.
+        told = words[0] if words and words[0].startswith("Fatal") else words[-1] if words else ""
+        return one_line(f"{sentence}: {told}" if told else sentence)
+    if not _tells_of_error(result):
+        return one_line(result.reason)
+    cell = "" if failure.cell is None else f"cell {failure.cell}: "
+    return cell + one_line(error_text(failure))
+
+
+def _last_words(reason: str) -> tuple[str, list[str]]:
+    """Split a reason into its sentence and the kernel's last lines, where it ends with those."""
+    sentence, _, tail = reason.partition("; its last lines were:\n")
+    return sentence, _full_lines(tail)
+
+
+def _full_lines(text: str) -> list[str]:
+    return [line for line in strip_ansi(text).split("\n") if line.strip()]
+
+
+def reason_beyond_error(result: Result) -> str:
+    """Return the reason, without escapes, and without what the shown error says already."""
+    failure, reason = result.failure, strip_ansi(result.reason).strip()
+    if failure is None or not has_own_error(result):
+        return reason
+    if result.status != "failed":
+        sentence, words = _last_words(reason)
+        return sentence if words and "\n".join(words) in "\n".join(_full_lines(failure.traceback)) else reason
+    raised = _raised(failure)
+    if reason.startswith(raised):
+        return reason[len(raised) :].lstrip("; ")
+    return "" if _tells_of_error(result) else reason
+
+
+def _tells_of_error(result: Result) -> bool:
+    """Whether the reason says no more than that there was an error, and which."""
+    failure = result.failure
+    return failure is not None and (not failure.ename or failure.ename in result.reason or not result.reason)
+
+
+def _raised(failure: Failure) -> str:
+    """Return how a reason begins that tells of an exception."""
+    first = strip_ansi(failure.evalue.strip().split("\n", 1)[0][:_RAISED])
+    return f"cell {failure.cell} raised {failure.ename}: {first}".rstrip(": ")
+
+
+def has_own_error(result: Result) -> bool:
+    """Whether a failure's error tells more than the reason does: not if it was made from it, as for a timeout."""
+    failure = result.failure
+    return failure is not None and bool(failure.traceback.strip() or failure.evalue.strip() != result.reason.strip())
+
+
+def work_seconds(run: Run) -> float:
+    """Return the sum of the times of the notebooks that ran in this run, seconds."""
+    return sum(result.seconds for result in run.results if result.status != "cached")
