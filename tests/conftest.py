@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from uv import find_uv_bin
+
+from envsolver.core.environments import Interpreter
+from envsolver.environments.uv import Uv
 
 
 def _uv(*arguments: str) -> None:
@@ -43,3 +48,19 @@ def kernel_env(request: pytest.FixtureRequest) -> Path:
             _build(prefix)
             complete.touch()
     return prefix
+
+
+@pytest.fixture
+def python() -> Interpreter:
+    """Return the interpreter that the tests run on."""
+    return Uv(Path.cwd()).find_interpreter(sys.executable)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Start no process that ignores an interruption, as these tests themselves may, under nohup."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import report_samples
+from fakes import until
 from report_browser import Browser, find_browser, started_browser
 
 from envsolver.report.html import build_html, write_html
@@ -60,18 +60,12 @@ def shown(page: Browser, what: str = "dataset.verdict") -> list[Any]:
     return found
 
 
+def until_true(page: Browser, expression: str) -> None:
+    until(lambda: page.evaluate(expression))
+
+
 def click(page: Browser, selector: str) -> None:
     page.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
-
-
-def wait_until(page: Browser, expression: str) -> bool:
-    """Wait until an expression is true, and return whether it became so."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        if page.evaluate(expression):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_the_console_stays_empty(page: Browser) -> None:
@@ -137,8 +131,8 @@ def test_a_click_on_a_failed_notebook_opens_its_failure(page: Browser) -> None:
     for _ in range(2):
         page.evaluate(f"document.querySelector('{target}').open = false")
         click(page, link)
-        assert wait_until(page, f"document.querySelector('{target}').open")
-        assert wait_until(page, f"document.activeElement === document.querySelector('{target} summary')")
+        until_true(page, f"document.querySelector('{target}').open")
+        until_true(page, f"document.activeElement === document.querySelector('{target} summary')")
 
 
 def test_the_keyboard_reaches_and_opens_a_failure(page: Browser) -> None:
@@ -198,7 +192,7 @@ def open_all(browser: Browser, tmp_path: Path, text: str) -> None:
 
 def test_an_unprotected_frame_would_run_the_hostile_script(browser: Browser, tmp_path: Path) -> None:
     open_all(browser, tmp_path, f'<iframe srcdoc="{escape(HOSTILE_DOCUMENT)}"></iframe>')
-    assert wait_until(browser, "heard.includes('hacked')")
+    until_true(browser, "heard.includes('hacked')")
 
 
 def test_no_script_of_a_notebook_runs_even_if_it_was_not_taken_out(browser: Browser, tmp_path: Path) -> None:

@@ -15,14 +15,12 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+from fakes import PATIENCE, until
 from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.worker.processes import RUN_MARK
 
 pytestmark = pytest.mark.integration
-
-PATIENCE = 60.0
-"""Seconds that a busy machine may take for something that is expected soon."""
 
 
 class Sandbox:
@@ -93,7 +91,7 @@ def sandbox(tmp_path: Path, cache: Path) -> Sandbox:
 
 
 @pytest.fixture
-def started(sandbox: Sandbox) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def started(sandbox: Sandbox, interruptible: None) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start runs that are ended, whatever happens to the test."""
     processes: list[subprocess.Popen[str]] = []
 
@@ -106,15 +104,6 @@ def started(sandbox: Sandbox) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
-
-
-def until(happened: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Wait until something is true, and give it; fail when it never is."""
-    deadline = time.monotonic() + seconds
-    while not (found := happened()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
-    return found
 
 
 def marked_processes(root: Path) -> list[psutil.Process]:

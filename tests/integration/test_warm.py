@@ -7,14 +7,13 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import with_options
+from fakes import until, with_options
 from filelock import FileLock
 from uv import find_uv_bin
 from warm_tables import ENDS, MODULES, PLAIN, SCIENCE, TELLTALE
@@ -331,10 +330,7 @@ def test_a_template_ends_with_its_controller(bench: Bench) -> None:
     assert templates.memory() > 10 * 2**20
     assert process.stdin is not None
     process.stdin.close()  # which the system does when the controller ends
-    deadline = time.monotonic() + 30
-    while any(member.is_running() and member.status() != "zombie" for member in members):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not any(member.is_running() and member.status() != "zombie" for member in members))
 
 
 def test_what_a_template_found_out_is_of_use_to_the_next(bench: Bench) -> None:

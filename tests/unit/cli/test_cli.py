@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,23 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from click.testing import CliRunner
+from fakes import envsolver
 from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.cli.main import cli
 
 HEAVY = ("parsl", "pydantic", "nbformat", "nbclient", "rich", "jinja2", "asyncio", "zmq")
-
-
-def envsolver(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "envsolver", *arguments],
-        cwd=root,
-        env={**os.environ, "ENVSOLVER_CACHE_DIR": str(root / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 @pytest.fixture
@@ -84,15 +72,6 @@ def test_the_schema_is_a_json_schema(root: Path) -> None:
 
 def test_without_a_run_there_is_no_report(root: Path) -> None:
     assert envsolver(root, "report", "--no-open").returncode == 3
-
-
-@pytest.mark.integration
-def test_without_configuration_a_notebook_has_what_every_jupyter_brings(tmp_path: Path) -> None:
-    nbformat.write(new_notebook(cells=[new_code_cell("%run other.ipynb")]), tmp_path / "a.ipynb")
-    done = envsolver(tmp_path, "init")
-    assert done.returncode == 0, done.stderr
-    written = (tmp_path / "requirements" / "notebooks.in").read_text()
-    assert {line.split()[0] for line in written.splitlines()[1:]} == {"ipywidgets", "nbformat"}
 
 
 def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> None:

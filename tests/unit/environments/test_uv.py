@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -189,27 +188,6 @@ def test_a_uv_toml_goes_before_the_table_in_pyproject(tmp_path: Path) -> None:
 def test_without_configuration_files_uvs_own_switch_is_honoured(tmp_path: Path) -> None:
     (tmp_path / "uv.toml").write_text("no-binary = true\n", encoding="utf-8")
     assert read_settings(tmp_path, {"HOME": str(tmp_path), "UV_NO_CONFIG": "1"}) == {"UV_NO_CONFIG": "1"}
-
-
-@pytest.mark.integration
-def test_the_real_uv_finds_this_interpreter_through_a_virtualenv(tmp_path: Path) -> None:
-    uv = Uv(tmp_path)
-    assert uv.version()[0].isdigit()
-    uv.create(tmp_path / "env", BASE)
-    found = uv.find_interpreter(str(tmp_path / "env" / "bin" / "python"))
-    assert os.path.realpath(found.executable) == BASE
-
-
-@pytest.mark.integration
-def test_a_sync_out_of_reach_of_the_network_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UV_OFFLINE", "1")
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
-    uv = Uv(tmp_path)
-    uv.create(tmp_path / "env", BASE)
-    (tmp_path / "lock.txt").write_text("six==1.17.0\n", encoding="utf-8")
-    with pytest.raises(BuildError, match="the network is out of reach"):
-        uv.sync(tmp_path / "env", tmp_path / "lock.txt", require_hashes=False)
-    assert subprocess.run([tmp_path / "env" / "bin" / "python", "-c", "import six"], check=False).returncode != 0
 
 
 def test_a_release_newer_than_the_remembered_index_is_looked_up_again(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import report_samples
+from fakes import job as a_job
 from rich.console import Console
 
-from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
 from envsolver.report.live import LiveProgress, PlainProgress, make_progress, use_color
@@ -36,10 +36,6 @@ class Clock:
         return self.now
 
 
-def a_job(notebook: str, group: str = "core") -> Job:
-    return Job(id=notebook, notebook=notebook, group=group, python="3.11", root="", run_dir="", run_id="")
-
-
 def a_result(notebook: str, status: Verdict = "passed", group: str = "core", reason: str = "") -> Result:
     return Result(notebook=notebook, group=group, python="3.11", status=status, seconds=4.1, reason=reason)
 
@@ -48,7 +44,7 @@ def say(progress: PlainProgress | LiveProgress) -> None:
     """Tell of a small run."""
     progress.note("core: built in 12 s")
     progress.begin({"core": 2, "ml": 8}, 2, 30.0)
-    progress.started(a_job("demos/x.ipynb"), 4.0)
+    progress.started(a_job("demos/x"), 4.0)
     progress.finished(a_result("demos/x.ipynb"))
     progress.finished(a_result("demos/y.ipynb", "timeout", "ml", "cell 3 ran over its limit of 5 s"))
     progress.end()
@@ -70,7 +66,7 @@ def test_where_several_pythons_run_each_line_names_its_own() -> None:
     stream = io.StringIO()
     progress = PlainProgress(stream, verbose=True)
     progress.begin({"core": 1, "ml": 1}, 2, pythons=("3.9", "3.11"))
-    progress.started(a_job("x.ipynb"))
+    progress.started(a_job("x"))
     progress.finished(replace(a_result("x.ipynb"), python="3.9"))
     progress.finished(a_result("x.ipynb", "skipped", "ml"))
     assert stream.getvalue().splitlines() == [
@@ -87,7 +83,7 @@ def test_the_live_view_names_the_python_only_where_several_run(pythons: tuple[st
     state = ProgressState()
     progress = LiveProgress(console, state=state)
     progress.begin({"core": 2}, 2, pythons=pythons)
-    progress.started(a_job("x.ipynb"))
+    progress.started(a_job("x"))
     console.print(live_view(state, 80, 24))
     progress.finished(a_result("y.ipynb", "failed"))
     progress.end()
@@ -177,7 +173,7 @@ def state(clock: Clock) -> ProgressState:
     for group, name, _ in pairs[:10]:
         state.finish(a_result(name, group=group))
     for group, name, seconds in pairs[12:16]:
-        state.start(a_job(name, group), seconds)
+        state.start(a_job(name.removesuffix(".ipynb"), group), seconds)
     state.refresh()
     clock.now += 7
     return state
@@ -212,7 +208,7 @@ def test_failures_are_counted_by_group_and_in_all(state: ProgressState) -> None:
 @pytest.mark.parametrize("height", [5, 8, 24])
 def test_the_view_never_outgrows_the_terminal(state: ProgressState, width: int, height: int) -> None:
     for number in range(100):
-        state.start(a_job(f"demos/{'long' * 30}_{number}.ipynb"), 5.0)
+        state.start(a_job(f"demos/{'long' * 30}_{number}"), 5.0)
     lines = rendered(state, width, height)
     assert len(lines) < height
     assert all(len(line) <= width for line in lines)
@@ -220,14 +216,14 @@ def test_the_view_never_outgrows_the_terminal(state: ProgressState, width: int, 
 
 def test_jobs_that_do_not_fit_are_counted(state: ProgressState) -> None:
     for number in range(100):
-        state.start(a_job(f"demos/{number}.ipynb"), 5.0)
+        state.start(a_job(f"demos/{number}"), 5.0)
     assert any("more running" in line for line in rendered(state, 80, 10))
 
 
 def test_a_long_name_loses_its_middle() -> None:
     state = ProgressState()
     state.begin({"core": 1}, 1, None)
-    state.start(a_job("demos/" + "very/" * 30 + "end_of_name.ipynb"), None)
+    state.start(a_job("demos/" + "very/" * 30 + "end_of_name"), None)
     (line,) = [line for line in rendered(state) if "…" in line]
     assert line.strip().startswith("demos/very")
     assert "end_of_name.ipynb" in line
@@ -243,7 +239,7 @@ def test_the_time_left_follows_the_pace_of_the_finished(clock: Clock) -> None:
     state = ProgressState(clock)
     state.begin({"core": 2}, 1, 20.0)
     assert state.remaining() == pytest.approx(20.0)
-    state.start(a_job("a.ipynb"), 10.0)
+    state.start(a_job("a"), 10.0)
     state.finish(dataclasses.replace(a_result("a.ipynb"), seconds=20.0))
     # Half of the work took twice its time; the pace is believed by half: 20 s times 1.5, less the 20 s gone.
     assert state.remaining() == pytest.approx(10.0)
@@ -252,11 +248,11 @@ def test_the_time_left_follows_the_pace_of_the_finished(clock: Clock) -> None:
 def test_the_time_left_is_never_less_than_a_running_job_needs(clock: Clock) -> None:
     state = ProgressState(clock, begun=lambda _: True)
     state.begin({"core": 2}, 2, 10.0)
-    state.start(a_job("a.ipynb"), 9.0)
+    state.start(a_job("a"), 9.0)
     state.refresh()
     clock.now += 1
     state.finish(dataclasses.replace(a_result("z.ipynb"), seconds=9.0))
-    state.start(a_job("b.ipynb"), 10.0)
+    state.start(a_job("b"), 10.0)
     assert state.remaining() == pytest.approx(10.0)
 
 
@@ -266,7 +262,7 @@ def test_the_time_left_stands_still_until_there_is_work(clock: Clock) -> None:
     state.begin({"core": 3}, 1, 30.0)
     clock.now += 50  # an environment is built
     assert state.remaining() == pytest.approx(30.0)
-    state.start(a_job("a.ipynb"), 10.0)
+    state.start(a_job("a"), 10.0)
     state.refresh()
     clock.now += 3  # a worker starts
     assert state.remaining() == pytest.approx(30.0)
@@ -279,8 +275,8 @@ def test_the_time_left_stands_still_until_there_is_work(clock: Clock) -> None:
 def test_when_nothing_waits_the_time_left_is_what_the_running_jobs_need(clock: Clock) -> None:
     state = ProgressState(clock, begun=lambda _: True)
     state.begin({"core": 2}, 2, 60.0)
-    state.start(a_job("a.ipynb"), 8.0)
-    state.start(a_job("b.ipynb"), 60.0)
+    state.start(a_job("a"), 8.0)
+    state.start(a_job("b"), 60.0)
     state.refresh()
     clock.now += 20
     assert state.remaining() == pytest.approx(40.0)
@@ -290,7 +286,7 @@ def test_a_worker_that_is_starting_takes_no_time_of_the_notebooks(clock: Clock) 
     begun: list[str] = []
     state = ProgressState(clock, begun=lambda job: job.notebook in begun)
     state.begin({"core": 1}, 1, None)
-    state.start(a_job("a.ipynb"), 10.0)
+    state.start(a_job("a"), 10.0)
     for _ in range(2):
         clock.now += 5
         state.refresh()
@@ -302,7 +298,7 @@ def test_a_worker_that_is_starting_takes_no_time_of_the_notebooks(clock: Clock) 
 
 
 def test_a_job_has_begun_when_its_log_is_there(tmp_path: Path) -> None:
-    job = dataclasses.replace(a_job("a.ipynb"), run_dir=str(tmp_path))
+    job = dataclasses.replace(a_job("a"), run_dir=str(tmp_path))
     assert not has_begun(job)
     (tmp_path / job.log).parent.mkdir()
     (tmp_path / job.log).touch()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from fakes import FakeUv
 
 from envsolver.core.environments import Group, Interpreter
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.sizes import package_sizes
-from envsolver.environments.uv import Uv
-from envsolver.environments.uv_output import Answer
 from envsolver.resolver.compatibility import GroupExamination, SolveReport, group_rows, pair_rows, said_bytes, to_json
 from envsolver.resolver.groups import read_group
 from envsolver.resolver.locks import SolveOptions
@@ -30,30 +27,6 @@ FILES = {
     "new": "six\n",
     "crash": "crash\n",
 }
-
-
-class FakeUv(Uv):
-    """Pins what it is asked for, without the bounds; knows no package `lost`, and cannot build `crash`."""
-
-    def compile(
-        self,
-        sources: Sequence[str],
-        *,
-        python: str,
-        text: str | None = None,
-        hashes: bool = True,
-        options: Sequence[str] = (),
-    ) -> Answer:
-        self.calls += 1
-        asked = (text or "") + "".join((self.root / source).read_text(encoding="utf-8") for source in sources)
-        names = {line.split("=")[0].split("<")[0].split(">")[0] for line in asked.splitlines()}
-        if "lost" in names:
-            return Answer(
-                code=1, out="", err="No solution found when resolving\nBecause there is no version of lost==99"
-            )
-        if "crash" in names:
-            return Answer(code=1, out="", err="error: Failed to build `crash`")
-        return Answer(code=0, out="".join(f"{name}==1\n" for name in sorted(names)), err="")
 
 
 def groups(root: Path, *names: str) -> list[Group]:
@@ -148,22 +121,3 @@ def test_the_sizes_of_packages_are_those_of_their_records(tmp_path: Path) -> Non
         (home / f"{name}.dist-info" / "RECORD").write_text(rows, encoding="utf-8")
     assert package_sizes(tmp_path) == {"foo-bar": 15, "six": 7}
     assert package_sizes(tmp_path / "nothing") == {}
-
-
-@pytest.mark.integration
-def test_real_groups_are_solved_and_compared(tmp_path: Path) -> None:
-    (tmp_path / "requirements").mkdir()
-    for name, text in {"a": "-c limits.txt\nsix\nclick<8\n", "b": "flask==3.0.0\n", "limits": ""}.items():
-        (tmp_path / "requirements" / f"{name}.in").write_text(text, encoding="utf-8")
-    (tmp_path / "requirements" / "limits.txt").write_text("idna<4\n", encoding="utf-8")
-    config = Config(root=tmp_path)
-    uv = Uv(tmp_path)
-    examiner = GroupExamination(root=tmp_path, uv=uv, cache=None, terms=SolveOptions(), sizes=lambda _: {})
-    report = examiner.examine([read_group(config, name) for name in "ab"], [uv.find_interpreter(sys.executable)])
-    assert report.good
-    assert pair_rows(report) == (
-        (
-            "a + b",
-            "apart: flask==3.0.0 (requirements/b.in:1) needs click>=8.1.3; requirements/a.in:3 asks for click<8",
-        ),
-    )

@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from fakes import FakeOracle, group
+from fakes import line_of as asked
 from packaging.specifiers import SpecifierSet
 
-from envsolver.core.environments import Assignment, Group, Interpreter, Lock, Package
+from envsolver.core.environments import Assignment, Interpreter, Lock, Package
 from envsolver.core.notebooks import Origin, Requirement
-from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import compare, explain, items_of, plain_conflicts
 from envsolver.resolver.explanations import Link, read_links, sentence
-from envsolver.resolver.groups import derive_group
 from envsolver.resolver.locks import make_lock
-from envsolver.resolver.oracle import Finding, UvOracle
+from envsolver.resolver.oracle import Finding
 from envsolver.resolver.specifiers import applies, contradiction, is_empty, python_allowed
 from envsolver.run.project import open_project
 from envsolver.run.resolution import Resolution
 from envsolver.run.workflow import _configured_conflicts
 
+SIX = Finding(solved=True, packages=(Package(name="six", version="1"),))
+
+
+def answering(findings: Mapping[frozenset[str], Finding]) -> FakeOracle:
+    """Return an oracle that knows some findings; all else is solvable."""
+    return FakeOracle(lambda items: findings.get(items, SIX))
+
+
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
-
-
-def asked(text: str, line: int = 1, file: str = "a") -> Requirement:
-    return Requirement(text=text, origin=Origin(path=f"requirements/{file}.in", line=line))
-
-
-def group(name: str, *texts: str, constraints: tuple[str, ...] = ()) -> Group:
-    lines = [asked(text, number, name) for number, text in enumerate(texts, start=1)]
-    bounds = [asked(text, number, f"{name}-limits") for number, text in enumerate(constraints, start=1)]
-    return derive_group(name, lines, root=Path(), constraints=bounds)
-
-
-class FakeOracle:
-    """Gives the finding that is written down for a set of items; all else is solvable."""
-
-    def __init__(self, findings: Mapping[frozenset[str], Finding]) -> None:
-        self.findings = findings
-        self.asked: list[frozenset[str]] = []
-
-    def solve(self, items: frozenset[str]) -> Finding:
-        self.asked.append(items)
-        return self.findings.get(items, Finding(solved=True, packages=(Package(name="six", version="1"),)))
 
 
 @pytest.mark.parametrize(
@@ -216,13 +201,13 @@ def test_two_groups_that_can_share_say_what_that_saves() -> None:
         return {"six": 10, lock.group: 5}
 
     locks = {name: make_lock(name, PYTHON, f"six==1\n{name}==1\n") for name in "ab"}
-    pair = compare((group("b", "six"), locks["b"]), (group("a", "six"), locks["a"]), FakeOracle({}), Path(), sizes)
+    pair = compare((group("b", "six"), locks["b"]), (group("a", "six"), locks["a"]), answering({}), Path(), sizes)
     assert (pair.groups, pair.shareable, pair.packages_saved, pair.bytes_saved) == (("a", "b"), True, 3, 10)
 
 
 def test_bytes_are_unknown_until_both_environments_are_built() -> None:
     lock = make_lock("a", PYTHON, "six==1\n")
-    pair = compare((group("a"), lock), (group("b"), lock), FakeOracle({}), Path(), lambda _: {})
+    pair = compare((group("a"), lock), (group("b"), lock), answering({}), Path(), lambda _: {})
     assert pair.bytes_saved is None
 
 
@@ -232,7 +217,7 @@ def test_what_is_known_to_solve_is_not_asked_again() -> None:
         union: Finding(solved=False, explanation="Because a depends on c<1", suspects=frozenset({"a", "c"})),
         frozenset({"a", "c"}): Finding(solved=False, explanation="Because a depends on c<1"),
     }
-    oracle = FakeOracle(findings)
+    oracle = answering(findings)
     groups = [group("x", "a", "b"), group("y", "c", "d")]
     conflict = explain(groups, oracle, findings[union], Path())
     assert [r.text for r in conflict.requirements] == ["a", "c"]
@@ -241,7 +226,7 @@ def test_what_is_known_to_solve_is_not_asked_again() -> None:
 
 def test_what_every_environment_holds_may_be_what_meets() -> None:
     finding = Finding(solved=False, explanation="Because ipykernel>=7 depends on jupyter-client>=8 and you require")
-    conflict = explain([group("x", "jupyter-client<7")], FakeOracle({}), finding, Path())
+    conflict = explain([group("x", "jupyter-client<7")], answering({}), finding, Path())
     assert conflict.sentence == (
         "ipykernel (every environment) needs jupyter-client>=8; requirements/x.in:1 asks for jupyter-client<7"
     )
@@ -249,78 +234,6 @@ def test_what_every_environment_holds_may_be_what_meets() -> None:
 
 def test_constraints_take_part_without_being_asked_for() -> None:
     assert set(items_of(group("x", "a", constraints=("b<2",)))) == {"a", "-c b<2"}
-
-
-@pytest.fixture(scope="module")
-def real() -> UvOracle:
-    """Return an oracle that asks the real uv for the interpreter of these tests."""
-    uv = Uv(Path(__file__).parent)
-    return UvOracle(uv, uv.find_interpreter(sys.executable), cache=None)
-
-
-REAL = {
-    ("botorch==0.10.0", "gpytorch==1.13"): "botorch==0.10.0 (requirements/a.in:2) needs gpytorch==1.11",
-    ("numpy<2", "numpy>=2"): "requirements/a.in:2 asks for numpy<2; requirements/b.in:1 asks for numpy>=2",
-    ("tensorflow==2.15.0", "numpy>=2"): "tensorflow==2.15.0 (requirements/a.in:2) needs numpy>=1.23.5,<2.0.0",
-    ("numba==0.58.1", "numpy>=1.27"): "numba==0.58.1 (requirements/a.in:2) needs numpy>=1.22,<1.27",
-    ("scipy==1.9.0", "numpy>=1.26,<2"): "scipy==1.9.0 (requirements/a.in:2) needs numpy>=1.18.5,<1.25.0",
-    ("pandas==2.3.3", "numpy==1.21.6"): "pandas==2.3.3 (requirements/a.in:2) needs numpy",
-    ("numpy<2", "matplotlib==3.10.0; python_version >= '3.10'", "contourpy<1"): "needs contourpy>=1.0.1",
-    ("urllib3>=2", "requests==2.28.0"): "requests==2.28.0 (requirements/b.in:1) needs urllib3>=1.21.1,<1.27",
-    ("click<8", "flask==3.0.0"): "flask==3.0.0 (requirements/b.in:1) needs click>=8.1.3",
-    ("jinja2<3", "nbconvert==7.16.0"): "nbconvert==7.16.0 (requirements/b.in:1) needs jinja2>=3.0",
-    ("sqlalchemy<2", "ipython-sql==0.5.0"): "ipython-sql==0.5.0 (requirements/b.in:1) needs sqlalchemy>=2.0",
-    ("protobuf<4", "grpcio-status==1.62.0"): "grpcio-status==1.62.0 (requirements/b.in:1) needs protobuf>=4.21.6",
-    ("pydantic<2", "fastapi==0.130.0"): "fastapi==0.130.0 (requirements/b.in:1) needs pydantic>=2.7.0",
-    ("attrs<21", "jsonschema==4.23.0"): "jsonschema==4.23.0 (requirements/b.in:1) needs attrs>=22.2.0",
-    ("jupyter-client<7", "ipykernel==7.0.0"): "ipykernel==7.0.0 (requirements/b.in:1) needs jupyter-client>=8.0.0",
-}
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("texts", REAL, ids=" against ".join)
-def test_a_real_conflict_names_both_lines_that_meet(real: UvOracle, texts: tuple[str, ...]) -> None:
-    groups = [group("a", "six", *texts[:-1]), group("b", texts[-1], "packaging")]
-    items = frozenset(item for given in groups for item in items_of(given))
-    finding = real.solve(items)
-    assert not finding.solved
-    conflict = explain(groups, real, finding, Path(__file__).parent)
-    assert REAL[texts] in conflict.sentence
-    first, second = conflict.requirements
-    assert first.origin.path == "requirements/a.in"
-    assert second.origin == Origin(path="requirements/b.in", line=1)
-    assert str(first.origin) in conflict.sentence
-    assert str(second.origin) in conflict.sentence
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("numpy==99", "numpy==99 (requirements/a.in:2) does not exist"),
-        ("numpy==1.16.0; python_version < '3'", ""),
-        ("torch==1.4.0", "torch==1.4.0 (requirements/a.in:2) has no wheels with a matching"),
-    ],
-)
-def test_a_group_without_a_solution_names_its_line(real: UvOracle, text: str, said: str) -> None:
-    given = group("a", "six", text)
-    finding = real.solve(frozenset(items_of(given)))
-    assert finding.solved is (said == "")
-    if said:
-        assert explain([given], real, finding, Path(__file__).parent).sentence.startswith(said)
-
-
-@pytest.mark.integration
-def test_an_answer_of_uv_is_remembered_for_the_next_run(tmp_path: Path) -> None:
-    items = [frozenset({"six"}), frozenset({"six", "numpy==99"})]
-    calls = []
-    for _ in range(2):
-        uv = Uv(tmp_path)
-        oracle = UvOracle(uv, uv.find_interpreter(sys.executable), cache=tmp_path / "cache")
-        before = uv.calls
-        assert [oracle.solve(some).solved for some in items] == [True, False]
-        calls.append(uv.calls - before)
-    assert calls == [2, 0]
 
 
 def test_groups_whose_texts_exclude_each_other_are_told_without_asking_anyone() -> None:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import excluding, notebook, required
 
 from envsolver.core.environments import Assignment, Interpreter, Lock
 from envsolver.core.notebooks import Import, Notebook, Origin, Requirement, Script
-from envsolver.environments.uv import Uv
 from envsolver.resolver.demands import OwnProject, demand_of, own_project
 from envsolver.resolver.derive import ONLY, Derived, derive, name_parts, serves
 from envsolver.resolver.groups import canonical, derive_group
-from envsolver.resolver.locks import make_lock, solve_group
-from envsolver.resolver.oracle import Finding, UvOracle
+from envsolver.resolver.locks import make_lock
 from envsolver.resolver.scaffold import initial_configuration, initial_files
 
 if sys.version_info >= (3, 11):
@@ -35,37 +34,19 @@ def distributions(module: str) -> tuple[str, ...]:
     return TABLE.get(top, (top,))
 
 
-def required(*texts: str, path: str = "a.ipynb") -> tuple[Requirement, ...]:
-    return tuple(Requirement(text=text, origin=Origin(path=path, cell=1, line=n)) for n, text in enumerate(texts, 1))
-
-
-def notebook(
-    path: str = "a.ipynb", *, imports: Iterable[str] = (), optional: Iterable[str] = (), **more: Any
-) -> Notebook:
-    origin = Origin(path=path, cell=2, line=1)
-    found = [Import(module=module, origin=origin) for module in imports]
-    found += [Import(module=module, origin=origin, optional=True) for module in optional]
-    return Notebook(path=path, imports=tuple(found), **more)
-
-
 def texts(given: Notebook, own: OwnProject | None = None) -> list[str]:
     return [r.text for r in demand_of(given, distributions=distributions, own=own).requirements]
 
 
 def run(*notebooks: Notebook, conflicts: Iterable[Iterable[str]] = (), **more: Any) -> Derived:
     demands = [demand_of(given, distributions=distributions) for given in notebooks]
-    return derive(demands, interpreter=PYTHON, oracle=FakeOracle(conflicts), root=Path(), **more)
-
-
-class FakeOracle:
-    """A made-up package universe: some items exclude each other."""
-
-    def __init__(self, conflicts: Iterable[Iterable[str]]) -> None:
-        self.conflicts = [frozenset(conflict) for conflict in conflicts]
-
-    def solve(self, items: frozenset[str]) -> Finding:
-        met = [conflict for conflict in self.conflicts if conflict <= items]
-        return Finding(solved=not met, explanation="no words" if met else "", suspects=met[0] if met else frozenset())
+    return derive(
+        demands,
+        interpreter=PYTHON,
+        oracle=excluding([frozenset(conflict) for conflict in conflicts]),
+        root=Path(),
+        **more,
+    )
 
 
 @pytest.mark.parametrize(
@@ -293,31 +274,3 @@ def test_what_init_writes_gives_the_same_groups_again() -> None:
     assert "r.ipynb" not in text
     opened = tomllib.loads(text.replace("# [", "[").replace("# skip", "skip"))["tool"]["envsolver"]
     assert opened["notebook"] == {"c.ipynb": {"skip": "no way"}}
-
-
-@pytest.mark.integration
-def test_real_notebooks_are_placed_by_uv_and_solved_without_another_question(tmp_path: Path) -> None:
-    uv = Uv(tmp_path)
-    python = uv.find_interpreter(sys.executable)
-    oracle = UvOracle(uv, python, cache=tmp_path / "cache")
-    given = [
-        notebook("a.ipynb", imports=["six"]),
-        notebook("b.ipynb", installs=required("urllib3>=2", path="b.ipynb")),
-        notebook("c.ipynb", installs=required("requests==2.28.0", path="c.ipynb")),
-        notebook("d.ipynb", installs=required("numpy==99", path="d.ipynb")),
-    ]
-    demands = [demand_of(one, distributions=distributions) for one in given]
-    derived = derive(demands, interpreter=python, oracle=oracle, root=tmp_path)
-    assert sorted(group.name for group in derived.groups) == ["requests", "urllib3"]
-    assert derived.assignments[3].reason.startswith("numpy==99 (d.ipynb, cell 1, line 1) does not exist: change")
-    (conflict,) = derived.conflicts
-    assert conflict.sentence == (
-        "requests==2.28.0 (c.ipynb, cell 1, line 1) needs urllib3>=1.21.1,<1.27; "
-        "b.ipynb, cell 1, line 1 asks for urllib3>=2"
-    )
-    calls = uv.calls
-    for group in derived.groups:
-        assert solve_group(group, python, uv=uv, cache=tmp_path / "cache").packages
-    again = derive(demands, interpreter=python, oracle=UvOracle(uv, python, cache=tmp_path / "cache"), root=tmp_path)
-    assert again.groups == derived.groups
-    assert uv.calls == calls

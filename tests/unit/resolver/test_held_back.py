@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from fakes import FakeOracle
 
 from envsolver.core.environments import Interpreter, Package
 from envsolver.core.notebooks import Origin, Requirement
@@ -17,22 +18,16 @@ PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7",
 NEWEST = {"numpy": "2.4.0", "pandas": "3.0.0", "six": "1.17.0", "idna": "3.20"}
 
 
-class FakeOracle:
-    """A registry where `numpy<2` also means an older pandas, and `==` means what it says."""
-
-    def __init__(self) -> None:
-        self.asked: list[frozenset[str]] = []
-
-    def solve(self, items: frozenset[str]) -> Finding:
-        self.asked.append(items)
-        versions = dict(NEWEST)
-        for item in items:
-            name, _, pinned = item.partition("==")
-            if pinned:
-                versions[name] = pinned
-        if "numpy<2" in items:
-            versions |= {"numpy": "1.26.4", "pandas": "2.3.3"}
-        return Finding(solved=True, packages=tuple(Package(name=n, version=v) for n, v in versions.items()))
+def registry(items: frozenset[str]) -> Finding:
+    """Answer for a registry where `numpy<2` also means an older pandas, and `==` means what it says."""
+    versions = dict(NEWEST)
+    for item in items:
+        name, _, pinned = item.partition("==")
+        if pinned:
+            versions[name] = pinned
+    if "numpy<2" in items:
+        versions |= {"numpy": "1.26.4", "pandas": "2.3.3"}
+    return Finding(solved=True, packages=tuple(Package(name=n, version=v) for n, v in versions.items()))
 
 
 def demand(path: str, *texts: str) -> NotebookRequirements:
@@ -46,7 +41,7 @@ def holds(demands: Mapping[str, tuple[str, ...]], oracle: FakeOracle | None = No
     derived = derive(
         [demand(path, *texts) for path, texts in demands.items()],
         interpreter=PYTHON,
-        oracle=oracle or FakeOracle(),
+        oracle=oracle or FakeOracle(registry),
         root=Path(),
     )
     return [hold.sentence for held in derived.holds.values() for hold in held]
@@ -81,14 +76,14 @@ def test_a_notebook_that_imports_the_project_may_depend_on_what_is_held_back() -
 
 
 def test_without_bounds_nothing_more_is_asked() -> None:
-    oracle = FakeOracle()
+    oracle = FakeOracle(registry)
     assert holds({"a.ipynb": ("numpy",), "b.ipynb": ("numpy", "six")}, oracle) == []
     assert oracle.asked == [frozenset({"numpy", "six"})]
 
 
 def test_many_pins_of_one_notebook_are_one_line() -> None:
     pins = tuple(f"{name}==0.1" for name in ("a", "b", "c", "d", "e", "idna", "six"))
-    oracle = FakeOracle()
+    oracle = FakeOracle(registry)
     (said,) = holds({"a.ipynb": pins, "b.ipynb": ("idna", "six")}, oracle)
     assert said.endswith(
         "c==0.1 (a.ipynb, cell 1, line 1) and 4 more hold back idna (0.1 instead of 3.20) and "

@@ -6,15 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes import required
 
-from envsolver.core.environments import Interpreter
-from envsolver.core.notebooks import Origin, Requirement
-from envsolver.core.settings import Config
-from envsolver.environments.uv import Uv
 from envsolver.resolver.demands import own_project
-from envsolver.resolver.groups import derive_group, read_group
 from envsolver.resolver.local_projects import stand_in
-from envsolver.resolver.locks import read_packages, solve_group
 from envsolver.resolver.requirement_text import content_digest
 
 if sys.version_info >= (3, 11):
@@ -24,10 +19,6 @@ else:
 
 BACKEND = '[build-system]\nrequires = []\nbuild-backend = "explodes"\nbackend-path = ["."]\n'
 STATIC = '[project]\nname = "six"\ndynamic = ["version"]\nrequires-python = ">=3.10"\ndependencies = ["idna>=3"]\n'
-
-
-def required(*texts: str) -> list[Requirement]:
-    return [Requirement(text=text, origin=Origin(path="a.ipynb", cell=1, line=1)) for text in texts]
 
 
 def project(root: Path, text: str, *, setup: bool = False) -> Path:
@@ -103,32 +94,3 @@ def test_a_copy_is_not_made_anew_for_a_changed_notebook(tmp_path: Path) -> None:
     assert content_digest(tmp_path, editable=False) == before
     (tmp_path / "b.py").touch()
     assert content_digest(tmp_path, editable=False) != before
-
-
-@pytest.fixture
-def python() -> Interpreter:
-    return Uv(Path.cwd()).find_interpreter(f"{sys.version_info[0]}.{sys.version_info[1]}")
-
-
-def test_the_real_uv_solves_for_a_project_that_cannot_be_built(tmp_path: Path, python: Interpreter) -> None:
-    root = project(tmp_path, BACKEND + STATIC)
-    # python-dateutil depends on a release of six.
-    group = derive_group("a", required("-e .", "python-dateutil>=2.8,<3"), root=root)
-    lock = solve_group(group, python, uv=Uv(root), cache=None)
-    versions = {package.name: package.version for package in lock.packages}
-    assert versions["six"] == str(root)
-    assert "idna" in versions
-    assert f"-e {root.as_uri()}" in lock.text
-    assert read_packages(lock.text) == lock.packages
-
-
-def test_a_groups_file_that_names_a_local_project_is_solved_alike(tmp_path: Path, python: Interpreter) -> None:
-    root = project(tmp_path, BACKEND + STATIC)
-    (root / "requirements").mkdir()
-    (root / "requirements" / "a.in").write_text("-e .\n-r b.txt\n-c c.txt\n", encoding="utf-8")
-    (root / "requirements" / "b.txt").write_text("python-dateutil\n", encoding="utf-8")
-    (root / "requirements" / "c.txt").write_text("python-dateutil<3\n", encoding="utf-8")
-    lock = solve_group(read_group(Config(root=root), "a"), python, uv=Uv(root), cache=None)
-    versions = {package.name: package.version for package in lock.packages}
-    assert versions["six"] == str(root)
-    assert versions["python-dateutil"].startswith("2.")

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from fakes import FakeUv
 
-from envsolver.core.environments import Interpreter
 from envsolver.core.errors import ConfigurationError
-from envsolver.environments.uv import Uv
 from envsolver.resolver.pythons import choose_pythons, why_unsupported
-
-
-class FakeUv(Uv):
-    """Knows Pythons 3.10 to 3.12."""
-
-    def __init__(self) -> None:
-        super().__init__(Path())
-
-    def find_interpreter(self, request: str, *, download: bool | None = None) -> Interpreter:
-        minor = {"3.10.13": "3.10"}.get(request, request)
-        if minor not in {"3.10", "3.11", "3.12"}:
-            raise ConfigurationError([f"no Python {request} was found"], tip="install it")
-        return Interpreter(request=request, executable=f"/bin/{minor}", version=f"{minor}.1", platform="cpython-x")
-
 
 MATRIX = ("3.11", "3.10", "3.14", "3.12")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fakes import notebook, required
 
 from envsolver.core.environments import Interpreter
-from envsolver.core.notebooks import Import, Notebook, Origin, Requirement, Script
+from envsolver.core.notebooks import Notebook, Origin, Requirement, Script
 from envsolver.resolver.demands import NotebookRequirements, demand_of
 from envsolver.resolver.derive import derive
 from envsolver.resolver.explanations import build_failure
@@ -20,15 +20,6 @@ PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7",
 SKIP = 'skip the notebook with `skip = "<reason>"` in [tool.envsolver.notebook."a.ipynb"] of pyproject.toml'
 UNKNOWN = "Because lost-name was not found in the package registry and you require lost-name, we can conclude"
 NO_WHEEL = "Because torch==1.4.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and you require torch"
-
-
-def required(*texts: str) -> tuple[Requirement, ...]:
-    return tuple(Requirement(text=text, origin=Origin(path="a.ipynb", cell=1, line=1)) for text in texts)
-
-
-def notebook(*imports: str, **more: Any) -> Notebook:
-    origin = Origin(path="a.ipynb", cell=2, line=1)
-    return Notebook(path="a.ipynb", imports=tuple(Import(module=m, origin=origin) for m in imports), **more)
 
 
 def distributions(module: str) -> tuple[str, ...]:
@@ -57,7 +48,7 @@ def root(tmp_path: Path) -> Path:
     ("given", "explanation", "advice"),
     [
         (
-            notebook("lost_name.part"),
+            notebook(imports=["lost_name.part"]),
             UNKNOWN,
             (
                 'if another distribution provides it, add `lost_name = "<distribution>"` to [tool.envsolver.modules] '
@@ -70,7 +61,7 @@ def root(tmp_path: Path) -> Path:
             f"change that line, choose another Python with `--python`, or {SKIP}",
         ),
         (
-            notebook("torch"),
+            notebook(imports=["torch"]),
             NO_WHEEL,
             f"choose a version with `%pip install` in the notebook, or a Python with `--python`, or {SKIP}",
         ),
@@ -124,7 +115,7 @@ def test_where_there_is_no_pyproject_the_other_file_is_named(tmp_path: Path) -> 
 
 def test_the_module_is_the_one_that_the_notebook_imports(root: Path) -> None:
     explanation = "Because opencv-python was not found in the package registry and you require opencv-python"
-    assert 'add `cv2 = "<distribution>"`' in reason(notebook("cv2.aruco"), explanation, root)
+    assert 'add `cv2 = "<distribution>"`' in reason(notebook(imports=["cv2.aruco"]), explanation, root)
 
 
 @pytest.mark.parametrize(

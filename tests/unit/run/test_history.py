@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from fakes import job
 
 from envsolver.core.errors import ConfigurationError
-from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
 from envsolver.run.history import KEPT, History
@@ -29,10 +29,6 @@ def result(
     )
 
 
-def job(notebook: str, group: str = "core") -> Job:
-    return Job(id=notebook, notebook=notebook, group=group, python="3.11", root="/", run_dir="/", run_id="r")
-
-
 @pytest.fixture
 def history(tmp_path: Path) -> History:
     return History(tmp_path / "sub" / "history.sqlite")
@@ -42,7 +38,7 @@ def test_the_estimate_is_the_median_of_the_last_five_passes(history: History) ->
     for seconds in (100, 100, 1, 2, 3, 4, 50):
         history.add(result(seconds=seconds), "d")
     history.add(result(status="timeout", seconds=600), "d")
-    assert history.costs([job("a.ipynb")])["a.ipynb"].seconds == 3
+    assert history.costs([job("a")])["a"].seconds == 3
 
 
 def test_a_run_can_be_compared_with_what_came_before_it(history: History) -> None:
@@ -57,23 +53,23 @@ def test_a_run_can_be_compared_with_what_came_before_it(history: History) -> Non
 def test_a_notebook_is_expected_to_last_as_long_as_on_another_python(history: History) -> None:
     history.add(result(seconds=60), "d")
     history.add(result(notebook="b.ipynb", seconds=1), "d")
-    other = dataclasses.replace(job("a.ipynb"), python="3.13")
-    assert history.costs([other])["a.ipynb"].seconds == 60
+    other = dataclasses.replace(job("a"), python="3.13")
+    assert history.costs([other])["a"].seconds == 60
 
 
 def test_a_new_notebook_is_expected_to_last_as_long_as_its_group_does(history: History) -> None:
     for number, seconds in enumerate((1, 5, 60)):
         history.add(result(notebook=f"{number}.ipynb", seconds=seconds), "d")
-    costs = history.costs([job("new.ipynb"), job("other.ipynb", group="ml")])
-    assert costs["new.ipynb"].seconds == 5
-    assert costs["other.ipynb"].seconds is None
+    costs = history.costs([job("new"), job("other", group="ml")])
+    assert costs["new"].seconds == 5
+    assert costs["other"].seconds is None
 
 
 def test_memory_is_the_largest_recent_peak_and_a_failure_is_remembered(history: History) -> None:
     history.add(result(memory=300), "d")
     history.add(result(memory=200), "d")
     history.add(result(status="failed"), "d")
-    cost = history.costs([job("a.ipynb")])["a.ipynb"]
+    cost = history.costs([job("a")])["a"]
     assert cost.memory == 300
     assert cost.failed
 
@@ -102,7 +98,7 @@ def test_old_results_are_dropped(history: History) -> None:
 def test_a_file_that_is_no_history_is_as_good_as_none_for_planning(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     path.write_text("not a database, " * 100)
-    assert History(path).costs([job("a.ipynb")]) == {}
+    assert History(path).costs([job("a")]) == {}
     with pytest.raises(ConfigurationError, match=r"history\.sqlite: is not a history that can be read"):
         History(path).records()
 

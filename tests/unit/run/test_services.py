@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from fakes import until
 
 from envsolver.core.environments import Environment
 from envsolver.core.settings import ServiceSettings
@@ -90,9 +90,7 @@ def test_what_a_service_started_ends_with_it(tmp_path: Path, environment: Enviro
     running = services(tmp_path, parent=server(command=f'python -c "{child}{SERVER}" {{port}}'))
     running.start(["parent"], environment)
     running.stop()
-    deadline = time.monotonic() + 10
-    while _sleepers() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: not _sleepers())
     assert not _sleepers()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from fakes import until
 
 from envsolver.worker.processes import (
     JOB_MARK,
@@ -39,18 +39,9 @@ def start(run_id: str, *command: str, **options: bool) -> subprocess.Popen[bytes
     return subprocess.Popen(command, env=environment, **options)  # type: ignore[call-overload, no-any-return]
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def test_marked_finds_a_process_by_its_mark_and_no_other(run_id: str) -> None:
     with start(run_id, "sleep", "600") as ours, start(run_id + "x", "sleep", "600") as other:
-        assert eventually(lambda: [p.pid for p in marked(RUN_MARK, run_id)] == [ours.pid])
+        until(lambda: [p.pid for p in marked(RUN_MARK, run_id)] == [ours.pid])
         assert marked(JOB_MARK, run_id) == []
         other.kill()
         ours.kill()
@@ -67,7 +58,7 @@ def test_marked_never_returns_the_caller(run_id: str) -> None:
 
 def test_a_zombie_is_not_found(run_id: str) -> None:
     process = start(run_id, "true")
-    assert eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
     assert marked(RUN_MARK, run_id) == []
     process.wait()
 
@@ -84,7 +75,7 @@ def test_a_zombie_is_not_found(run_id: str) -> None:
 @pytest.mark.parametrize("grace", [0.0, 0.1])
 def test_kill_marked_leaves_none(run_id: str, command: str, grace: float) -> None:
     shell = start(run_id, "sh", "-c", command)
-    assert eventually(lambda: bool(marked(RUN_MARK, run_id)))
+    until(lambda: bool(marked(RUN_MARK, run_id)))
     assert kill_marked(RUN_MARK, run_id, grace=grace) >= 1
     assert marked(RUN_MARK, run_id) == []
     shell.wait()
@@ -99,7 +90,7 @@ def test_grace_lets_a_process_clean_up(run_id: str, tmp_path: Path) -> None:
     shell = start(
         run_id, "sh", "-c", f"trap 'echo bye > {note}; exit' TERM; touch {ready}; while :; do sleep 0.05; done"
     )
-    assert eventually(ready.exists)
+    until(ready.exists)
     kill_marked(RUN_MARK, run_id, grace=20)
     shell.wait()
     assert note.read_text(encoding="utf-8") == "bye\n"
@@ -107,7 +98,7 @@ def test_grace_lets_a_process_clean_up(run_id: str, tmp_path: Path) -> None:
 
 def test_a_process_that_starts_others_while_it_is_ended_does_not_escape(run_id: str) -> None:
     spawner = start(run_id, "sh", "-c", "while :; do setsid sleep 600 & sleep 0.01; done")
-    assert eventually(lambda: len(marked(RUN_MARK, run_id)) > 5)
+    until(lambda: len(marked(RUN_MARK, run_id)) > 5)
     kill_marked(RUN_MARK, run_id)
     spawner.wait()
     assert marked(RUN_MARK, run_id) == []
@@ -115,7 +106,7 @@ def test_a_process_that_starts_others_while_it_is_ended_does_not_escape(run_id: 
 
 def test_kill_tree_ends_descendants(run_id: str) -> None:
     shell = start(run_id, "sh", "-c", "sh -c 'sleep 600; :'; :")
-    assert eventually(lambda: len(tree(shell.pid)) == 3)
+    until(lambda: len(tree(shell.pid)) == 3)
     assert kill_tree(shell.pid) == 3
     shell.wait()
     assert marked(RUN_MARK, run_id) == []
@@ -135,7 +126,7 @@ def test_a_tree_that_is_gone_is_empty(run_id: str) -> None:
 
 def test_a_session_includes_what_was_re_parented(run_id: str) -> None:
     shell = start(run_id, "sh", "-c", "(sleep 600 &) ; sleep 600", start_new_session=True)
-    assert eventually(lambda: len(session_members(shell.pid)) == 3)
+    until(lambda: len(session_members(shell.pid)) == 3)
     assert len(tree(shell.pid)) == 2
     kill_marked(RUN_MARK, run_id)
     shell.wait()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from fakes import job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envsolver.core.jobs import Cost, Job, Limits
+from envsolver.core.jobs import Cost, Limits
 from envsolver.run.scheduler.policy import (
     Budget,
     ResourceRequest,
@@ -19,11 +20,6 @@ from envsolver.run.scheduler.policy import (
 )
 
 GIB = 1024**3
-
-
-def job(name: str, **changes: object) -> Job:
-    values: dict[str, object] = {"notebook": f"{name}.ipynb", "group": "core", "python": "3.11"}
-    return Job(id=name, root="/p", run_dir="/r", run_id="x", **{**values, **changes})  # type: ignore[arg-type]  # a test's shorthand
 
 
 def need(seconds: float = 1.0, cores: int = 1, memory: int = 0) -> ResourceRequest:

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from fakes import job
 
 from envsolver.core.environments import Environment, Target
 from envsolver.core.jobs import Binding, Cost, Job, Limits
@@ -22,11 +23,6 @@ from envsolver.run.scheduler.events import (
 )
 from envsolver.run.scheduler.policy import Budget
 from envsolver.run.scheduler.scheduler import RunOutcome, Scheduler
-
-
-def job(name: str, group: str = "core", **changes: object) -> Job:
-    values: dict[str, object] = {"id": name, "notebook": f"{name}.ipynb", "group": group, "python": "3.11"}
-    return Job(root="/p", run_dir="/r", run_id="x", **{**values, **changes})  # type: ignore[arg-type]  # a test's shorthand
 
 
 def result(sent: Job, status: Verdict = "passed", reason: str = "") -> Result:

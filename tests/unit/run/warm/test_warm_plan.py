@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from fakes import job
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,14 +19,6 @@ from envsolver.run.warm.leading_imports import sure_imports
 from envsolver.run.warm.plan import BASE, NodeSpec, WarmPlan, plan_templates
 
 KEYS = {("core", "3.11"): "k"}
-
-
-def job(name: str, **options: object) -> Job:
-    values: dict[str, object] = {
-        "id": name, "notebook": f"{name}.ipynb", "group": "core", "python": "3.11", "root": "/none", "run_dir": "/r",
-        "run_id": "r",
-    }  # fmt: skip
-    return Job(**{**values, **options})  # type: ignore[arg-type]
 
 
 def many(prefix: str, count: int = 100) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from fakes import PATIENCE, until
 
 from envsolver.run.parsl import launcher
 from envsolver.run.parsl.prestart import ParslPrestart
@@ -22,8 +22,6 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is no server"),
 ]
-
-PATIENCE = 60
 
 
 @pytest.fixture
@@ -38,13 +36,6 @@ def start() -> Iterator[ParslPrestart]:
 
 def command(server: str, *arguments: str, output: str = "") -> list[str]:
     return [sys.executable, "-I", "-S", launcher.__file__, server, output, *arguments]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def programs(start: ParslPrestart) -> list[psutil.Process]:

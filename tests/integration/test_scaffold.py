@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from fakes import envsolver
 from nbformat.v4 import new_code_cell, new_notebook
 
+pytestmark = pytest.mark.integration
+
+
 BLOCK = '# /// script\n# dependencies = ["six==1.16.0"]\n# ///\nimport six'
+
+
 NOTEBOOKS = {
     "docs/plain.ipynb": "import six, mine",
     "docs/[1] a 'b'.ipynb": "%pip install six==1.15.0\nimport six",
@@ -25,25 +28,12 @@ NOTEBOOKS = {
 }
 
 
-def envsolver(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "envsolver", *arguments],
-        cwd=root,
-        env={**os.environ, "ENVSOLVER_CACHE_DIR": str(root / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def placement(root: Path) -> dict[str, str]:
-    return {row["notebook"]: row["group"] or row["verdict"] for row in json.loads(envsolver(root, "list", "--json"))}
+    return {
+        row["notebook"]: row["group"] or row["verdict"] for row in json.loads(envsolver(root, "list", "--json").stdout)
+    }
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("packaged", [True, False])
 def test_what_init_writes_places_every_notebook_where_it_was(tmp_path: Path, *, packaged: bool) -> None:
     (tmp_path / "docs").mkdir()
@@ -59,7 +49,7 @@ def test_what_init_writes_places_every_notebook_where_it_was(tmp_path: Path, *, 
         "lost.ipynb",
     ]
     assert len(set(before.values())) == 3
-    told = envsolver(tmp_path, "init")
+    told = envsolver(tmp_path, "init").stdout
     assert (
         "\nnot placed: lost.ipynb: surely-no-such-package-anywhere (lost.ipynb, cell 1, line 1) is in no registry"
         in told

@@ -1,0 +1,37 @@
+"""uv is found, run and understood; interpreters are seen through."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from envsolver.core.errors import BuildError
+from envsolver.environments.uv import Uv
+
+pytestmark = pytest.mark.integration
+
+
+BASE = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]  # what virtualenvs are made from
+
+
+def test_the_real_uv_finds_this_interpreter_through_a_virtualenv(tmp_path: Path) -> None:
+    uv = Uv(tmp_path)
+    assert uv.version()[0].isdigit()
+    uv.create(tmp_path / "env", BASE)
+    found = uv.find_interpreter(str(tmp_path / "env" / "bin" / "python"))
+    assert os.path.realpath(found.executable) == BASE
+
+
+def test_a_sync_out_of_reach_of_the_network_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
+    uv = Uv(tmp_path)
+    uv.create(tmp_path / "env", BASE)
+    (tmp_path / "lock.txt").write_text("six==1.17.0\n", encoding="utf-8")
+    with pytest.raises(BuildError, match="the network is out of reach"):
+        uv.sync(tmp_path / "env", tmp_path / "lock.txt", require_hashes=False)
+    assert subprocess.run([tmp_path / "env" / "bin" / "python", "-c", "import six"], check=False).returncode != 0
