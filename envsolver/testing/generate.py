@@ -337,12 +337,12 @@ def _runs(config: Config, notebook: str, given: Mapping[str, object]) -> bool:
             stop_at=settings.stop_at,
             parameters=settings.parameters,
         )
-        script = prepare.prepare(prepare.read(config.root / notebook), changes)
+        prepared = prepare.prepare(prepare.read(config.root / notebook), changes)
     except (ConfigurationError, prepare.UnusableNotebookError):
         return True
-    cells = script.notebook.cells
+    cells = prepared.notebook.cells
     own = (i for i, cell in enumerate(cells) if "injected-parameters" not in cell.metadata.get("tags", ()))
-    return any(script.steps[i].run for i in own)
+    return any(prepared.cells[i].run for i in own)
 
 
 def _reasons(config: Config, notebooks: Sequence[str]) -> dict[str, str]:

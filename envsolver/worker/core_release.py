@@ -36,14 +36,14 @@ class ReleaseListener:
         self._thread: threading.Thread | None = None
         with contextlib.suppress(OSError):
             if run_id and make_private(run_directory(run_id)):
-                place = str(run_directory(run_id) / "notices")
+                place = str(run_directory(run_id) / "release")
                 self._socket.bind(place)
                 self.path = place
 
     def listen(self, heard: Callable[[str], None]) -> None:
         """Call `heard` with the mark of each job that has given its cores back, on a thread of its own."""
         if self.path:
-            self._thread = threading.Thread(target=self._listen, args=(heard,), name="notices", daemon=True)
+            self._thread = threading.Thread(target=self._listen, args=(heard,), name="core-release", daemon=True)
             self._thread.start()
 
     def close(self) -> None:

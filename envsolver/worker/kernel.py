@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
@@ -46,7 +45,7 @@ class OutOfTimeError(Exception):
 
 
 class KernelDiedError(Exception):
-    """The kernel's process ended; `Kernel.exit_phrase` says how."""
+    """The kernel's process ended; `Kernel.exit_code` says how."""
 
 
 class ShellChannel(AsyncZMQSocketChannel):
@@ -131,19 +130,6 @@ class Kernel:
     def exit_code(self) -> int | None:
         """How the kernel's process ended, negative for a signal; None while it lives."""
         return self._exit
-
-    @property
-    def exit_phrase(self) -> str:
-        """How the process ended, in words."""
-        code = self._exit
-        if code is None:
-            return "is still alive"
-        if code >= 0:
-            return f"ended with exit code {code}"
-        try:
-            return f"was killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"was killed by signal {-code}"
 
     async def start(self) -> None:
         """Start the process and connect to it. Does not wait for an answer.

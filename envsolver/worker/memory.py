@@ -47,7 +47,7 @@ class Monitor(threading.Thread):
         self._pid = pid
         self._mark = mark
         self._limit = limit
-        self._strays: list[psutil.Process] = []
+        self._reparented: list[psutil.Process] = []
         self._stop_event = threading.Event()
 
     def run(self) -> None:
@@ -57,7 +57,7 @@ class Monitor(threading.Thread):
         while not self._stop_event.wait(pause):
             began = time.monotonic()
             if began >= next_marks:
-                self._strays = marked(JOB_MARK, self._mark)
+                self._reparented = marked(JOB_MARK, self._mark)
                 next_marks = began + max(_MARK_INTERVAL, _SHARE * (time.monotonic() - began))
             self._sample()
             pause = max(_INTERVAL, _SHARE * (time.monotonic() - began))
@@ -75,10 +75,10 @@ class Monitor(threading.Thread):
 
     def _sample(self) -> None:
         members = tree(self._pid)
-        self.seen.update(members, self._strays)
+        self.seen.update(members, self._reparented)
         if not members:
             return
-        total = tree_rss(members[0], [*members, *self._strays])
+        total = tree_rss(members[0], [*members, *self._reparented])
         self.peak = max(self.peak, total)
         if self._limit is not None and total > self._limit and self.exceeded is None:
             self.exceeded = total

@@ -51,15 +51,15 @@ class PreparedCell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedNotebook:
-    """The executed copy, in nbformat 4, and a step for each of its cells."""
+    """The executed copy, in nbformat 4, and what becomes of each of its cells."""
 
     notebook: NotebookNode
-    steps: tuple[PreparedCell, ...]
+    cells: tuple[PreparedCell, ...]
 
     @property
     def runs(self) -> bool:
         """Whether any cell is executed."""
-        return any(step.run for step in self.steps)
+        return any(cell.run for cell in self.cells)
 
 
 def read(path: Path) -> NotebookNode:
@@ -102,16 +102,16 @@ def prepare(notebook: NotebookNode, edits: Edits) -> PreparedNotebook:
     faults = [*_replace_faults(notebook, edits.replace), *_parameter_faults(edits.parameters)]
     if faults:
         raise UnusableNotebookError("; ".join(faults))
-    steps = _steps(notebook, edits)
+    cells = _prepare_cells(notebook, edits)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             for old, new in edits.replace.items():
                 cell.source = cell.source.replace(old, new)
             cell.outputs, cell.execution_count = [], None
     if edits.parameters:
-        _inject(notebook, steps, edits.parameters)
+        _inject(notebook, cells, edits.parameters)
     _settle_format(notebook)
-    return PreparedNotebook(notebook=notebook, steps=tuple(steps))
+    return PreparedNotebook(notebook=notebook, cells=tuple(cells))
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
@@ -135,8 +135,8 @@ def error_output(ename: str, evalue: str, traceback: list[str]) -> NotebookNode:
     return output
 
 
-def _steps(notebook: NotebookNode, edits: Edits) -> list[PreparedCell]:
-    steps: list[PreparedCell] = []
+def _prepare_cells(notebook: NotebookNode, edits: Edits) -> list[PreparedCell]:
+    prepared: list[PreparedCell] = []
     stopped = False
     for number, cell in enumerate(notebook.cells, start=1):
         code = cell.cell_type == "code"
@@ -144,20 +144,20 @@ def _steps(notebook: NotebookNode, edits: Edits) -> list[PreparedCell]:
         stopped = stopped or (code and edits.stop_at is not None and edits.stop_at in cell.source)
         skipped = SKIP_TAG in tags or any(text in cell.source for text in edits.skip_cells)
         run = code and not stopped and not skipped and bool(cell.source.strip())
-        steps.append(PreparedCell(number=number, run=run, may_raise=RAISES_TAG in tags))
-    return steps
+        prepared.append(PreparedCell(number=number, run=run, may_raise=RAISES_TAG in tags))
+    return prepared
 
 
-def _inject(notebook: NotebookNode, steps: list[PreparedCell], parameters: Mapping[str, object]) -> None:
+def _inject(notebook: NotebookNode, cells: list[PreparedCell], parameters: Mapping[str, object]) -> None:
     tagged = (i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and PARAMETERS_TAG in _tags(cell))
     after = next(tagged, None)
     source = "\n".join(["# Parameters", *(f"{name} = {_literal(value)}" for name, value in parameters.items())])
     cell = _v4.new_code_cell(source, metadata={"tags": [_INJECTED_TAG]})
     place = 0 if after is None else after + 1
     # A cell that comes after `stop-at` does not run, and neither do its parameters.
-    run = after is None or steps[after].run or SKIP_TAG in _tags(notebook.cells[after])
+    run = after is None or cells[after].run or SKIP_TAG in _tags(notebook.cells[after])
     notebook.cells.insert(place, cell)
-    steps.insert(place, PreparedCell(number=1 if after is None else after + 1, run=run))
+    cells.insert(place, PreparedCell(number=1 if after is None else after + 1, run=run))
 
 
 def _literal(value: object) -> str:

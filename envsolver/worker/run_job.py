@@ -1,8 +1,7 @@
 """Run one notebook in the kernel of its environment: a `Job` comes in, a `Result` goes out.
 
-This is imported on the far side, in each worker process. It may import only `models`, the modules that serve it alone
-(`client`, `edits`, `kernel`, `monitor`, `notices`, `processes`, `scratch`, `session`, `spares`, `surroundings`,
-`warm_kernel`), nbclient, nbformat, jupyter_client and psutil.
+This is imported on the far side, in each worker process. It may import only `core`, the modules beside it, nbclient,
+nbformat, jupyter_client and psutil.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ from pathlib import Path, PurePosixPath
 from envsolver.core.jobs import Job
 from envsolver.core.results import Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
-from envsolver.worker.session import ResultBuilder, Session
+from envsolver.worker.result_builder import ResultBuilder
+from envsolver.worker.session import Session
+from envsolver.worker.verdicts import Judgement
 
 WARM_PATIENCE_SECONDS = 60.0
 WARM_PATIENCE_FACTOR = 5.0
@@ -36,12 +37,13 @@ def run_job(job: Job) -> Result:
         When a person interrupts it; nothing is left running then either.
     """
     started = dt.datetime.now(dt.timezone.utc).astimezone().isoformat(timespec="milliseconds")
-    result = _attempt(_bounded(job) if job.warm_start.template and not job.warm_start.cold else job).result(started)
-    return _cold(job, result, started) if result.warm and not result.good else result
+    warm = job.warm_start.template and not job.warm_start.cold
+    result = _attempt(bounded(job) if warm else job).finished(started)
+    return _run_cold(job, result, started) if result.warm and not result.good else result
 
 
-def _bounded(job: Job) -> Job:
-    """Give a warm kernel less time than the limits allow, where history knows what the notebook takes.
+def bounded(job: Job) -> Job:
+    """Return a job whose warm kernel gets less time than the limits allow, where history knows what the notebook takes.
 
     A notebook that hangs in a warm kernel only would otherwise use up its whole limit before a cold one is tried.
     """
@@ -53,72 +55,73 @@ def _bounded(job: Job) -> Job:
     return replace(job, limits=replace(limits, timeout=timeout, cell_timeout=cell_timeout))
 
 
-def _cold(job: Job, warm: Result, started: str) -> Result:
+def _run_cold(job: Job, warm: Result, started: str) -> Result:
     """Run a notebook again, which did not pass in a warm kernel: the cold one's verdict counts.
 
     It has all of its time again; the result's times are those of both attempts, since both were spent.
     """
-    cold = _attempt(replace(job, warm_start=replace(job.warm_start, cold=True))).result(started)
-    told = f"{warm.status}: {warm.reason}"
+    cold = _attempt(replace(job, warm_start=replace(job.warm_start, cold=True))).finished(started)
+    before = f"{warm.status}: {warm.reason}"
     reason = cold.reason
     if cold.good:
-        reason = "; ".join(filter(None, [reason, f"passed in a cold kernel; before, in a warm one, {told}"]))
+        reason = "; ".join(filter(None, [reason, f"passed in a cold kernel; before, in a warm one, {before}"]))
     return replace(
         cold,
         reason=reason,
         seconds=warm.seconds + cold.seconds,
         start_seconds=warm.seconds + cold.start_seconds,
-        warm_verdict=told,
+        warm_verdict=before,
     )
 
 
 def _attempt(job: Job) -> ResultBuilder:
-    story = ResultBuilder(job=job)
+    builder = ResultBuilder(job)
     try:
-        _run(job, story)
+        _run(job, builder)
     except Exception as error:  # noqa: BLE001  # a fault of our own must become a verdict, and never a pass
-        text = traceback.format_exc()
-        story.fail("crashed", f"envsolver itself failed: {type(error).__name__}: {error}")
-        story.failure = Failure(cell=None, ename=type(error).__name__, evalue=str(error), traceback=text)
-    return story
+        name = type(error).__name__
+        failure = Failure(cell=None, ename=name, evalue=str(error), traceback=traceback.format_exc())
+        reason = f"envsolver itself failed: {name}: {error}"
+        builder.judge(Judgement(status="crashed", reason=reason, failure=failure))
+    return builder
 
 
-def _run(job: Job, story: ResultBuilder) -> None:
+def _run(job: Job, builder: ResultBuilder) -> None:
     try:
         notebook = prepare.read(Path(job.root, *PurePosixPath(job.notebook).parts))
-        script = prepare.prepare(notebook, job.edits)
+        prepared = prepare.prepare(notebook, job.edits)
     except prepare.UnusableNotebookError as error:
-        story.fail("failed", str(error))
+        builder.judge(Judgement(status="failed", reason=str(error)))
         return
     try:
-        if script.runs:
-            _execute(job, script, story)
+        if prepared.runs:
+            _execute(job, prepared, builder)
     finally:
         relative = PurePosixPath("executed", f"{job.python}-{job.group}", job.notebook)
-        prepare.write(script.notebook, Path(job.run_dir, *relative.parts))
-        story.executed = str(relative)
+        prepare.write(prepared.notebook, Path(job.run_dir, *relative.parts))
+        builder.result = replace(builder.result, executed=str(relative))
 
 
-def _execute(job: Job, script: prepare.PreparedNotebook, story: ResultBuilder) -> None:
+def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilder) -> None:
     python = Path(job.binding.prefix, "bin", "python")
     if not job.binding.prefix or not os.access(python, os.X_OK):
-        story.fail("environment", f"the environment has no interpreter: {python}")
+        reason = f"the environment has no interpreter: {python}"
+        builder.judge(Judgement(status="environment", reason=reason))
         return
     log = Path(job.run_dir, job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     place = scratch.create(Path(job.root), job.notebook, job.run_id)
     try:
         kernel_env.write_shims(job, place.base)
-        mark = job.mark
-        variables = kernel_env.variables(job, place.base, mark, os.environ)
-        story.log = job.log
-        session = Session(job, script, story, place, variables=variables, log=log)
+        variables = kernel_env.variables(job, place.base, job.mark, os.environ)
+        builder.result = replace(builder.result, log=job.log)
+        session = Session(job, prepared, builder, place, variables=variables, log=log)
         asyncio.run(session.run())
-        story.left_behind = place.left_behind()
-        story.changed = place.changed_sources()
+        builder.result = replace(builder.result, left_behind=place.left_behind())
+        builder.changed = place.changed_sources()
     finally:
         # Whoever hears of the job's end clears the run's directory away too.
-        if job.core_release and story.status == "passed":
+        if job.core_release and builder.passes:
             place.keep()
         else:
             place.remove()

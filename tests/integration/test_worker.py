@@ -24,7 +24,7 @@ from envsolver.worker.core_release import ReleaseListener
 from envsolver.worker.kernel import Kernel
 from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import RUN_MARK, marked
-from envsolver.worker.run_job import _bounded, run_job
+from envsolver.worker.run_job import run_job
 
 pytestmark = pytest.mark.integration
 
@@ -597,14 +597,3 @@ def test_the_cores_are_given_back_after_the_last_cell(bench: Bench, last: str, t
         assert heard[0][1] <= ended - 0.3
         # What comes after the last cell is not the notebook's time.
         assert result.seconds <= ended - began - 0.3
-
-
-@pytest.mark.parametrize(
-    ("expected", "timeout", "cell_timeout"), [(None, 600, 300), (1.0, 60, 60), (30.0, 150, 150), (500.0, 600, 300)]
-)
-def test_a_warm_kernel_gets_no_more_time_than_history_makes_likely(
-    expected: float | None, timeout: float, cell_timeout: float
-) -> None:
-    job = Job(id="j", notebook="a.ipynb", group="g", python="3", root="/", run_dir="/", run_id="r")
-    bounded = _bounded(with_options(job, expected=expected)).limits
-    assert (bounded.timeout, bounded.cell_timeout) == (timeout, cell_timeout)

@@ -1,0 +1,73 @@
+"""What is known so far about a job that runs; it becomes the job's result."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
+from envsolver.worker.verdicts import Judgement
+
+
+class ResultBuilder:
+    """What is known so far about a job.
+
+    Attributes
+    ----------
+    result
+        Replaced by a fuller one as things become known. A pass until something is judged.
+    began
+        Reading of the monotonic clock.
+    waited
+        Seconds that passed until a template answered; they are not the notebook's.
+    ended
+        Reading of the monotonic clock when the notebook no longer needed its cores; None when it had them to the end.
+    allowed
+        Phrases for the errors that `allow_errors` let pass.
+    changed
+        Files of the project itself that changed meanwhile.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.began = time.monotonic()
+        self.waited = 0.0
+        self.ended: float | None = None
+        self.allowed: list[str] = []
+        self.changed: tuple[str, ...] = ()
+        self.result = Result(
+            notebook=job.notebook,
+            group=job.group,
+            python=job.python,
+            environment=job.binding.environment,
+            status="passed",
+        )
+
+    @property
+    def passes(self) -> bool:
+        """Whether nothing is known against a pass."""
+        return self.result.status == "passed"
+
+    def judge(self, judgement: Judgement) -> None:
+        """Set the verdict."""
+        status, reason, failure = judgement.status, judgement.reason, judgement.failure
+        self.result = replace(self.result, status=status, reason=reason, failure=failure)
+
+    def remaining(self) -> float:
+        """Return what is left of the notebook's time, seconds."""
+        return self.job.limits.timeout - (time.monotonic() - self.began - self.waited)
+
+    def finished(self, started: str) -> Result:
+        """Return the result; `started` is ISO 8601."""
+        reasons = [self.result.reason]
+        if self.passes and self.allowed:
+            reasons = [f"errors are allowed, and {', '.join(self.allowed)}"]
+        if self.changed:
+            reasons.append(f"while it ran, files of the project changed: {', '.join(self.changed)}")
+        return replace(
+            self.result,
+            started=started,
+            seconds=(self.ended or time.monotonic()) - self.began,
+            reason="; ".join(filter(None, reasons)),
+        )

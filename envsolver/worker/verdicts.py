@@ -1,0 +1,211 @@
+"""From what a kernel did to the verdict: pure functions, and nothing else decides.
+
+What is not plain:
+
+- A cell that leaves the kernel with ``exit()`` while code cells remain makes the notebook `crashed`, since it did not
+  run to its end; in the last code cell it is a way to end, and passes.
+- A cell tagged ``raises-exception`` may raise. It may not install what the environment lacks, because no exception
+  says so; with `allow_errors` even that passes.
+- SIGKILL that we did not send is `memory` when the system's count of out-of-memory kills went up, else `crashed`.
+- A kernel that ends before it is ready is `environment` when it lacks ipykernel, else `crashed`.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from envsolver.core.jobs import Binding, Job, Limits
+from envsolver.core.results import Failure
+from envsolver.core.verdicts import Verdict
+
+LONGEST_TEXT = 100_000
+"""Characters of an error's message or traceback that a result carries."""
+
+_LONGEST_LINE = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurrentCell:
+    """The cell that was being executed.
+
+    Attributes
+    ----------
+    number
+        As in `Failure`; None before the first.
+    may_raise
+        Whether its author expects an exception.
+    last
+        Whether no code cell is left to run after it.
+    """
+
+    number: int | None = None
+    source: str = ""
+    may_raise: bool = False
+    last: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """A verdict with the sentence why and what went wrong.
+
+    Attributes
+    ----------
+    shown
+        Whether the executed copy shows it already, as it does an exception of the cell.
+    """
+
+    status: Verdict
+    reason: str
+    failure: Failure | None = None
+    shown: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelExit:
+    """How a kernel's process ended.
+
+    Attributes
+    ----------
+    code
+        Its exit code, negative for a signal; None when it is not known.
+    log_tail
+        The last lines of what it wrote.
+    used
+        Bytes of memory in use when that went over the job's limit; None when it did not.
+    system_out_of_memory
+        Whether the system ended processes for memory meanwhile.
+    """
+
+    code: int | None
+    log_tail: str = ""
+    used: int | None = None
+    system_out_of_memory: bool = False
+
+
+def judge_reply(job: Job, cell: CurrentCell, reply: Mapping[str, Any], *, refused: str = "") -> Judgement | None:
+    """Judge a cell by the kernel's reply; None when nothing is wrong with it.
+
+    Parameters
+    ----------
+    refused
+        What the cell tried to install and the environment lacks, as a message; empty for nothing.
+    """
+    raised = reply.get("status") == "error"
+    if refused:
+        return judge_install(cell, refused)
+    if raised and not cell.may_raise:
+        return _judge_exception(job, cell, reply)
+    if leaves_kernel(reply):
+        text = f"cell {cell.number} left the kernel with exit(), and the cells after it were not run"
+        return None if cell.last else _judgement("crashed", "KernelExit", text, cell)
+    if not raised and reply.get("status") != "ok":
+        return _judgement("crashed", "NoReply", f"the kernel gave no verdict on cell {cell.number}", cell)
+    return None
+
+
+def leaves_kernel(reply: Mapping[str, Any]) -> bool:
+    """Tell whether a cell asked its kernel to end."""
+    payload = reply.get("payload") or ()
+    return any(each.get("source") == "ask_exit" and not each.get("keepkernel") for each in payload)
+
+
+def judge_install(cell: CurrentCell, refused: str) -> Judgement:
+    """Judge an install that the environment does not satisfy."""
+    return _judgement("failed", "PackageNotInEnvironment", refused, cell)
+
+
+def judge_binding(prefix: str, planned: str) -> Judgement | None:
+    """Judge where a kernel runs; None when that is where its job was planned for."""
+    if prefix == planned:
+        return None
+    return Judgement(status="environment", reason=f"the kernel runs in {prefix}, but the job was planned for {planned}")
+
+
+def judge_timeout(limits: Limits, cell: CurrentCell, *, whole: bool) -> Judgement:
+    """Judge a limit that has passed: the notebook's, if `whole`, else the cell's."""
+    name, seconds = ("notebook", limits.timeout) if whole else ("cell", limits.cell_timeout)
+    limit = f"the {name}'s limit of {seconds:g} s"
+    if cell.number is None:
+        return _judgement("timeout", "NotebookTimeout", f"the kernel was not ready within {limit}", cell)
+    ename = "NotebookTimeout" if whole else "CellTimeout"
+    return _judgement("timeout", ename, f"cell {cell.number} was still running when {limit} had passed", cell)
+
+
+def judge_exit(limits: Limits, cell: CurrentCell, ended: KernelExit) -> Judgement:
+    """Judge a kernel that ended of itself, or was killed."""
+    where = "before it was ready" if cell.number is None else f"in cell {cell.number}"
+    if ended.used is not None and limits.memory is not None:
+        limit, used = _mebibytes(limits.memory), _mebibytes(ended.used)
+        text = f"the memory limit of {limit} was exceeded {where}: {used} were in use"
+        return _judgement("memory", "MemoryLimit", text, cell)
+    if ended.code == -signal.SIGKILL and ended.system_out_of_memory:
+        text = f"the system was out of memory and killed the kernel {where}"
+        return _judgement("memory", "OutOfMemory", text, cell)
+    missing = cell.number is None and "No module named ipykernel" in ended.log_tail
+    text = f"the kernel {exit_phrase(ended.code)} {where}"
+    if ended.log_tail:
+        text += f"; its last lines were:\n{ended.log_tail}"
+    status: Verdict = "environment" if missing else "crashed"
+    return _judgement(status, "KernelDied", text, cell, traceback=ended.log_tail)
+
+
+def exit_phrase(code: int | None) -> str:
+    """Say how a process ended that has this exit code, negative for a signal."""
+    if code is None:
+        return "is still alive"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+def _judge_exception(job: Job, cell: CurrentCell, reply: Mapping[str, Any]) -> Judgement:
+    ename, evalue = str(reply.get("ename", "")), str(reply.get("evalue", ""))
+    traceback = "\n".join(map(str, reply.get("traceback", ())))
+    if ename == "StdinNotImplementedError":
+        reason = f"cell {cell.number} asks for input, and nobody is there to answer: remove input()"
+    else:
+        said = f"cell {cell.number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
+        reason = said + _remedy(ename, evalue, job.group, job.binding)
+    failure = Failure(
+        cell=cell.number, ename=ename, evalue=_bounded(evalue), traceback=_bounded(traceback), source=cell.source
+    )
+    return Judgement(status="failed", reason=reason, failure=failure, shown=True)
+
+
+def _remedy(ename: str, evalue: str, group: str, binding: Binding) -> str:
+    """Say what to add, and where, when a module was missing; empty for any other error."""
+    missing = re.fullmatch(r"No module named '([\w.]+)'.*", _first_line(evalue))
+    if ename != "ModuleNotFoundError" or missing is None:
+        return ""
+    module = missing[1].split(".")[0]
+    where = binding.requirements_file
+    if not where:
+        return f"; its environment follows from its imports: a line `%pip install {module}` in it would add that"
+    return f"; if it should be there, add what provides {module} to {where} (group {group})"
+
+
+def _judgement(status: Verdict, ename: str, text: str, cell: CurrentCell, *, traceback: str = "") -> Judgement:
+    failure = Failure(cell=cell.number, ename=ename, evalue=text, traceback=traceback, source=cell.source)
+    return Judgement(status=status, reason=text, failure=failure)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n", 1)[0][:_LONGEST_LINE]
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"

@@ -1,0 +1,199 @@
+"""Promise: each thing that a kernel does has one verdict, and its reason says what happened."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from envsolver.core.jobs import Binding, Job, Limits
+from envsolver.core.verdicts import Verdict
+from envsolver.worker.verdicts import (
+    LONGEST_TEXT,
+    CurrentCell,
+    KernelExit,
+    exit_phrase,
+    judge_binding,
+    judge_exit,
+    judge_install,
+    judge_reply,
+    judge_timeout,
+    leaves_kernel,
+)
+
+JOB = Job(id="j", notebook="a.ipynb", group="ml", python="3.11", root="/p", run_dir="/r", run_id="r")
+GROUPED = Binding(requirements_file="requirements/ml.in")
+CELL = CurrentCell(number=3, source="work()")
+LIMITS = Limits(timeout=60, cell_timeout=5, memory=800 * 2**20)
+OK = {"status": "ok"}
+RAISED = {"status": "error", "ename": "ValueError", "evalue": "bad\nworse", "traceback": ["first", "second"]}
+LEFT = {"status": "ok", "payload": [{"source": "ask_exit", "keepkernel": False}]}
+KEPT = {"status": "ok", "payload": [{"source": "ask_exit", "keepkernel": True}]}
+
+
+@pytest.mark.parametrize(
+    ("reply", "cell", "refused", "verdict", "says"),
+    [
+        (RAISED, CELL, "", ("failed", "ValueError"), "cell 3 raised ValueError: bad"),
+        ({**RAISED, "evalue": ""}, CELL, "", ("failed", "ValueError"), "cell 3 raised ValueError"),
+        (
+            {**RAISED, "ename": "StdinNotImplementedError"},
+            CELL,
+            "",
+            ("failed", "StdinNotImplementedError"),
+            "for input",
+        ),
+        (OK, CELL, "x is missing", ("failed", "PackageNotInEnvironment"), "x is missing"),
+        (RAISED, CELL, "x is missing", ("failed", "PackageNotInEnvironment"), "x is missing"),
+        (OK, CurrentCell(number=1, may_raise=True), "no x", ("failed", "PackageNotInEnvironment"), "no x"),
+        (LEFT, CELL, "", ("crashed", "KernelExit"), "cell 3 left the kernel with exit()"),
+        ({}, CELL, "", ("crashed", "NoReply"), "the kernel gave no verdict on cell 3"),
+        ({"status": "aborted"}, CELL, "", ("crashed", "NoReply"), "the kernel gave no verdict on cell 3"),
+    ],
+)
+def test_a_reply_that_is_no_pass(
+    reply: dict[str, Any], cell: CurrentCell, refused: str, verdict: tuple[Verdict, str], says: str
+) -> None:
+    judgement = judge_reply(JOB, cell, reply, refused=refused)
+    assert judgement is not None
+    assert judgement.failure is not None
+    assert (judgement.status, judgement.failure.ename) == verdict
+    assert says in judgement.reason
+    assert (judgement.failure.cell, judgement.failure.source) == (cell.number, cell.source)
+
+
+@pytest.mark.parametrize(
+    ("reply", "cell"),
+    [
+        (OK, CELL),
+        (RAISED, CurrentCell(number=1, may_raise=True)),
+        (LEFT, CurrentCell(number=1, last=True)),
+        (KEPT, CELL),
+    ],
+    ids=["ok", "may raise", "left in the last cell", "left without ending the kernel"],
+)
+def test_a_reply_with_which_nothing_is_wrong(reply: dict[str, Any], cell: CurrentCell) -> None:
+    assert judge_reply(JOB, cell, reply) is None
+
+
+@pytest.mark.parametrize(("reply", "leaves"), [(OK, False), (KEPT, False), (LEFT, True), ({"payload": None}, False)])
+def test_a_kernel_is_left_by_exit_alone(reply: dict[str, Any], leaves: bool) -> None:
+    assert leaves_kernel(reply) is leaves
+
+
+@pytest.mark.parametrize(
+    ("evalue", "binding", "says"),
+    [
+        ("No module named 'numpy.linalg'", GROUPED, "add what provides numpy to requirements/ml.in (group ml)"),
+        ("No module named 'numpy'; 'numpy' is not a package", GROUPED, "add what provides numpy to"),
+        ("No module named 'numpy'", Binding(), "a line `%pip install numpy` in it would add that"),
+    ],
+)
+def test_a_missing_module_is_told_with_what_to_do(evalue: str, binding: Binding, says: str) -> None:
+    job = Job(
+        id="j", notebook="a.ipynb", group="ml", python="3.11", root="/p", run_dir="/r", run_id="r", binding=binding
+    )
+    judgement = judge_reply(job, CELL, {"status": "error", "ename": "ModuleNotFoundError", "evalue": evalue})
+    assert judgement is not None
+    assert says in judgement.reason
+
+
+def test_an_exception_is_in_the_executed_copy_already_and_what_is_ours_is_not() -> None:
+    raised, refused = judge_reply(JOB, CELL, RAISED), judge_reply(JOB, CELL, OK, refused="no x")
+    assert raised is not None
+    assert refused is not None
+    assert (raised.shown, refused.shown) == (True, False)
+
+
+def test_a_flood_in_an_exception_is_cut_in_its_middle() -> None:
+    judgement = judge_reply(JOB, CELL, {**RAISED, "evalue": "a" * LONGEST_TEXT + "end"})
+    assert judgement is not None
+    assert judgement.failure is not None
+    assert judgement.failure.evalue.endswith("end")
+    assert len(judgement.failure.evalue) < LONGEST_TEXT + 100
+    assert "3 characters left out" in judgement.failure.evalue
+
+
+@pytest.mark.parametrize(
+    ("cell", "whole", "ename", "reason"),
+    [
+        (CELL, True, "NotebookTimeout", "cell 3 was still running when the notebook's limit of 60 s had passed"),
+        (CELL, False, "CellTimeout", "cell 3 was still running when the cell's limit of 5 s had passed"),
+        (CurrentCell(), True, "NotebookTimeout", "the kernel was not ready within the notebook's limit of 60 s"),
+    ],
+)
+def test_a_limit_that_has_passed(cell: CurrentCell, whole: bool, ename: str, reason: str) -> None:
+    judgement = judge_timeout(LIMITS, cell, whole=whole)
+    assert judgement.failure is not None
+    assert (judgement.status, judgement.failure.ename, judgement.reason) == ("timeout", ename, reason)
+
+
+KILLED = -int(signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("cell", "ended", "status", "ename", "says"),
+    [
+        (CELL, KernelExit(code=KILLED, used=900 * 2**20), "memory", "MemoryLimit", "limit of 800 MiB was exceeded in"),
+        (
+            CELL,
+            KernelExit(code=KILLED, system_out_of_memory=True),
+            "memory",
+            "OutOfMemory",
+            "killed the kernel",
+        ),
+        (CELL, KernelExit(code=KILLED), "crashed", "KernelDied", "was killed by SIGKILL in cell 3"),
+        (
+            CELL,
+            KernelExit(code=3, system_out_of_memory=True),
+            "crashed",
+            "KernelDied",
+            "ended with exit code 3",
+        ),
+        (CurrentCell(), KernelExit(code=1), "crashed", "KernelDied", "before it was ready"),
+        (
+            CurrentCell(),
+            KernelExit(code=1, log_tail="/env/bin/python: No module named ipykernel_launcher"),
+            "environment",
+            "KernelDied",
+            "its last lines were:\n/env/bin/python: No module",
+        ),
+        (
+            CELL,
+            KernelExit(code=1, log_tail="No module named ipykernel"),
+            "crashed",
+            "KernelDied",
+            "exit code 1",
+        ),
+    ],
+)
+def test_a_kernel_that_ended(cell: CurrentCell, ended: KernelExit, status: Verdict, ename: str, says: str) -> None:
+    judgement = judge_exit(LIMITS, cell, ended)
+    assert judgement.failure is not None
+    assert (judgement.status, judgement.failure.ename) == (status, ename)
+    assert says in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "phrase"),
+    [
+        (None, "is still alive"),
+        (0, "ended with exit code 0"),
+        (-11, "was killed by SIGSEGV"),
+        (-250, "was killed by signal 250"),
+    ],
+)
+def test_an_exit_code_in_words(code: int | None, phrase: str) -> None:
+    assert exit_phrase(code) == phrase
+
+
+def test_an_install_in_the_background_fails_the_notebook() -> None:
+    assert judge_install(CELL, "no x").status == "failed"
+
+
+def test_a_kernel_of_another_environment_is_no_verdict_on_the_notebook() -> None:
+    assert judge_binding("/env", "/env") is None
+    judgement = judge_binding("/other", "/env")
+    assert judgement is not None
+    assert (judgement.status, judgement.failure) == ("environment", None)
