@@ -19,6 +19,9 @@ nox.options.sessions = ["lint", "typing", "tests", "booktests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS: list[str] = PROJECT["tool"]["envsolver"]["python"]
 
+# Tests that share what is dear to set up are marked with an `xdist_group`, and stay together.
+SIDE_BY_SIDE = ("-n", "logical", "--dist", "loadgroup")
+
 # Nox gives an interrupted command 0.3 s by default; a run needs longer to write down what it has.
 INTERRUPT_SECONDS = 10.0
 
@@ -78,9 +81,26 @@ def check_booktests(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; arguments go to pytest."""
+    """Run all tests, side by side; arguments go to pytest."""
     install(session, "test")
-    session.run("pytest", *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+    session.run("pytest", *SIDE_BY_SIDE, *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+
+
+@nox.session(default=False)
+def unit(session: nox.Session) -> None:
+    """Run the tests that need no real uv, Parsl or kernel; arguments go to pytest."""
+    install(session, "test")
+    session.run("pytest", *SIDE_BY_SIDE, "-m", "not integration", *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Run all tests and report the branches covered, in processes that tests start too; arguments go to pytest."""
+    install(session, "coverage")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session(default=False)

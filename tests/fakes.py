@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from envsolver.core.environments import Group, Interpreter, Package
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
@@ -39,6 +41,11 @@ def until(happened: Callable[[], T], seconds: float = PATIENCE) -> T:
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.02)
     return found
+
+
+def unless_in_ci(missing: bool, *, reason: str) -> pytest.MarkDecorator:
+    """Skip tests where a tool is missing; in CI, which can install it, they run and fail."""
+    return pytest.mark.skipif(missing and not os.environ.get("CI"), reason=reason)
 
 
 def job(name: str = "a", group: str = "core", **changes: Any) -> Job:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import report_samples
-from fakes import until
+from fakes import unless_in_ci, until
 from report_browser import Browser, find_browser, started_browser
 
 from envsolver.report.html import build_html, write_html
@@ -19,7 +19,8 @@ from envsolver.report.notebook_html import executed_document
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed to look at the HTML report with"),
+    pytest.mark.xdist_group("browser"),
+    unless_in_ci(find_browser() is None, reason="no Chromium is installed to look at the HTML report with"),
 ]
 
 LISTEN = "window.heard = []; addEventListener('message', (event) => heard.push(event.data))"

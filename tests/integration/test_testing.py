@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import envsolver
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("testing")]
 
 NOTEBOOKS = {
     "good.ipynb": ["n = 4", "estimate = n * 2\npair = (n, n + 1)\nthing = object()"],

@@ -89,7 +89,7 @@ PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 @settings(deadline=None)
 @given(path=PATHS, pattern=st.text("ab*?[]!-/.", max_size=12))
 def test_no_pattern_is_refused(path: str, pattern: str) -> None:
-    assert glob_matches(path, pattern) in {True, False}
+    assert isinstance(glob_matches(path, pattern), bool)
 
 
 @settings(deadline=None)
