@@ -27,7 +27,7 @@ def sync_command(directory: Path, /, *, groups: tuple[str, ...], pythons: tuple[
     from envsolver.run.project import open_project
     from envsolver.run.sync import sync
 
-    project = open_project(directory, upgrade=upgrade)
+    project = open_project(directory, upgrade=upgrade, build=True)
     rows = [
         (
             e.group,

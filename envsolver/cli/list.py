@@ -6,22 +6,31 @@ from pathlib import Path
 
 import click
 
-from envsolver.cli.options import selection
+from envsolver.cli.options import build, selection
 from envsolver.cli.tables import print_table
 
 
 @click.command("list")
 @selection
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@build
 @click.pass_obj
 def list_command(
-    directory: Path, /, *, notebooks: tuple[str, ...], groups: tuple[str, ...], pythons: tuple[str, ...], as_json: bool
+    directory: Path,
+    /,
+    *,
+    notebooks: tuple[str, ...],
+    groups: tuple[str, ...],
+    pythons: tuple[str, ...],
+    as_json: bool,
+    build: bool,
 ) -> int:
-    """Show each notebook's group, and why it belongs there."""
+    """Show each notebook's group, and why it belongs there; nothing of the project is run."""
+    from envsolver.resolver.locks import NOT_BUILT
     from envsolver.run.project import open_project
     from envsolver.run.resolution import resolve
 
-    project = open_project(directory)
+    project = open_project(directory, build=build)
     resolution = resolve(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
     rows = [a for a in resolution.assignments if not groups or a.group in groups]
     if as_json:
@@ -30,7 +39,14 @@ def list_command(
 
         click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
         return 0
-    shown = [(row.notebook, row.group or f"({row.verdict})", row.reason or row.why) for row in rows]
+    shown = [
+        (
+            row.notebook,
+            row.group or ("(unknown)" if row.reason.startswith(NOT_BUILT) else f"({row.verdict})"),
+            row.reason or row.why,
+        )
+        for row in rows
+    ]
     print_table(("notebook", "group", "why"), shown)
     for remark in resolution.remarks:
         click.echo(f"\n{remark}")

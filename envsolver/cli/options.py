@@ -9,6 +9,11 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+build = click.option(
+    "--build", is_flag=True, help="Build packages where only that tells what they depend on; this runs their code."
+)
+"""The option of commands that otherwise run nothing of a project."""
+
 
 def selection(command: Command) -> Command:
     """Add the arguments that choose notebooks."""

@@ -107,7 +107,7 @@ def run_command(
 
     _stop_like_interrupt()
     cwd = directory.absolute()
-    project = open_project(directory, resolution=resolution, upgrade=upgrade)
+    project = open_project(directory, resolution=resolution, upgrade=upgrade, build=True)
     if notebooks:
         from dataclasses import replace
 

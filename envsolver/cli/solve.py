@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from envsolver.cli import options
 from envsolver.core.errors import ConfigurationError, NothingToRunError, UnsolvableError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--upgrade", is_flag=True, help="Ask uv again, whatever is remembered.")
 @click.option("--resolution", type=click.Choice(["highest", "lowest", "lowest-direct"]), help="Versions to prefer.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@options.build
 @click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")
 @click.pass_obj
 def solve_command(
@@ -32,6 +34,7 @@ def solve_command(
     upgrade: bool,
     resolution: str | None,
     as_json: bool,
+    build: bool,
 ) -> int:
     """Say whether each group solves, and which groups could share an environment; if not, why.
 
@@ -44,7 +47,7 @@ def solve_command(
     from envsolver.resolver.compatibility import GroupExamination, group_rows, pair_rows, to_json
     from envsolver.run.project import open_project
 
-    project = open_project(directory, upgrade=upgrade, resolution=resolution)
+    project = open_project(directory, upgrade=upgrade, resolution=resolution, build=build)
     interpreters, left_out = project.pythons(pythons)
     groups, remarks = _groups(project, notebooks, names, directory, pythons)
     if not groups:
@@ -83,9 +86,17 @@ def solve_command(
     help="Move everything, or this package, to the newest versions that fit.",
 )
 @click.option("-P", "--upgrade-package", "packages", multiple=True, metavar="PACKAGE", help="Move only this package.")
+@options.build
 @click.pass_obj
 def lock_command(
-    directory: Path, /, *, names: tuple[str, ...], only_check: bool, upgrade: str | None, packages: tuple[str, ...]
+    directory: Path,
+    /,
+    *,
+    names: tuple[str, ...],
+    only_check: bool,
+    upgrade: str | None,
+    packages: tuple[str, ...],
+    build: bool,
 ) -> int:
     """Write `requirements/<group>.txt`: each group solved for all platforms and Pythons, with hashes."""
     from envsolver.resolver.lockfiles import check, lock_path, may_lock, write_lock
@@ -109,6 +120,7 @@ def lock_command(
             group,
             interpreter,
             uv=project.uv,
+            build=build,
             upgrade=upgrade == "*",
             upgrade_packages=(*packages, *([upgrade] if upgrade not in {None, "*"} else [])),
         )
@@ -117,15 +129,16 @@ def lock_command(
 
 
 @click.command("init")
+@options.build
 @click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")
 @click.pass_obj
-def init_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
+def init_command(directory: Path, /, *, notebooks: tuple[str, ...], build: bool) -> int:
     """Write the configuration and the requirement files that the notebooks imply, for a person to edit."""
     from envsolver.resolver.scaffold import initial_configuration, initial_files, unplaced
     from envsolver.run.project import open_project
     from envsolver.run.resolution import resolve
 
-    project = open_project(directory)
+    project = open_project(directory, build=build)
     if project.config.source:
         raise ConfigurationError(
             [f"{project.config.source} already configures envsolver"], tip="Edit it; `envsolver list` shows its effect."

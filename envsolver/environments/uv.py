@@ -19,6 +19,7 @@ from pathlib import Path
 
 from envsolver.core.environments import Interpreter
 from envsolver.core.errors import BuildError, ConfigurationError, InterruptedRunError
+from envsolver.core.variables import chosen
 from envsolver.environments.interpreters import _may_fetch, memory_of, path_without_shims, probe, recall, remember
 from envsolver.environments.uv_output import Answer, network_error
 from envsolver.environments.uv_settings import read_settings
@@ -26,7 +27,20 @@ from envsolver.environments.uv_settings import read_settings
 log = logging.getLogger("envsolver.environments.uv")
 
 # These would point uv at another interpreter or environment than the one that each command names.
-_DROPPED = ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_CUSTOM_COMPILE_COMMAND", "VIRTUAL_ENV")
+_DROPPED = ("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_CUSTOM_COMPILE_COMMAND", "UV_PUBLISH_TOKEN")
+
+# What uv, git and compilers go by. A build runs other people's code, so nothing else is in its sight.
+_PASSED = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "TEMP", "TMP", "XDG_*",
+    "UV_*", "PIP_*", "ENVSOLVER_*", "NETRC", "RUST_LOG", "RUST_BACKTRACE", "SOURCE_DATE_EPOCH",
+    "http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+    "SSL_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "GIT_SSH", "GIT_SSH_COMMAND", "SSH_AUTH_SOCK",
+    "PYENV_*", "CONDA_PREFIX", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
+    "CC", "CXX", "FC", "AR", "LD", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "FFLAGS", "LDFLAGS", "ARCHFLAGS", "MAKEFLAGS",
+    "CPATH", "LIBRARY_PATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "PKG_CONFIG*", "CMAKE_*", "CUDA_*", "CUDACXX",
+    "CARGO_HOME", "RUSTUP_*", "RUSTFLAGS", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT", "DEVELOPER_DIR", "SETUPTOOLS_*",
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",
+)  # fmt: skip
 
 
 class Uv:
@@ -38,6 +52,8 @@ class Uv:
         The project's root; commands run there.
     cache
         Directory for remembered answers about interpreters; None remembers nothing.
+    pass_env
+        Names of more environment variables that uv, and what it builds, see; ``*`` at an end matches any rest.
     executable
         uv to use; None for the one that envsolver was installed with, else the one on `PATH`.
 
@@ -47,9 +63,17 @@ class Uv:
         How many uv commands were run.
     """
 
-    def __init__(self, root: Path, *, cache: Path | None = None, executable: str | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        cache: Path | None = None,
+        pass_env: Sequence[str] = (),
+        executable: str | None = None,
+    ) -> None:
         self.root = root
         self.cache = cache
+        self.pass_env = tuple(pass_env)
         self.calls = 0
         self._executable = executable
         self._lock = threading.Lock()
@@ -85,6 +109,7 @@ class Uv:
         text: str | None = None,
         hold: int | None = None,
         environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> Answer:
         """Run uv with `arguments`, `text` on its standard input.
 
@@ -94,6 +119,8 @@ class Uv:
             Descriptor of a lock that uv holds too, so that it stays locked even if this process is killed.
         environ
             Environment variables to change.
+        cwd
+            Where to run; None for the project's root.
 
         Raises
         ------
@@ -106,7 +133,7 @@ class Uv:
         log.info("uv %s", " ".join(arguments))
         start = time.perf_counter()
         try:
-            answer = self._communicate(command, text, hold, environ or {})
+            answer = self._communicate(command, text, hold, environ or {}, cwd or self.root)
         except OSError as error:
             raise ConfigurationError(
                 [f"uv cannot be run: {error}"], tip="Install it again with `pip install --force-reinstall uv`."
@@ -219,7 +246,7 @@ class Uv:
 
     def call_python(self, prefix: Path, arguments: Sequence[str], *, hold: int | None = None) -> Answer:
         """Run a virtualenv's interpreter as one of the commands that `stop` ends, under a lock as in `run`."""
-        return self._communicate([str(prefix / "bin" / "python"), *arguments], None, hold, {})
+        return self._communicate([str(prefix / "bin" / "python"), *arguments], None, hold, {}, self.root)
 
     def _run_builds(self, arguments: Sequence[str], *, text: str | None = None, hold: int | None = None) -> Answer:
         """Run a command that may build packages, again with older tools if one needs what current ones dropped."""
@@ -234,16 +261,17 @@ class Uv:
         return again if again.code == 0 or again.unsolvable else answer
 
     def _communicate(
-        self, command: list[str], text: str | None, hold: int | None, environ: Mapping[str, str]
+        self, command: list[str], text: str | None, hold: int | None, environ: Mapping[str, str], cwd: Path
     ) -> Answer:
-        environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+        passed = chosen(os.environ, (*_PASSED, *self.pass_env))
+        environment = {name: value for name, value in passed.items() if name not in _DROPPED}
         environment |= {"UV_NO_PROGRESS": "1", **environ}
         with self._lock:
             self.check()
             self.calls += 1
             process = subprocess.Popen(
                 command,
-                cwd=self.root,
+                cwd=cwd,
                 pass_fds=() if hold is None else (hold,),
                 env=environment,
                 stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
@@ -268,14 +296,15 @@ class Uv:
 
     def _search(self, request: str, *, download: bool | None) -> Path:
         flags = ["--no-python-downloads"] if download is False else []
-        arguments = ["python", "find", *_COLOURLESS, "--no-project", *flags, "--", request]
-        answer = self.run(arguments)
+        named = os.path.normpath(self.root / request) if os.sep in request else request
+        arguments = ["python", "find", *_COLOURLESS, "--no-project", *flags, "--", named]
+        answer = self.run(arguments, cwd=_NOWHERE)
         if answer.code != 0:
             # A shim that stands for no Python keeps uv from looking any further.
-            answer = self.run(arguments, environ={"PATH": path_without_shims()})
+            answer = self.run(arguments, environ={"PATH": path_without_shims()}, cwd=_NOWHERE)
         fetching = answer.code != 0 and download is not False and _may_fetch(request)
         if fetching and self._fetch(request):
-            answer = self.run(arguments)
+            answer = self.run(arguments, cwd=_NOWHERE)
         if answer.code != 0 or not answer.out.strip():
             raise ConfigurationError(
                 [f"no Python {request} was found" + (", and uv could not fetch it" if fetching else "")],
@@ -285,9 +314,14 @@ class Uv:
 
     def _fetch(self, request: str) -> bool:
         patience = {"UV_HTTP_RETRIES": os.environ.get("UV_HTTP_RETRIES", "1")}
-        return self.run(["python", "install", *_QUIET, "--no-bin", "--", request], environ=patience).code == 0
+        return (
+            self.run(["python", "install", *_QUIET, "--no-bin", "--", request], environ=patience, cwd=_NOWHERE).code
+            == 0
+        )
 
 
+_NOWHERE = Path(os.sep)
+"""Where interpreters are looked for: uv would run a project's `.venv`, and heed where it says to fetch them from."""
 _OLD_TOOLS = "setuptools<82"
 """The last that bring `pkg_resources`, which many older projects' builds import without saying so."""
 _COLOURLESS = ("--color", "never")

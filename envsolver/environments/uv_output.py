@@ -14,6 +14,7 @@ _PROGRESS = (
     *("Updating ", "Updated ", "Building ", "Built ", "Cloning ", "Downloading ", "Prepared "),
 )
 _NO_VERSION = re.compile(r"there is no version of ([A-Za-z0-9._-]+?)(?:\[[^\]]*\])?==")
+_NOT_BUILT = ("building from source is disabled", "Building source distributions")
 _NO_NETWORK = (
     "network was disabled",
     "error sending request",
@@ -43,7 +44,12 @@ class Answer:
     @property
     def unsolvable(self) -> bool:
         """Whether uv proved that the requirements have no solution, rather than failed to ask."""
-        return "No solution found" in self.err and not self.no_network
+        return "No solution found" in self.err and not self.no_network and not self.needs_build
+
+    @property
+    def needs_build(self) -> bool:
+        """Whether it failed because something would have to be built, and nothing may be."""
+        return self.code != 0 and any(mark in self.err for mark in _NOT_BUILT)
 
     @property
     def no_network(self) -> bool:

@@ -17,6 +17,7 @@ from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.explanations import sentence
 from envsolver.resolver.groups import derive_group
 from envsolver.resolver.held_back import HeldBack, find_holds
+from envsolver.resolver.locks import NOT_BUILT
 from envsolver.resolver.oracle import Finding, Oracle
 from envsolver.resolver.partition import Partition, partition
 from envsolver.resolver.remedies import remedy, remedy_of_fault
@@ -168,6 +169,8 @@ def _assigned(
         why = "one environment serves all" if group == ONLY else "among the fewest environments that serve all"
         return Assignment(notebook=demand.notebook, group=group, why=why)
     least, finding = found.rejected[demand.items]
+    if finding.explanation.startswith(NOT_BUILT):
+        return _environment(demand.notebook, finding.explanation.split("\n", 1)[0])
     conflict = _conflict([demand], least, finding, root)
     advice = remedy(demand, conflict.requirements, finding.explanation, root)
     return _environment(demand.notebook, ": ".join(filter(None, (conflict.sentence, advice))))

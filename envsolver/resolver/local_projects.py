@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from envsolver.core.notebooks import Requirement
-from envsolver.resolver.requirement_text import local_path, parse, project_name, pyproject
+from envsolver.resolver.project_metadata import ProjectMetadata, needs_no_build, read_metadata, stated_metadata
+from envsolver.resolver.requirement_text import local_path, parse, project_name
 
 _SAID = ("name", "version", "requires-python", "dependencies")
 _EXTRAS = re.compile(r"\[[^\[\]]*\]$")
@@ -48,7 +48,7 @@ class LocalProjects:
         return "".join(f"{self.back.get(line.strip(), line)}\n" for line in lock.splitlines())
 
 
-def stand_in(requirements: Iterable[Requirement], root: Path, folder: Path) -> LocalProjects:
+def stand_in(requirements: Iterable[Requirement], root: Path, folder: Path, *, build: bool = True) -> LocalProjects:
     """Return what to ask uv in the place of the local projects among some requirements.
 
     Parameters
@@ -57,6 +57,8 @@ def stand_in(requirements: Iterable[Requirement], root: Path, folder: Path) -> L
         What their paths are relative to.
     folder
         An empty directory, for what uv reads.
+    build
+        Whether uv may build a project; if not, all that its files say counts.
     """
     extras: dict[Path, set[str]] = {}
     texts: dict[Path, list[str]] = {}
@@ -72,12 +74,15 @@ def stand_in(requirements: Iterable[Requirement], root: Path, folder: Path) -> L
     overrides: list[str] = []
     for number, place in enumerate(sorted(texts)):
         name = project_name(place)
-        stub = _stub(place, folder / str(number))
+        said = stated_metadata(place) if build else read_metadata(place)
+        if said is not None and not build and not all(map(needs_no_build, said.texts)):
+            said = None
+        stub = None if said is None else _stub(said, folder / str(number))
         if stub is None and extras[place]:
             # An extra may hold others, which an override would have to name.
             continue
         target = stub or place
-        wanted = sorted(_with_inner(place, str(name), extras[place]))
+        wanted = sorted(_with_inner(said, extras[place]))
         asked = f"[{','.join(wanted)}]" if wanted else ""
         overrides.append(f"{name}{asked} @ {target.as_uri()}")
         # Editable wins where both are asked for, as it does in uv.
@@ -100,47 +105,29 @@ def _extras(text: str) -> set[str]:
     return {extra.strip() for extra in found[0][1:-1].split(",") if extra.strip()} if found else set()
 
 
-def _with_inner(place: Path, name: str, extras: set[str]) -> set[str]:
+def _with_inner(said: ProjectMetadata | None, extras: set[str]) -> set[str]:
     """Return some extras of a project and those that they hold, as ``all`` may hold ``mine[a,b]``."""
-    table = pyproject(place).get("project", {}).get("optional-dependencies", {})
-    held = {str(canonicalize_name(extra)): texts for extra, texts in table.items()}
+    held = {} if said is None else {str(canonicalize_name(extra)): texts for extra, texts in said.extras.items()}
     found, waiting = set(extras), [str(canonicalize_name(extra)) for extra in extras]
     while waiting:
         for text in held.get(waiting.pop(), ()):
             parsed = parse(text)
-            if parsed is not None and canonicalize_name(parsed.name) == name:
+            if parsed is not None and said is not None and _same(parsed.name, said.name):
                 waiting += [str(canonicalize_name(extra)) for extra in parsed.extras - found]
                 found |= parsed.extras
     return found
 
 
-def _stub(place: Path, folder: Path) -> Path | None:
-    """Write a project that says what another one depends on; None where only a build tells that."""
-    table = pyproject(place)
-    project = table.get("project", {})
-    dynamic = set(project.get("dynamic", ()))
-    # uv itself reads what stands in its own table.
-    if "name" not in project or not dynamic.isdisjoint({"dependencies", "optional-dependencies"}) or _sources(table):
-        return None
-    if "{" in json.dumps([project.get("dependencies"), *project.get("optional-dependencies", {}).values()]):
-        # Some build backends put values in there.
-        return None
-    if "dependencies" not in project and (place / "setup.py").is_file():
-        # An old setup.py may say them beside a table that does not.
-        return None
+def _same(name: str, other: str) -> bool:
+    return canonicalize_name(name) == canonicalize_name(other)
+
+
+def _stub(said: ProjectMetadata, folder: Path) -> Path:
+    """Write a project that says what another one depends on."""
     folder.mkdir(parents=True)
-    lines = [
-        "[project]",
-        f"name = {json.dumps(project['name'])}",
-        f"version = {json.dumps(project.get('version', '0'))}",
-    ]
-    for key in ("requires-python", "dependencies"):
-        lines += [f"{key} = {json.dumps(project[key])}"] if key in project else []
-    lines.append("[project.optional-dependencies]")
-    lines += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in project.get("optional-dependencies", {}).items()]
+    lines = ["[project]", f"name = {json.dumps(said.name)}", f"version = {json.dumps(said.version or '0')}"]
+    lines += [f"requires-python = {json.dumps(said.requires_python)}"] if said.requires_python else []
+    lines += [f"dependencies = {json.dumps(said.dependencies)}", "[project.optional-dependencies]"]
+    lines += [f"{json.dumps(extra)} = {json.dumps(texts)}" for extra, texts in said.extras.items()]
     (folder / "pyproject.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
-
-
-def _sources(table: Mapping[str, Any]) -> bool:
-    return bool(table.get("tool", {}).get("uv", {}).get("sources"))

@@ -19,8 +19,9 @@ from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import network_error
 from envsolver.environments.uv_settings import read_settings
-from envsolver.resolver.locks import KERNEL, absolute, kernel_line, make_lock, unsolvable
-from envsolver.resolver.requirement_text import parse
+from envsolver.resolver.locks import KERNEL, absolute, kernel_line, make_lock, not_built, unbuilt, unsolvable
+from envsolver.resolver.project_metadata import needs_no_build, stated_metadata
+from envsolver.resolver.requirement_text import local_path, parse
 from envsolver.resolver.specifiers import holds, marker_environment
 
 State = Literal["fresh", "stale", "missing"]
@@ -116,12 +117,18 @@ def write_lock(
     interpreter: Interpreter,
     *,
     uv: Uv,
+    build: bool = True,
     upgrade: bool = False,
     upgrade_packages: Sequence[str] = (),
 ) -> bool:
     """Solve a group for all platforms and all Pythons of the matrix, and write its lock file.
 
     Versions that the file already holds stay, unless they must change or are to be upgraded.
+
+    Parameters
+    ----------
+    build
+        Whether a package may be built, and so run, to learn what it depends on.
 
     Returns
     -------
@@ -135,10 +142,12 @@ def write_lock(
     """
     path = config.root / lock_path(group)
     before = _read(config, lock_path(group))
+    local = [] if build else [text for text in unbuilt(group, uv) if not _is_static(text, config.root)]
+    if local:
+        raise BuildError(f"group {group.name}: {not_built(local)}")
+    options = [*_upgrades(upgrade, upgrade_packages), *([] if build else ["--no-build"])]
     text = _HEADER.format(name=group.name, inputs=inputs(config, group))
-    text += _universal(
-        config, group, interpreter, uv=uv, before=before or "", upgrades=_upgrades(upgrade, upgrade_packages)
-    )
+    text += _universal(config, group, interpreter, uv=uv, before=before or "", more=options)
     if text == before:
         return False
     fresh = path.with_name(f".{path.name}.new")
@@ -192,7 +201,7 @@ def _pin(line: str, environment: dict[str, str]) -> tuple[str, bool]:
 
 
 def _universal(
-    config: Config, group: Group, interpreter: Interpreter, *, uv: Uv, before: str, upgrades: Sequence[str]
+    config: Config, group: Group, interpreter: Interpreter, *, uv: Uv, before: str, more: Sequence[str]
 ) -> str:
     lowest = lowest_python(config, group) or interpreter.minor
     newer = ["--exclude-newer", config.exclude_newer] if config.exclude_newer else []
@@ -204,15 +213,24 @@ def _universal(
             [group.file],
             python=interpreter.executable,
             text=f"{kernel_line(uv, ())}\n",
-            options=["--universal", "--python-version", lowest, "--annotate", *newer, *upgrades, "-o", str(output)],
+            options=["--universal", "--python-version", lowest, "--annotate", *newer, *more, "-o", str(output)],
         )
         if answer.code == 0:
             return output.read_text(encoding="utf-8")
     if answer.no_network:
         raise network_error(answer)
+    if answer.needs_build:
+        raise BuildError(f"group {group.name}: {not_built(())}\n{answer.explanation}")
     if answer.unsolvable:
         raise unsolvable(group, interpreter, answer.explanation, uv.root)
     raise BuildError(f"group {group.name} could not be locked:\n{answer.explanation}", tip=f"See {group.file}.")
+
+
+def _is_static(text: str, root: Path) -> bool:
+    """Return whether uv itself learns all of a local project without building it, its version too."""
+    path = local_path(text)
+    said = None if path is None else stated_metadata(root / Path(path).expanduser())
+    return said is not None and said.version is not None and all(map(needs_no_build, said.texts))
 
 
 def _upgrades(everything: bool, packages: Sequence[str]) -> list[str]:

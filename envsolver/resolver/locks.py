@@ -7,7 +7,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -18,19 +18,25 @@ from envsolver.core.environments import Group, Interpreter, Lock, Package
 from envsolver.core.errors import BuildError, UnsolvableError
 from envsolver.core.files import read_json, write_json
 from envsolver.core.notebooks import Requirement
+from envsolver.core.parsing import parse_json
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer, network_error
 from envsolver.resolver.local_projects import LocalProjects, stand_in
+from envsolver.resolver.project_metadata import needs_no_build
 from envsolver.resolver.requirement_text import content_digest, local_path, project_name, requirement_name
 
 KERNEL = "ipykernel"
 """What every environment holds beside what its group asks for: the kernel that runs its notebooks."""
+
+NOT_BUILT = "unknown without a build"
+"""How the explanation of a solve begins that was not made, since something would have had to be built, and so run."""
 
 REFUSAL_SECONDS = 3600.0
 """How long it stays remembered that there is no solution: a newer release, or a wheel put in place, may bring one."""
 
 _OLDEST_KERNEL = f"{KERNEL}>=6.29.5"
 """What is asked for where a strategy prefers old versions, whose kernels this is too new for."""
+_NESTED = ("-r", "-c", "--requirement", "--constraint")
 _FORMAT = "3"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\]+)|@\s*(\S+))")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -46,16 +52,20 @@ class SolveOptions:
         Leave out packages published after this date (RFC 3339).
     resolution
         uv's strategy, such as ``lowest-direct``; None for the newest versions.
+    build
+        Whether a package may be built, and so run, to learn what it depends on.
     """
 
     exclude_newer: str | None = None
     resolution: str | None = None
+    build: bool = True
 
     @property
     def options(self) -> list[str]:
         """The arguments for uv."""
         newer = ["--exclude-newer", self.exclude_newer] if self.exclude_newer else []
-        return [*newer, *(["--resolution", self.resolution] if self.resolution else [])]
+        strategy = ["--resolution", self.resolution] if self.resolution else []
+        return [*newer, *strategy, *([] if self.build else ["--no-build"])]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +94,7 @@ def solve_group(
     *,
     uv: Uv,
     cache: Path | None,
-    exclude_newer: str | None = None,
-    resolution: str | None = None,
+    terms: SolveOptions | None = None,
     upgrade: bool = False,
 ) -> Lock:
     """Solve a group, with the kernel added, for one interpreter.
@@ -97,8 +106,8 @@ def solve_group(
     ----------
     cache
         Directory of the remembered answers; None remembers nothing.
-    exclude_newer, resolution
-        As in `SolveOptions`.
+    terms
+        What else the solve is asked; None for nothing.
     upgrade
         Ask uv even if the answer is known.
 
@@ -109,10 +118,11 @@ def solve_group(
     BuildError
         The network is out of reach, or a package's own build failed.
     """
-    terms = SolveOptions(exclude_newer=exclude_newer, resolution=resolution)
-    outcome = solve(group, interpreter, uv=uv, cache=cache, terms=terms, upgrade=upgrade)
+    outcome = solve(group, interpreter, uv=uv, cache=cache, terms=terms or SolveOptions(), upgrade=upgrade)
     if outcome.text is not None:
         return make_lock(group.name, interpreter, absolute(outcome.text, uv.root))
+    if outcome.explanation.startswith(NOT_BUILT):
+        raise BuildError(f"group {group.name}: {outcome.explanation}")
     if outcome.proved:
         raise unsolvable(group, interpreter, outcome.explanation, uv.root)
     raise BuildError(
@@ -143,14 +153,19 @@ def solve(
     BuildError
         The network is out of reach.
     """
-    memory = None if cache is None else cache / "solves" / f"{_question(group, interpreter, uv, terms)[:32]}.json"
+    memory = _memory(group, interpreter, uv, cache, terms)
+    if not terms.build and not upgrade:
+        # What a solve with builds found is what there is to know.
+        built = _recall(_memory(group, interpreter, uv, cache, replace(terms, build=True)))
+        if built is not None and built.text is not None:
+            return built
     known = None if upgrade else _recall(memory)
     if known is not None and (
         known.text is not None or (recall_refusals and time.time() - known.time < REFUSAL_SECONDS)
     ):
         return known
     try:
-        outcome = _ask(group, interpreter, uv, [*terms.options, *(["--upgrade"] if upgrade else [])])
+        outcome = _ask(group, interpreter, uv, terms, upgrade=upgrade)
     except BuildError:
         if known is None or not recall_refusals:
             raise
@@ -210,10 +225,14 @@ def absolute(text: str, root: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str]) -> SolveOutcome:
+def _ask(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOptions, *, upgrade: bool) -> SolveOutcome:
+    options = [*terms.options, *(["--upgrade"] if upgrade else [])]
     with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
-        local = stand_in(group.requirements, uv.root, Path(folder) / "local")
-        if local.overrides:
+        local = stand_in(group.requirements, uv.root, Path(folder) / "local", build=terms.build)
+        unknown = () if terms.build else unbuilt(group, uv, local.lines)
+        if unknown:
+            return SolveOutcome(text=None, explanation=not_built(unknown), proved=False)
+        if local.overrides or not terms.build:
             # What stands in for a project cannot be put into a person's file.
             group = replace(group, file="")
         answer = uv.compile(
@@ -224,7 +243,34 @@ def _ask(group: Group, interpreter: Interpreter, uv: Uv, options: Sequence[str])
         )
     if answer.code != 0 and answer.no_network:
         raise network_error(answer)
+    if answer.needs_build and not terms.build:
+        explanation = f"{not_built(())}\n{answer.explanation}"
+        return SolveOutcome(text=None, explanation=explanation, proved=False)
     return _outcome(answer, local)
+
+
+def unbuilt(group: Group, uv: Uv, known: Collection[str] = ()) -> tuple[str, ...]:
+    """Return what uv could run code for while it solves a group, even if it may build no archive.
+
+    Parameters
+    ----------
+    known
+        Requirements for which uv gets something else, which says the same.
+    """
+    texts = [r.text for r in (*group.requirements, *group.constraints) if r.text not in known]
+    # The project's own settings of uv may ask for more.
+    for name, value in uv.settings().items():
+        if name.startswith("project ") and name.endswith("dependencies"):
+            found = parse_json(value)
+            texts += [str(text) for text in found] if isinstance(found, list) else [value]
+    nested = [option for option in group.options if option.startswith(_NESTED)]
+    return (*(text for text in dict.fromkeys(texts) if not needs_no_build(text)), *nested)
+
+
+def not_built(texts: Sequence[str]) -> str:
+    """Say that a question is open, since nothing may be built."""
+    what = f"what {', '.join(texts)} depends on" if texts else "what some packages depend on"
+    return f"{NOT_BUILT}: only a build tells {what}, and that runs its code. Add --build to have it built"
 
 
 def _outcome(answer: Answer, local: LocalProjects) -> SolveOutcome:
@@ -280,6 +326,10 @@ def _package(line: str) -> Package | None:
     path = local_path(line)
     name = None if path is None else project_name(Path(path))
     return None if name is None else Package(name=name, version=str(path))
+
+
+def _memory(group: Group, interpreter: Interpreter, uv: Uv, cache: Path | None, terms: SolveOptions) -> Path | None:
+    return None if cache is None else cache / "solves" / f"{_question(group, interpreter, uv, terms)[:32]}.json"
 
 
 def _recall(memory: Path | None) -> SolveOutcome | None:

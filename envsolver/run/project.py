@@ -38,6 +38,8 @@ class Project:
     config: Config
     resolution: str | None = None
     upgrade: bool = False
+    build: bool = False
+    """Whether a package may be built, and so run, to learn what it depends on."""
     cache: Path = field(default_factory=cache_directory)
 
     @property
@@ -53,7 +55,7 @@ class Project:
     @cached_property
     def uv(self) -> Uv:
         """The one caller of uv."""
-        return Uv(self.root, cache=self.cache)
+        return Uv(self.root, cache=self.cache, pass_env=self.config.pass_env)
 
     @cached_property
     def store(self) -> Store:
@@ -68,7 +70,7 @@ class Project:
     @property
     def terms(self) -> SolveOptions:
         """What every solve of this run is bound by."""
-        return SolveOptions(exclude_newer=self.config.exclude_newer, resolution=self.resolution)
+        return SolveOptions(exclude_newer=self.config.exclude_newer, resolution=self.resolution, build=self.build)
 
     @property
     def history(self) -> History:
@@ -112,8 +114,7 @@ class Project:
             interpreter,
             uv=self.uv,
             cache=self.solutions,
-            exclude_newer=self.config.exclude_newer,
-            resolution=self.resolution,
+            terms=self.terms,
             upgrade=self.upgrade,
         )
 

@@ -158,7 +158,7 @@ class NotebookTestCase(unittest.TestCase):
     @classmethod
     def _run(cls) -> CaseOutcome:
         file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-        project = open_project(find_root(Path(file) if file else Path.cwd()))
+        project = open_project(find_root(Path(file) if file else Path.cwd()), build=True)
         given = {name: value for name in SETTINGS if (value := getattr(cls, name)) is not None}
         project = replace(project, config=with_settings(project.config, cls.notebook, given, owner=cls.__qualname__))
         if not (project.root / cls.notebook).is_file():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from envsolver.core.jobs import Job
+from envsolver.core.variables import chosen
 from envsolver.environments.in_environment import PIP_GUARD, PYTHONPATH
 from envsolver.worker.processes import JOB_MARK, RUN_MARK
 
@@ -77,13 +78,6 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
         "ENVSOLVER_GROUP": job.group,
         "ENVSOLVER_REQUIREMENTS_FILE": binding.requirements_file,
     }
-
-
-def chosen(outer: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
-    """Return the variables whose name is one of `patterns`; ``*`` at the end of one matches any rest."""
-    wanted = set(patterns)
-    prefixes = tuple(pattern[:-1] for pattern in wanted if pattern.endswith("*"))
-    return {k: v for k, v in outer.items() if k in wanted or (prefixes and k.startswith(prefixes))}
 
 
 def write_shims(job: Job, private: Path) -> None:

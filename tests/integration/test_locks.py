@@ -10,7 +10,7 @@ from fakes import written_group as group
 from envsolver.core.environments import Interpreter
 from envsolver.core.errors import BuildError, UnsolvableError
 from envsolver.environments.uv import Uv
-from envsolver.resolver.locks import solve_group
+from envsolver.resolver.locks import SolveOptions, solve_group
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +26,7 @@ def test_the_real_uv_writes_hashes_no_addresses_and_no_paths(tmp_path: Path, pyt
 
 def test_the_real_uv_solves_for_the_oldest_versions_that_are_allowed(tmp_path: Path, python: Interpreter) -> None:
     asked = group(tmp_path, "six>=1.15\n")
-    lock = solve_group(asked, python, uv=Uv(tmp_path), cache=None, resolution="lowest-direct")
+    lock = solve_group(asked, python, uv=Uv(tmp_path), cache=None, terms=SolveOptions(resolution="lowest-direct"))
     versions = {package.name: package.version for package in lock.packages}
     assert versions["six"] == "1.15.0"
     assert int(versions["ipykernel"].split(".")[0]) >= 6

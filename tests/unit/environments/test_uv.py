@@ -144,7 +144,8 @@ def test_a_broken_shim_does_not_hide_an_interpreter(tmp_path: Path, monkeypatch:
     uv = fake_uv(
         tmp_path,
         'case "$PATH" in *shims*) echo "error: Failed to inspect" >&2; exit 2;; esac; '
-        'echo "$PATH" > path; echo "${PATH##/usr/bin:/bin:}" | cut -d: -f1 | sed s,$,/python,',
+        f'echo "$PATH" > "{tmp_path}/path"; '
+        'echo "${PATH##/usr/bin:/bin:}" | cut -d: -f1 | sed s,$,/python,',
     )
     assert uv.find_interpreter("3.10", download=False).minor == ".".join(map(str, sys.version_info[:2]))
     homes = (tmp_path / "path").read_text(encoding="utf-8").strip().split(":")[2:]

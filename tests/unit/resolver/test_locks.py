@@ -52,8 +52,10 @@ def test_whatever_a_solve_depends_on_asks_again(tmp_path: Path, monkeypatch: pyt
         python if change == "python" else PYTHON,
         uv=uv,
         cache=cache,
-        exclude_newer="2024-01-01" if change == "exclude_newer" else None,
-        resolution="lowest-direct" if change == "resolution" else None,
+        terms=SolveOptions(
+            exclude_newer="2024-01-01" if change == "exclude_newer" else None,
+            resolution="lowest-direct" if change == "resolution" else None,
+        ),
     )
     assert len(uv.asked) == 2
 
@@ -75,7 +77,7 @@ def test_a_strategy_for_old_versions_does_not_bring_an_ancient_kernel(
         monkeypatch.setenv("UV_RESOLUTION", "lowest")
     uv = FakeUv(tmp_path, solved(LOCK))
     resolution = "lowest-direct" if given == "argument" else None
-    solve_group(group(tmp_path, "numpy\n"), PYTHON, uv=uv, cache=None, resolution=resolution)
+    solve_group(group(tmp_path, "numpy\n"), PYTHON, uv=uv, cache=None, terms=SolveOptions(resolution=resolution))
     assert (uv.asked[0].text or "").startswith("ipykernel>=")
 
 
