@@ -161,3 +161,18 @@ def test_a_program_of_an_environment_is_named_in_one_place(module: str) -> None:
 def test_a_room_that_forked_workers_load_holds_no_code(module: str) -> None:
     body = ast.parse(FILES[module].read_text(encoding="utf-8")).body
     assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+
+
+def documented(allowed: set[str]) -> str:
+    """Return a row's last column in docs/architecture.md."""
+    if allowed == ALL:
+        return "everything"
+    return ", ".join(f"`{name}`" for name in sorted(allowed)) or "nothing"
+
+
+def test_the_architectures_table_of_rooms_is_this_one() -> None:
+    text = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = [
+        line.strip("| ").split(" | ") for line in text.partition("## The rooms")[2].splitlines() if line[:3] == "| `"
+    ]
+    assert {room.strip("`"): last for room, _, last in rows} == {r: documented(a) for r, a in ALLOWED.items()}
