@@ -15,7 +15,7 @@ from envsolver.environments.uv import Uv
 pytestmark = pytest.mark.integration
 
 
-BASE = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]  # what virtualenvs are made from
+BASE = os.path.realpath(sys.executable)  # what virtualenvs are made from
 
 
 def test_the_real_uv_finds_this_interpreter_through_a_virtualenv(tmp_path: Path) -> None:

@@ -326,7 +326,7 @@ def test_a_template_ends_with_its_controller(bench: Bench) -> None:
     job = bench.job("controller", ["1"])
     templates = bench.start([job])
     assert bench.warm(job).warm
-    process = next(iter(templates._running.values()))[2]
+    process = next(iter(templates._running.values()))[2]  # noqa: SLF001 only its owner holds the pipe that must close
     members = tree(process.pid)
     assert len(members) > 1
     assert templates.memory() > 10 * 2**20

@@ -14,7 +14,7 @@ from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer, network_error, tidy
 from envsolver.environments.uv_settings import building, read_settings
 
-BASE = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]  # what virtualenvs are made from
+BASE = os.path.realpath(sys.executable)  # what virtualenvs are made from
 
 
 def script(path: Path, text: str) -> Path:

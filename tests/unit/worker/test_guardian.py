@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from fakes import until
 
 from envsolver.worker.guardian import owned, start_guardian
 from envsolver.worker.private_directories import make_private, run_directory
@@ -30,15 +31,6 @@ def run_id(request: pytest.FixtureRequest) -> Iterator[str]:
 def start(run_id: str, *command: str, **options: bool) -> subprocess.Popen[bytes]:
     environment = {**os.environ, RUN_MARK: run_id}
     return subprocess.Popen(command, env=environment, **options)  # type: ignore[call-overload, no-any-return]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_what_a_run_started_ends_before_its_directories_go(run_id: str, tmp_path: Path) -> None:
@@ -93,7 +85,7 @@ def controller(run_id: str, directory: Path, how: str) -> tuple[subprocess.Popen
     assert process.stdout is not None
     guardian = psutil.Process(int(process.stdout.readline()))
     process.stdout.close()
-    assert eventually(lambda: len(marked(RUN_MARK, run_id)) >= 2)
+    until(lambda: len(marked(RUN_MARK, run_id)) >= 2)
     return process, guardian
 
 
@@ -105,9 +97,9 @@ def test_when_the_controller_is_killed_the_guardian_ends_the_run(run_id: str, tm
     process, guardian = controller(run_id, private, how)
     process.kill()
     process.wait()
-    assert eventually(lambda: marked(RUN_MARK, run_id) == [], 15)
-    assert eventually(lambda: not private.exists(), 15)
-    assert eventually(lambda: not guardian.is_running() or guardian.status() == psutil.STATUS_ZOMBIE, 15)
+    until(lambda: marked(RUN_MARK, run_id) == [])
+    until(lambda: not private.exists())
+    until(lambda: not guardian.is_running() or guardian.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_dismissed_guardian_touches_nothing(run_id: str, tmp_path: Path) -> None:
@@ -128,7 +120,7 @@ def test_the_guardian_is_out_of_reach_of_ctrl_c_and_of_its_own_sweep(
     guardian = start_guardian(run_id)
     try:
         assert os.getpgid(guardian.pid) != os.getpgid(0)
-        assert eventually(lambda: b"envsolver.worker.guardian" in Path(f"/proc/{guardian.pid}/cmdline").read_bytes())
+        until(lambda: b"envsolver.worker.guardian" in Path(f"/proc/{guardian.pid}/cmdline").read_bytes())
         assert marked(RUN_MARK, run_id) == []
     finally:
         guardian.dismiss()
@@ -138,7 +130,7 @@ def test_the_guardian_survives_polite_signals(run_id: str) -> None:
     guardian = start_guardian(run_id)
     process = psutil.Process(guardian.pid)
     try:
-        assert eventually(lambda: "SigIgn" in status(guardian.pid) and ignored(guardian.pid, signal.SIGTERM))
+        until(lambda: "SigIgn" in status(guardian.pid) and ignored(guardian.pid, signal.SIGTERM))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             process.send_signal(number)
         time.sleep(0.1)

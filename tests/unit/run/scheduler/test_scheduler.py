@@ -81,6 +81,14 @@ class FakeDispatcher:
         pass
 
 
+class Releasing(FakeDispatcher):
+    """Holds all jobs; whenever nothing happens, one of them ends."""
+
+    def broken(self) -> tuple[str, ...]:
+        self._settle(*next((j, f) for j, f in self.held if not f.done()))
+        return ()
+
+
 class FakeWarmth:
     """One template of `size` bytes, which all kernels share."""
 
@@ -213,11 +221,6 @@ def test_a_site_may_be_unavailable_for_some_of_its_notebooks_and_serve_the_other
 
 
 def test_never_more_jobs_run_at_once_than_there_are_slots() -> None:
-    class Releasing(FakeDispatcher):
-        def broken(self) -> tuple[str, ...]:  # asked whenever nothing happens: let one job end
-            self._settle(*next((j, f) for j, f in self.held if not f.done()))
-            return ()
-
     dispatcher = Releasing(hold=True)
     runner, _ = make([job(f"n{n}", "core" if n % 2 else "ml") for n in range(8)], dispatcher, slots=3)
     runner.post(ready("core"))
@@ -326,11 +329,10 @@ def test_memory_that_kernels_share_with_their_template_counts_once() -> None:
     costs = {name: Cost(seconds=1.0, memory=400_000_000) for name in names}  # each 0.5 GB with its margin, of 1 GB
     most = {}
     for size in (0, 400_000_000):
-        dispatcher = FakeDispatcher(hold=True)
+        dispatcher = Releasing(hold=True)
         runner, _ = make([job(name) for name in names], dispatcher, slots=4, costs=costs, warmth=FakeWarmth(size))
         runner.post(ready())
-        runner._next_event()
-        runner._start_what_fits()
+        runner.run()
         most[size] = dispatcher.most
     assert most == {0: 2, 400_000_000: 4}
 
