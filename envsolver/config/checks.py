@@ -6,6 +6,7 @@ import datetime as dt
 import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from envsolver.config.faults import Key, KeyFault, nearest
@@ -28,6 +29,7 @@ def semantic_faults(config: Config) -> list[KeyFault]:
         *_python_faults(config.python),
         *_glob_faults(("notebooks",), config.notebooks, config),
         *_glob_faults(("exclude",), config.exclude, config),
+        *_written_faults(("booktests",), config.booktests, config.booktests, config),
         *_variable_faults(("env",), config.env),
         *_pass_env_faults(config.pass_env),
         *_module_faults(config.modules),
@@ -66,6 +68,14 @@ def _path_problem(path: str) -> str:
     if "\\" in path:
         return f'"{path}" holds a backslash; write paths with forward slashes'
     return ""
+
+
+def _written_faults(key: Key, path: str, directory: str, config: Config) -> Iterator[KeyFault]:
+    """Yield why a path, below whose `directory` files are written, may not be in a configuration."""
+    if problem := _path_problem(path):
+        yield KeyFault(key=key, text=problem)
+    elif not (config.root / directory).resolve().is_relative_to(config.root):
+        yield KeyFault(key=key, text=f'"{path}" leads out of the project by a link, and files are written there')
 
 
 def _variable_faults(key: Key, variables: Mapping[str, str]) -> Iterator[KeyFault]:
@@ -113,8 +123,10 @@ def _group_faults(config: Config) -> Iterator[KeyFault]:
         if not _GROUP_NAME.fullmatch(name):
             text = f'"{name}" cannot name a group; use letters, digits, ".", "-" and "_"'
             yield KeyFault(key=key, text=text)
-        if problem := _path_problem(group.requirements):
-            yield KeyFault(key=(*key, "requirements"), text=problem)
+        # The lock is written beside it.
+        place = PurePosixPath(group.requirements).parent.as_posix()
+        if faults := list(_written_faults((*key, "requirements"), group.requirements, place, config)):
+            yield from faults
         elif not (config.root / group.requirements).is_file():
             yield KeyFault(key=(*key, "requirements"), text=f"the file {group.requirements} does not exist")
         for service in group.services:

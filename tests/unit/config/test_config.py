@@ -182,6 +182,9 @@ TABLE = [
     ("groups.ml.lock = 'no'", 'tool.envsolver.groups.ml.lock: must be true or false, not the text "no"'),
     ("groups.ml.services = ['bem']", 'tool.envsolver.groups.ml.services: no service is called "bem"'),
     ("groups.ml.requires-python = 'new'", 'tool.envsolver.groups.ml.requires-python: "new" is not a set of version'),
+    ("booktests = '../outside'", 'tool.envsolver.booktests: "../outside" leads out of the project'),
+    ("booktests = '/tmp/outside'", 'tool.envsolver.booktests: "/tmp/outside" is absolute'),
+    ("booktests = ''", "tool.envsolver.booktests: holds an empty text"),
     ("groups.ml.requirements = '../x.in'", 'tool.envsolver.groups.ml.requirements: "../x.in" leads out'),
     ("groups.gp.cores = 1", "tool.envsolver.groups.gp.requirements: the file requirements/gp.in does not exist"),
     ("groups.'a b'.requirements = 'requirements/ml.in'", '"a b" cannot name a group'),
@@ -430,3 +433,29 @@ def test_the_reference_names_every_key_with_type_and_description() -> None:
     assert rows["services.<name>.command"].default == "required"
     assert 'notebook."<path or glob>".skip-cells' in rows
     assert all(row.description for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("booktests = 'link/tests'\n", "booktests"),
+        ("[groups.ml]\nrequirements = 'link/ml.in'\n", "groups.ml.requirements"),
+    ],
+)
+def test_no_link_leads_what_is_written_out_of_the_project(tmp_path: Path, text: str, key: str) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "ml.in").touch()
+    (root / "link").symlink_to(tmp_path / "outside")
+    (root / "envsolver.toml").write_text(text)
+    (fault,) = faults(root)
+    assert f"{key}: " in fault
+    assert "leads out of the project by a link" in fault
+
+
+def test_a_link_within_the_project_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "envsolver.toml").write_text("booktests = 'link/tests'\n")
+    assert load_config(tmp_path).booktests == "link/tests"
