@@ -167,6 +167,13 @@ class FakeUv(Uv):
         if self.failure is not None:
             raise self.failure
         (prefix / "content").write_text(lock.read_text(encoding="utf-8"), encoding="utf-8")
+        packages = prefix / "lib" / "python3.11" / "site-packages"
+        files = ("six.py", "deep/part.py", "six-1.dist-info/RECORD")
+        for file in files:
+            (packages / file).parent.mkdir(parents=True, exist_ok=True)
+            (packages / file).touch()
+        rows = [*(f"{file},," for file in files), "__pycache__/six.pyc,,"]
+        (packages / files[-1]).write_text("\n".join(rows), encoding="utf-8")
         self.built.append(prefix.parent.name)
         self.hashed.append(require_hashes)
 

@@ -2,7 +2,8 @@
 
 An environment is immutable. Its key says all that it depends on: the lock's text with hashes, the interpreter,
 and the uv settings that change how a package is built. It is built under a file lock and marked complete last, so that
-a half-built one is never used, and two runs at once build it once.
+a half-built one is never used, and two runs at once build it once. One that lost its tag, its record or packages since
+is built anew.
 
 Below the store's directory::
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import threading
@@ -35,12 +37,15 @@ from envsolver.core.errors import BuildError
 from envsolver.core.files import read_json, write_json
 from envsolver.environments.bytecode import compiling, link_bytecode
 from envsolver.environments.file_lock import BusyError, file_lock
+from envsolver.environments.record import installed_names, missing_files
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_settings import building
 
 _FORMAT = "1"
 _TAG = "envsolver.json"
 _COMPLETE = "complete.json"
+_OWN = frozenset({_TAG, _COMPLETE, "lock.txt", "env", "users"})
+_NAME = re.compile(r"[0-9a-f]{20}")
 _FOREIGN_DAYS = 7
 """A run on another machine cannot be asked whether it lives; it counts as live for so many days."""
 
@@ -149,6 +154,15 @@ class Store:
         key = self.key_for(lock)
         return _is_complete(self._home(key), key)
 
+    def discard_damaged(self, environment: Environment) -> tuple[str, ...]:
+        """Return which files of an environment are gone; if any are, the next `ensure` builds it anew."""
+        home = environment.prefix.parent
+        with self._locked(home):
+            missing = tuple(missing_files(environment.prefix))
+            if missing:
+                (home / _COMPLETE).unlink(missing_ok=True)
+        return missing
+
     def release(self) -> None:
         """Stop being a user of the environments that this process asked for."""
         with self._guard:
@@ -160,7 +174,7 @@ class Store:
         """Return what the cache holds, the longest unused first; directories without our tag are no part of it."""
         if not self.directory.is_dir():
             return ()
-        found = [_entry(home) for home in self.directory.iterdir() if read_json(home / _TAG)]
+        found = [_entry(home) for home in self.directory.iterdir() if _is_ours(home)]
         return tuple(sorted(found, key=lambda entry: (entry.used, entry.key)))
 
     def evict(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
@@ -168,7 +182,7 @@ class Store:
         removed = []
         for entry in entries:
             with contextlib.suppress(BusyError), self._locked(entry.directory, wait=False):
-                if read_json(entry.directory / _TAG) and not _live_users(entry.directory):
+                if _is_ours(entry.directory) and not _live_users(entry.directory):
                     # What marks it complete goes first, so that an interrupted removal leaves nothing to trust.
                     (entry.directory / _COMPLETE).unlink(missing_ok=True)
                     shutil.rmtree(entry.directory)
@@ -184,13 +198,13 @@ class Store:
         return file_lock(home.with_name(home.name + ".lock"), wait=wait, give_up=self.uv.check)
 
     def _register(self, home: Path) -> None:
-        if home.is_dir() and any(home.iterdir()) and not read_json(home / _TAG):
+        if home.is_dir() and any(home.iterdir()) and not _is_ours(home):
             raise BuildError(
                 f"{home} is in the way of an environment, and is not envsolver's", tip="Move it elsewhere."
             )
         users = home / "users"
         home.mkdir(exist_ok=True)
-        if not (home / _TAG).exists():
+        if not read_json(home / _TAG):
             write_json(home / _TAG, {"format": _FORMAT, "key": "", "group": "", "python": ""})
         users.mkdir(exist_ok=True)
         user = users / f"{os.getpid()}-{psutil.Process().create_time():.2f}-{socket.gethostname()}"
@@ -221,7 +235,8 @@ class Store:
         except BaseException:
             _remove(prefix)
             raise
-        facts = {"key": key, "packages": len(lock.packages), "size": _size(prefix), "built": start}
+        names = installed_names(prefix)
+        facts = {"key": key, "packages": len(lock.packages), "size": _size(prefix), "built": start, "names": names}
         write_json(home / _COMPLETE, facts)
 
     def _compile(self, prefix: Path, version: str, held: int) -> None:
@@ -234,13 +249,27 @@ class Store:
 
 
 def _is_complete(home: Path, key: str) -> bool:
+    facts = read_json(home / _COMPLETE)
+    if facts.get("key") != key or read_json(home / _TAG).get("key") != key:
+        return False
     # `exists` follows the link to the base interpreter: when that was deleted, the environment is of no use.
-    return read_json(home / _COMPLETE).get("key") == key and (home / "env" / "bin" / "python").exists()
+    prefix = home / "env"
+    return (prefix / "bin" / "python").exists() and set(facts["names"]) <= set(installed_names(prefix))
+
+
+def _is_ours(home: Path) -> bool:
+    """Return whether a directory of the cache is an environment: by its tag, or if that is damaged, by its content."""
+    if read_json(home / _TAG):
+        return True
+    try:
+        return _NAME.fullmatch(home.name) is not None and _OWN.issuperset(os.listdir(home))  # noqa: PTH208  names
+    except OSError:
+        return False
 
 
 def _entry(home: Path) -> Entry:
     tag, facts = read_json(home / _TAG), read_json(home / _COMPLETE)
-    stamp = home / _COMPLETE if facts else home / _TAG
+    stamp = next(place for place in (home / _COMPLETE, home / _TAG, home) if place.exists())
     return Entry(
         key=tag.get("key", ""),
         directory=home,

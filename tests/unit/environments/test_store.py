@@ -259,3 +259,62 @@ def test_an_environment_that_is_being_built_is_not_removed(store: Store, base: P
     with file_lock(home.with_name(home.name + ".lock")):
         assert store.evict(store.entries()) == ()
     assert environment.prefix.exists()
+
+
+def test_an_environment_whose_packages_were_deleted_is_built_anew(store: Store, uv: FakeUv, base: Path) -> None:
+    environment = store.ensure(locked(base))
+    package = environment.prefix / "lib" / "python3.11" / "site-packages" / "six.py"
+    assert package.exists()
+    package.unlink()
+    assert not store.has(locked(base))
+    assert store.ensure(locked(base)).built
+    assert package.exists()
+
+
+@pytest.mark.parametrize("name", ["envsolver.json", "complete.json"])
+@pytest.mark.parametrize("damage", ["truncated", "cut", "changed", "deleted"])
+def test_an_environment_whose_record_is_damaged_is_built_anew(
+    store: Store, uv: FakeUv, base: Path, name: str, damage: str
+) -> None:
+    record = store.ensure(locked(base)).prefix.parent / name
+    text = record.read_text()
+    if damage == "deleted":
+        record.unlink()
+    else:
+        record.write_text({"truncated": "", "cut": text[:20], "changed": text.replace("a", "b")}[damage])
+    assert store.ensure(locked(base)).built
+    assert not store.ensure(locked(base)).built
+    assert len(uv.built) == 2
+
+
+@pytest.mark.parametrize("damage", ["truncated", "deleted"])
+def test_an_environment_with_a_damaged_tag_is_seen_and_removed(store: Store, base: Path, damage: str) -> None:
+    home = store.ensure(locked(base)).prefix.parent
+    store.release()
+    (home / "envsolver.json").write_text("")
+    if damage == "deleted":
+        (home / "envsolver.json").unlink()
+    assert [entry.directory for entry in store.evict(store.entries())] == [home]
+    assert not home.exists()
+
+
+def test_files_that_a_package_lost_are_found_and_the_environment_is_built_anew(
+    store: Store, uv: FakeUv, base: Path
+) -> None:
+    environment = store.ensure(locked(base))
+    assert store.discard_damaged(environment) == ()
+    assert not store.ensure(locked(base)).built
+    (environment.prefix / "lib" / "python3.11" / "site-packages" / "deep" / "part.py").unlink()
+    assert store.discard_damaged(environment) == ("deep/part.py",)
+    assert store.ensure(locked(base)).built
+
+
+@pytest.mark.parametrize("text", [None, "\0", '"'])
+def test_a_package_whose_own_record_is_gone_counts_as_missing(store: Store, base: Path, text: str | None) -> None:
+    environment = store.ensure(locked(base))
+    record = next(environment.prefix.glob("lib/*/site-packages/*.dist-info/RECORD"))
+    if text is None:
+        record.unlink()
+    else:
+        record.write_text(text)
+    assert store.discard_damaged(environment)
