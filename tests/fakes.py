@@ -122,6 +122,8 @@ class FakeUv(Uv):
         Of each environment that was filled, the name of the folder it stands in, and whether hashes were required.
     failure
         What filling an environment raises.
+    never_had
+        A file that a package's record names and that is not in it.
     """
 
     def __init__(self, root: Path = Path(), answer: Answer | Callable[[Question], Answer] = pin_ones) -> None:
@@ -131,6 +133,7 @@ class FakeUv(Uv):
         self.built: list[str] = []
         self.hashed: list[bool] = []
         self.failure: BaseException | None = None
+        self.never_had = ""
 
     def find_interpreter(self, request: str, *, download: bool | None = None) -> Interpreter:
         """Return one of the Pythons 3.10 to 3.12, which are all there is."""
@@ -172,7 +175,7 @@ class FakeUv(Uv):
         for file in files:
             (packages / file).parent.mkdir(parents=True, exist_ok=True)
             (packages / file).touch()
-        rows = [*(f"{file},," for file in files), "__pycache__/six.pyc,,"]
+        rows = [*(f"{file},," for file in (*files, *filter(None, [self.never_had]))), "__pycache__/six.pyc,,"]
         (packages / files[-1]).write_text("\n".join(rows), encoding="utf-8")
         self.built.append(prefix.parent.name)
         self.hashed.append(require_hashes)

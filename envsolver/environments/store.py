@@ -158,7 +158,9 @@ class Store:
         """Return which files of an environment are gone; if any are, the next `ensure` builds it anew."""
         home = environment.prefix.parent
         with self._locked(home):
-            missing = tuple(missing_files(environment.prefix))
+            # Some packages never had all that their record names.
+            before = read_json(home / _COMPLETE).get("missing", ())
+            missing = tuple(file for file in missing_files(environment.prefix) if file not in before)
             if missing:
                 (home / _COMPLETE).unlink(missing_ok=True)
         return missing
@@ -235,8 +237,8 @@ class Store:
         except BaseException:
             _remove(prefix)
             raise
-        names = installed_names(prefix)
-        facts = {"key": key, "packages": len(lock.packages), "size": _size(prefix), "built": start, "names": names}
+        facts = {"key": key, "packages": len(lock.packages), "size": _size(prefix), "built": start}
+        facts |= {"names": installed_names(prefix), "missing": missing_files(prefix)}
         write_json(home / _COMPLETE, facts)
 
     def _compile(self, prefix: Path, version: str, held: int) -> None:

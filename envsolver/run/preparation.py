@@ -99,6 +99,26 @@ def _built(
     return store.ensure(context.project.lock(rest, resolution.interpreters[version]))
 
 
+def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bool:
+    """Build a job's environment anew if files of it are gone; return whether that was so.
+
+    Raises
+    ------
+    BuildError
+        It cannot be built any more.
+    """
+    store, environment = context.project.store, context.environments[job.target]
+    lock = resolution.locks.get(job.target)
+    if lock is None or store.key_for(lock) != environment.key:
+        return False  # one without the local project, whose lock is not kept
+    missing = store.discard_damaged(environment)
+    if missing:
+        what = missing[0] if len(missing) == 1 else f"{missing[0]} and {len(missing) - 1} more files"
+        context.progress.note(f"{job.group}: its environment lacks {what}; it is built anew")
+        store.ensure(lock)
+    return bool(missing)
+
+
 def _told(error: EnvsolverError) -> str:
     """Return what is to be said of an error; of a project that cannot be built, first why, and what to do."""
     cause = build_failure(error.message) if LOCAL_MARK in error.message else ""

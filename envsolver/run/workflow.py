@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -26,11 +27,12 @@ from envsolver.report.results_json import write_results
 from envsolver.resolver.conflicts import plain_conflicts
 from envsolver.run.context import Options, RunContext, available_cores, open_context, worker_count
 from envsolver.run.fingerprints import input_digests
+from envsolver.run.healing import HealingExecutor
 from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.parsl import monitoring
 from envsolver.run.parsl.executor import InlineExecutor, JobExecutor, ParslJobExecutor
 from envsolver.run.parsl.prestart import ParslPrestart
-from envsolver.run.preparation import Crew, choose_templates, prepare_target, record_facts
+from envsolver.run.preparation import Crew, choose_templates, prepare_target, rebuild_damaged, record_facts
 from envsolver.run.project import Project, read_groups
 from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.scheduler.events import CoresReleased
@@ -185,7 +187,7 @@ def _run_jobs(
     )
     digests = input_digests(resolution, project.root)
     jobs, templates = choose_templates(context, resolution, jobs, digests)
-    dispatcher = _dispatcher(context)
+    dispatcher = HealingExecutor(_dispatcher(context), partial(rebuild_damaged, context, resolution))
     done: list[Result] = list(settled)
     # One at a time means that the next does not even start while the last one ends.
     notices = ReleaseListener("" if options.sequential else context.run_id)

@@ -427,3 +427,18 @@ def test_the_controllers_packages_are_not_in_the_environment(sandbox: Sandbox) -
     sandbox.notebook("a.ipynb", *(probe.format(name) for name in ("envsolver", "parsl", "nbclient")))
     done = sandbox.run()
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("lost", ["ipykernel/kernelapp.py", "six.py"])
+def test_an_environment_that_lost_a_file_is_mended_and_its_notebook_passes(sandbox: Sandbox, lost: str) -> None:
+    (sandbox.root / "requirements" / "base.in").write_text("six\n")
+    sandbox.notebook("a.ipynb", "import six")
+    assert sandbox.run("-n", "1").returncode == 0
+    prefix = Path(sandbox.results()["environments"][0]["prefix"])
+    (file,) = prefix.glob(f"lib/*/site-packages/{lost}")
+    file.unlink()
+    for compiled in file.parent.glob(f"__pycache__/{file.stem}.*"):
+        compiled.unlink()
+    mended = sandbox.run("-n", "1")
+    assert mended.returncode == 0, mended.stdout
+    assert file.exists()

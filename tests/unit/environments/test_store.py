@@ -318,3 +318,9 @@ def test_a_package_whose_own_record_is_gone_counts_as_missing(store: Store, base
     else:
         record.write_text(text)
     assert store.discard_damaged(environment)
+
+
+def test_what_a_package_never_had_is_no_damage(store: Store, uv: FakeUv, base: Path) -> None:
+    uv.never_had = "lost.py"
+    environment = store.ensure(locked(base))
+    assert store.discard_damaged(environment) == ()

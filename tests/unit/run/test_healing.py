@@ -1,0 +1,101 @@
+"""Promise: a notebook does not fail for a file that its environment has lost."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from fakes import job
+
+from envsolver.core.jobs import Job
+from envsolver.core.results import Failure, Result
+from envsolver.core.verdicts import Verdict
+from envsolver.run.healing import HealingExecutor
+
+
+def result(status: Verdict, ename: str = "") -> Result:
+    failure = Failure(cell=None, ename=ename, evalue="", traceback="") if ename else None
+    return Result(notebook="a.ipynb", group="core", python="3.11", status=status, failure=failure)
+
+
+class Disk:
+    """An environment that may be damaged, and an executor whose jobs fail while it is."""
+
+    def __init__(self, broken: Result, *, damaged: bool, mendable: bool = True) -> None:
+        self.broken_result = broken
+        self.damaged = damaged
+        self.mendable = mendable
+        self.looked = 0
+        self.ran = 0
+
+    def rebuild(self, _: Job) -> bool:
+        self.looked += 1
+        if self.damaged and not self.mendable:
+            raise OSError("no space left")
+        self.damaged, before = False, self.damaged
+        return before
+
+    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
+        pass
+
+    def submit(self, key: str, job: Job) -> Future[Result]:
+        self.ran += 1
+        done: Future[Result] = Future()
+        done.set_result(self.broken_result if self.damaged else result("passed"))
+        return done
+
+    def broken(self) -> tuple[str, ...]:
+        return ()
+
+    def reopen(self, key: str) -> None:
+        pass
+
+    def close(self, *, gently: bool) -> None:
+        pass
+
+
+def verdict(disk: Disk) -> str:
+    executor = HealingExecutor(disk, disk.rebuild)
+    try:
+        return executor.submit("key", job()).result(timeout=60).status
+    finally:
+        executor.close(gently=True)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        result("crashed"),
+        result("environment"),
+        result("failed", "ModuleNotFoundError"),
+        result("failed", "ImportError"),
+    ],
+)
+def test_a_job_whose_environment_was_damaged_is_run_again_in_the_mended_one(broken: Result) -> None:
+    disk = Disk(broken, damaged=True)
+    assert (verdict(disk), disk.ran) == ("passed", 2)
+
+
+@pytest.mark.parametrize("broken", [result("failed", "ValueError"), result("timeout"), result("memory")])
+def test_what_no_lost_file_explains_stands_and_nothing_is_looked_at(broken: Result) -> None:
+    disk = Disk(broken, damaged=True)
+    assert (verdict(disk), disk.ran, disk.looked) == (broken.status, 1, 0)
+
+
+def test_an_environment_that_cannot_be_mended_leaves_the_verdict() -> None:
+    disk = Disk(result("crashed"), damaged=True, mendable=False)
+    assert (verdict(disk), disk.ran) == ("crashed", 1)
+
+
+class Stubborn(Disk):
+    """An environment that looks damaged for ever."""
+
+    def rebuild(self, _: Job) -> bool:
+        self.looked += 1
+        return True
+
+
+def test_a_job_is_run_again_once_at_most() -> None:
+    disk = Stubborn(result("crashed"), damaged=True)
+    assert (verdict(disk), disk.ran, disk.looked) == ("crashed", 2, 1)
