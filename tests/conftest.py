@@ -13,6 +13,7 @@ from filelock import FileLock
 from uv import find_uv_bin
 
 from envsolver.core.environments import Interpreter
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 
 
@@ -53,7 +54,7 @@ def kernel_env(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def python() -> Interpreter:
     """Return the interpreter that the tests run on."""
-    return Uv(Path.cwd()).find_interpreter(sys.executable)
+    return find_interpreter(Uv(Path.cwd()), sys.executable)
 
 
 @pytest.fixture

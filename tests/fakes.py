@@ -106,6 +106,14 @@ def pin_ones(question: Question) -> Answer:
     return solved("".join(f"{name}==1\n" for name in sorted(names)))
 
 
+def some_python(request: str) -> Interpreter:
+    """Return one of the Pythons 3.10 to 3.12, which are all there is."""
+    minor = {"3.10.13": "3.10"}.get(request, request)
+    if minor not in {"3.10", "3.11", "3.12"}:
+        raise ConfigurationError([f"no Python {request} was found"], tip="install it")
+    return Interpreter(request=request, executable=f"/bin/{minor}", version=f"{minor}.1", platform="cpython-x")
+
+
 class FakeUv(Uv):
     """A uv that starts no process: it answers as told, and keeps what it was asked.
 
@@ -134,13 +142,6 @@ class FakeUv(Uv):
         self.hashed: list[bool] = []
         self.failure: BaseException | None = None
         self.never_had = ""
-
-    def find_interpreter(self, request: str, *, download: bool | None = None) -> Interpreter:
-        """Return one of the Pythons 3.10 to 3.12, which are all there is."""
-        minor = {"3.10.13": "3.10"}.get(request, request)
-        if minor not in {"3.10", "3.11", "3.12"}:
-            raise ConfigurationError([f"no Python {request} was found"], tip="install it")
-        return Interpreter(request=request, executable=f"/bin/{minor}", version=f"{minor}.1", platform="cpython-x")
 
     def compile(
         self,

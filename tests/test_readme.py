@@ -8,7 +8,7 @@ import pytest
 from readme_table import BEGIN, END, README, table, with_table
 from workflow_schemas import ACTION, GITLAB, ROOT, WORKFLOW, examples, schema_of
 
-from envsolver.config.load import ReferenceRow, reference_rows
+from envsolver.config.schema import ReferenceRow, reference_rows
 
 
 def test_the_readme_has_every_key_of_the_configuration_as_it_is_today() -> None:

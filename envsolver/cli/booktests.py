@@ -50,7 +50,7 @@ def schema_command() -> int:
     """Write the JSON schema of the configuration, for editors."""
     import json
 
-    from envsolver.config.load import json_schema
+    from envsolver.config.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
     return 0

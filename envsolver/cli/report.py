@@ -18,7 +18,8 @@ def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> in
     """Rebuild the HTML report of a run (the newest, or the folder RUN) and open it."""
     from envsolver.report.html import write_html
     from envsolver.report.results_json import read_results
-    from envsolver.run.project import newest_run, open_project
+    from envsolver.run.directories import newest_run
+    from envsolver.run.project import open_project
 
     project = open_project(directory)
     folder = _run_folder(project.state, run) if run is not None else newest_run(project.state)
@@ -99,8 +100,9 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
     from envsolver.report.live import use_color
     from envsolver.report.results_json import write_results
     from envsolver.report.text import report_lines
+    from envsolver.run.directories import new_run_directory, prepare_state
     from envsolver.run.merge import find_runs, merge, verify
-    from envsolver.run.project import new_run_directory, open_project, prepare_state
+    from envsolver.run.project import open_project
 
     runs = find_runs([directory / place for place in places], without=output and directory / output)
     verify(runs)  # before a folder is made

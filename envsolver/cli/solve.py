@@ -99,8 +99,9 @@ def lock_command(
     build: bool,
 ) -> int:
     """Write `requirements/<group>.txt`: each group solved for all platforms and Pythons, with hashes."""
+    from envsolver.resolver.groups import read_groups
     from envsolver.resolver.lockfiles import check, lock_path, may_lock, write_lock
-    from envsolver.run.project import open_project, read_groups
+    from envsolver.run.project import open_project
 
     project = open_project(directory)
     known = read_groups(project.config)
@@ -178,7 +179,7 @@ def _groups(
     project: Project, notebooks: tuple[str, ...], names: tuple[str, ...], directory: Path, pythons: tuple[str, ...]
 ) -> tuple[list[Group], tuple[str, ...]]:
     """Return the groups to solve, and what is to be said of those that the notebooks imply."""
-    from envsolver.run.project import read_groups
+    from envsolver.resolver.groups import read_groups
     from envsolver.run.resolution import resolve
 
     known = read_groups(project.config)
@@ -189,12 +190,9 @@ def _groups(
 
 
 def _named(known: dict[str, Group], names: tuple[str, ...]) -> list[Group]:
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        have = ", ".join(sorted(known)) or "none"
-        raise ConfigurationError(
-            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
-        )
+    from envsolver.resolver.groups import check_group_names
+
+    check_group_names(names, known)
     return [known[name] for name in names or sorted(known)]
 
 

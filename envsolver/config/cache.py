@@ -8,13 +8,13 @@ table, and the source of the types and of their validation.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from envsolver.core.digests import digest, file_digest
 from envsolver.core.files import read_json, write_json
 from envsolver.core.settings import HIDDEN, Config, GroupSettings, NotebookSettings, ServiceSettings
 
@@ -44,11 +44,9 @@ def memory(table: object, directory: Path | None, *, in_own_file: bool) -> Path 
     """Return the file that remembers what a table means, or None where nothing is to be remembered."""
     if directory is None:
         return None
-    digest = hashlib.sha256()
     with contextlib.suppress(OSError):
-        for part in (*(source.read_bytes() for source in _SOURCES), repr((table, in_own_file)).encode()):
-            digest.update(len(part).to_bytes(8, "big") + part)
-        return directory / "configurations" / f"{digest.hexdigest()[:32]}.json"
+        key = digest([*map(file_digest, _SOURCES), repr((table, in_own_file))])
+        return directory / "configurations" / f"{key[:32]}.json"
     return None
 
 

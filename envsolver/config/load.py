@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from envsolver.config.cache import as_python, memory, recall, remember
 from envsolver.config.checks import semantic_faults
 from envsolver.config.faults import Key, KeyFault
 from envsolver.config.toml_lines import dotted, key_lines, line_of
-from envsolver.core import settings
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.globs import glob_matches
-from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_python, parse_toml, phrase_of, read_text, table_of
+from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_toml, phrase_of, read_text, table_of
 from envsolver.core.settings import Config, GroupSettings, NotebookSettings, merged
 
 OWN_FILE = "envsolver.toml"
 PYPROJECT = "pyproject.toml"
 
-_TYPE_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 _TABLE = re.compile(r"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*envsolver[ \t]*[.\]]", re.MULTILINE)
 _PLURAL = re.compile(r"^[ \t]*\[(?:[ \t]*tool[ \t]*\.[ \t]*envsolver[ \t]*\.)?[ \t]*notebooks[ \t]*\.", re.MULTILINE)
 _INCLUDED = re.compile(r"^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*([^\s#]+)", re.MULTILINE)
@@ -36,15 +33,6 @@ class _Source:
     text: str
     prefix: Key
     table: object
-
-
-class ReferenceRow(NamedTuple):
-    """One key of the configuration, for the reference table; texts are Markdown."""
-
-    key: str
-    type: str
-    default: str
-    description: str
 
 
 def find_root(start: Path) -> Path:
@@ -108,83 +96,6 @@ def settings_for(config: Config, notebook: str) -> NotebookSettings:
     """
     entries = [(glob, entry) for glob, entry in config.notebook.items() if glob_matches(notebook, glob)]
     return merged(entry for _, entry in sorted(entries, key=lambda item: item[0] == notebook))
-
-
-def json_schema() -> dict[str, object]:
-    """Return the JSON schema of the configuration's table, for editors and for other tools."""
-    from envsolver.config.validation import validating_model
-
-    schema: dict[str, Any] = validating_model().model_json_schema(by_alias=True)
-    _describe(schema)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "envsolver"
-    return schema
-
-
-def _describe(schema: dict[str, Any]) -> None:
-    """Put the settings' docstrings into their schema.
-
-    Pydantic would do it as well, by reading its own source at each start; only here is there a use for it.
-    """
-    import ast
-    import inspect
-    import itertools
-
-    tables = {"Config": schema, **schema["$defs"]}
-    for node in parse_python(inspect.getsource(settings)).body:
-        if not isinstance(node, ast.ClassDef) or node.name not in tables:
-            continue
-        properties = tables[node.name]["properties"]
-        for field, text in itertools.pairwise(node.body):
-            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
-                continue
-            key = field.target.id.replace("_", "-")
-            if key in properties and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-                properties[key]["description"] = inspect.cleandoc(str(text.value.value))
-
-
-def reference_rows() -> tuple[ReferenceRow, ...]:
-    """List every key with its type, default and description, in the order of the settings' classes."""
-    schema = json_schema()
-    return tuple(_rows(schema, schema, ""))
-
-
-def _rows(schema: Mapping[str, Any], node: Mapping[str, Any], prefix: str) -> Iterator[ReferenceRow]:
-    """List the keys of one object of the schema, nested tables after their own row."""
-    for name, field in node["properties"].items():
-        key = prefix + name
-        default = field.get("default")
-        shown = (
-            "required" if name in node.get("required", ()) else "" if default in (None, "", [], {}) else _toml(default)
-        )
-        yield ReferenceRow(key, _type_name(field), shown, " ".join(field.get("description", "").split()))
-        reference = field.get("additionalProperties", {}).get("$ref") if field.get("type") == "object" else None
-        if reference:
-            placeholder = '"<path or glob>"' if name == "notebook" else "<name>"
-            yield from _rows(schema, schema["$defs"][reference.rsplit("/", 1)[-1]], f"{key}.{placeholder}.")
-
-
-def _type_name(field: Mapping[str, Any]) -> str:
-    """Name a field's type in the words that people write TOML with."""
-    if "anyOf" in field:
-        names = [_type_name(option) for option in field["anyOf"] if option.get("type") != "null"]
-        return " or ".join(dict.fromkeys(names))
-    kind = field.get("type")
-    if kind == "array":
-        return f"list of {_type_name(field['items'])}s"
-    if kind == "object":
-        inner = field.get("additionalProperties", {})
-        return "tables by name" if "$ref" in inner else f"table of {_type_name(inner)}s"
-    return _TYPE_NAMES.get(str(kind), "value")
-
-
-def _toml(value: object) -> str:
-    """Write a default as TOML."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _mentions_us(pyproject: Path) -> bool:

@@ -56,6 +56,13 @@ class BuildError(EnvsolverError):
     exit_code = 5
 
 
+class UnusableNotebookError(Exception):
+    """A file is not a usable notebook, or its settings do not fit it; the message says why.
+
+    It ends no command: it becomes that notebook's fault, or its job's result.
+    """
+
+
 class InterruptedRunError(EnvsolverError):
     """The run was interrupted by a person or by the system."""
 

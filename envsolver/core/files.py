@@ -1,10 +1,9 @@
-"""JSON files of a cache: they are read when they can be, and written whole or not at all."""
+"""Files that are written whole or not at all, and the JSON of caches, which is read when it can be."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,29 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file so that no reader, not even after a crash, sees a part of it; its directory is made.
+    """Write an object as `write_atomically` writes text, and beside it what tells a damaged file from a whole one."""
+    write_atomically(path, json.dumps({**content, _CHECKSUM: _checksum(content)}))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file by `text` in UTF-8, so that no reader, not even after a crash, sees a part of it.
+
+    Its directory is made. What UTF-8 cannot hold, such as half a surrogate pair, becomes ``?``.
 
     Raises
     ------
     OSError
-        The file cannot be written.
+        The file cannot be written; what was there before stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    fresh.write_text(json.dumps({**content, _CHECKSUM: _checksum(content)}), encoding="utf-8")
-    fresh.replace(path)
+    # Two writers at once, on two machines that share the directory too, must not meet in one temporary file.
+    fresh = path.with_name(f".{os.urandom(8).hex()}.part")
+    try:
+        fresh.write_bytes(text.encode("utf-8", "replace"))
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def _checksum(content: dict[str, Any]) -> str:

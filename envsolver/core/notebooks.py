@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NOT_INSTALLED = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
+"""Packages at a project's root that its distribution does not install, and whose names mean something else in a
+registry."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:

@@ -17,10 +17,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from envsolver.core.environments import Interpreter
 from envsolver.core.errors import BuildError, ConfigurationError, InterruptedRunError
 from envsolver.core.variables import chosen
-from envsolver.environments.interpreters import _may_fetch, memory_of, path_without_shims, probe, recall, remember
 from envsolver.environments.uv_output import Answer, network_error
 from envsolver.environments.uv_settings import read_settings
 
@@ -41,6 +39,18 @@ _PASSED = (
     "CARGO_HOME", "RUSTUP_*", "RUSTFLAGS", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT", "DEVELOPER_DIR", "SETUPTOOLS_*",
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",
 )  # fmt: skip
+_OLD_TOOLS = "setuptools<82"
+"""The last that bring `pkg_resources`, which many older projects' builds import without saying so."""
+COLOURLESS = ("--color", "never")
+QUIET = ("--quiet", *COLOURLESS)
+_COMPILE = (
+    *COLOURLESS,
+    "--no-header",
+    "--no-annotate",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--no-python-downloads",
+)
 
 
 class Uv:
@@ -155,32 +165,6 @@ class Uv:
         if self._stopped:
             raise InterruptedRunError("uv is not asked any more, because the run is being stopped")
 
-    def find_interpreter(self, request: str, *, download: bool | None = None) -> Interpreter:
-        """Return the Python that `request` stands for: a version such as ``3.11`` or ``3.11.7``, or a path.
-
-        Shims and virtualenvs are seen through. The answer is remembered until the interpreter's file,
-        or a variable that decides the search, changes.
-
-        Parameters
-        ----------
-        download
-            False never fetches a Python that the machine lacks; None leaves that to uv's settings.
-
-        Raises
-        ------
-        ConfigurationError
-            There is no such interpreter, or it does not run.
-        """
-        memory = memory_of(self.cache, request, self.root)
-        known = recall(memory)
-        if known is not None:
-            return known
-        found = self._search(request, download=download)
-        interpreter = probe(request, found)
-        if memory is not None:
-            remember(memory, interpreter, found)
-        return interpreter
-
     def compile(
         self,
         sources: Sequence[str],
@@ -213,7 +197,7 @@ class Uv:
         BuildError
             uv could not create it.
         """
-        answer = self.run(["venv", *_QUIET, "--no-project", "--python", python, "--", str(prefix)], hold=hold)
+        answer = self.run(["venv", *QUIET, "--no-project", "--python", python, "--", str(prefix)], hold=hold)
         if answer.code != 0:
             raise BuildError(f"no virtualenv could be created with {python}: {answer.explanation}")
 
@@ -236,11 +220,11 @@ class Uv:
         flags += [argument for name in rebuild for argument in ("--reinstall-package", name)]
         python = str(prefix / "bin" / "python")
         flags += ["--python", python]
-        answer = self._run_builds(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)
+        answer = self._run_builds(["pip", "sync", *QUIET, *flags, "--", str(lock)], hold=hold)
         if answer.missing_releases:
             # A lock names what exists; what uv remembers of the index, for ten minutes, may be older than the lock.
             flags += [argument for name in answer.missing_releases for argument in ("--refresh-package", name)]
-            answer = self._run_builds(["pip", "sync", *_QUIET, *flags, "--", str(lock)], hold=hold)
+            answer = self._run_builds(["pip", "sync", *QUIET, *flags, "--", str(lock)], hold=hold)
         if answer.code != 0:
             raise network_error(answer) if answer.no_network else BuildError(answer.explanation)
 
@@ -293,47 +277,6 @@ class Uv:
                 self._running.discard(process)
         self.check()
         return Answer(code=process.returncode, out=out, err=err)
-
-    def _search(self, request: str, *, download: bool | None) -> Path:
-        flags = ["--no-python-downloads"] if download is False else []
-        named = os.path.normpath(self.root / request) if os.sep in request else request
-        arguments = ["python", "find", *_COLOURLESS, "--no-project", *flags, "--", named]
-        answer = self.run(arguments, cwd=_NOWHERE)
-        if answer.code != 0:
-            # A shim that stands for no Python keeps uv from looking any further.
-            answer = self.run(arguments, environ={"PATH": path_without_shims()}, cwd=_NOWHERE)
-        fetching = answer.code != 0 and download is not False and _may_fetch(request)
-        if fetching and self._fetch(request):
-            answer = self.run(arguments, cwd=_NOWHERE)
-        if answer.code != 0 or not answer.out.strip():
-            raise ConfigurationError(
-                [f"no Python {request} was found" + (", and uv could not fetch it" if fetching else "")],
-                tip=f"Install it, for example with `uv python install {request}`, or name another Python.",
-            )
-        return Path(os.path.abspath(self.root / answer.out.strip().splitlines()[-1]))  # noqa: PTH100 links stay
-
-    def _fetch(self, request: str) -> bool:
-        patience = {"UV_HTTP_RETRIES": os.environ.get("UV_HTTP_RETRIES", "1")}
-        return (
-            self.run(["python", "install", *_QUIET, "--no-bin", "--", request], environ=patience, cwd=_NOWHERE).code
-            == 0
-        )
-
-
-_NOWHERE = Path(os.sep)
-"""Where interpreters are looked for: uv would run a project's `.venv`, and heed where it says to fetch them from."""
-_OLD_TOOLS = "setuptools<82"
-"""The last that bring `pkg_resources`, which many older projects' builds import without saying so."""
-_COLOURLESS = ("--color", "never")
-_QUIET = ("--quiet", *_COLOURLESS)
-_COMPILE = (
-    *_COLOURLESS,
-    "--no-header",
-    "--no-annotate",
-    "--no-emit-index-url",
-    "--no-emit-find-links",
-    "--no-python-downloads",
-)
 
 
 def _find_uv() -> str:

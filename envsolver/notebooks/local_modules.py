@@ -16,9 +16,6 @@ from envsolver.notebooks.findings import ImportStatement, NotebookState
 _MOST_FILES = 200
 """Local files read for one notebook; beyond that their imports say little more."""
 
-NOT_INSTALLED = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
-"""Packages at a project's root that are not for installing, and whose names in a registry mean something else."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileMention:

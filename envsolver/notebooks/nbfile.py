@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.parsing import ODD_INPUT, MalformedError, decode, half_character, parse_json, phrase_of
 from envsolver.notebooks.saved_times import recorded_seconds
 from envsolver.notebooks.walk import actual_name
@@ -22,10 +23,6 @@ _KERNELS = {
     "ir": "r", "julia": "julia", "xcpp": "c++", "bash": "bash", "javascript": "javascript", "octave": "octave",
     "scala": "scala", "sagemath": "sagemath", "matlab": "matlab", "rust": "rust", "gophernotes": "go", "xr": "r",
 }  # fmt: skip
-
-
-class UnusableNotebookError(Exception):
-    """The file is not a usable notebook; the text says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from envsolver.core.notebooks import Import, Notebook, Origin
+from envsolver.core.cell_rules import RAISES_TAG, cells_run
+from envsolver.core.digests import digest, file_digest
+from envsolver.core.errors import UnusableNotebookError
+from envsolver.core.notebooks import NOT_INSTALLED, Import, Notebook, Origin
 from envsolver.core.parsing import ODD_INPUT, phrase_of
 from envsolver.core.settings import NotebookSettings
 from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.distributions import is_namespace
 from envsolver.notebooks.findings import CellFindings, ImportStatement, NotebookState
 from envsolver.notebooks.installs import InstallReader
-from envsolver.notebooks.local_modules import NOT_INSTALLED, LocalModules, ending_in
+from envsolver.notebooks.local_modules import LocalModules, ending_in
 from envsolver.notebooks.misplaced_modules import is_stray
-from envsolver.notebooks.nbfile import Cell, NotebookFile, UnusableNotebookError, read_notebook_file
+from envsolver.notebooks.nbfile import Cell, NotebookFile, read_notebook_file
 from envsolver.notebooks.pep723 import read_script
 from envsolver.notebooks.saved_times import recorded_seconds
 from envsolver.notebooks.walk import shown_name
@@ -128,9 +131,7 @@ class _Reading:
         return [
             (
                 cell,
-                analyse_cell(
-                    cell.source, self.surroundings, thorough=thorough, may_fail="raises-exception" in cell.tags
-                ),
+                analyse_cell(cell.source, self.surroundings, thorough=thorough, may_fail=RAISES_TAG in cell.tags),
             )
             for cell in run
         ]
@@ -176,12 +177,10 @@ class _Reading:
 
 
 def _run_cells(cells: list[Cell], settings: NotebookSettings) -> Iterator[Cell]:
-    """Give the code cells that will be executed."""
-    for cell in cells:
-        if settings.stop_at is not None and settings.stop_at in cell.source:
-            return
-        if "skip-execution" not in cell.tags and not any(text in cell.source for text in settings.skip_cells or ()):
-            yield cell
+    """Yield the code cells that will be executed."""
+    written = ((cell.source, cell.tags) for cell in cells)
+    run = cells_run(written, skip_cells=settings.skip_cells or (), stop_at=settings.stop_at)
+    return compress(cells, run)
 
 
 def _add(kept: dict[str, Import], mention: ImportStatement, origin: Origin, *, optional: bool) -> None:
@@ -235,16 +234,9 @@ def _seconds(value: object) -> float | None:
 
 def _digest(cells: list[Cell], files: Iterable[Path] = (), root: Path | None = None) -> str:
     """Return the SHA-256 of code cells' sources and tags, and of the local files that they import or run."""
-    digest = hashlib.sha256()
-    for cell in cells:
-        for text in (cell.source, *cell.tags):
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(f"{len(data)}:".encode() + data)
-        digest.update(b"\n")
-    for path in sorted(files):
-        name = os.path.relpath(path, root)
-        digest.update(f"{name}:{_file_digest(path)}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    code = [digest([cell.source, *cell.tags]) for cell in cells]
+    local = [digest([os.path.relpath(path, root), _file_digest(path)]) for path in sorted(files)]
+    return digest([*code, "", *local])
 
 
 def _file_digest(path: Path) -> str:
@@ -258,4 +250,4 @@ def _file_digest(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _file_digest_cached(path: Path, _modified: int, _size: int) -> str:
     """Read a file once; many notebooks share one helper."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_digest(path)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from envsolver import __version__
+from envsolver.core.files import write_atomically
 from envsolver.core.results import Result, Run
 from envsolver.report.formatting import clock, one_line, strip_ansi
 from envsolver.report.html_failures import failure_view
@@ -33,7 +34,6 @@ from envsolver.report.html_view import (
     title_of,
     version_key,
 )
-from envsolver.report.results_json import write_atomically
 from envsolver.report.run_files import file_in, read_log_tail
 from envsolver.report.summaries import count_verdicts
 from envsolver.report.timeline import timeline

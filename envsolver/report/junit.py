@@ -9,10 +9,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from envsolver.core.environments import Environment
+from envsolver.core.files import write_atomically
 from envsolver.core.results import Result, Run
 from envsolver.core.verdicts import Verdict
 from envsolver.report.formatting import one_line, strip_ansi
-from envsolver.report.results_json import write_atomically
 from envsolver.report.run_files import read_log_tail
 from envsolver.report.summaries import error_text, has_own_error, headline, reason_beyond_error
 

@@ -6,14 +6,13 @@ The file is a public interface. Its schema changes only by new keys; anything el
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.files import write_atomically
 from envsolver.core.parsing import MalformedError, parse_json, read_text
 from envsolver.core.results import Result, Run
 
@@ -100,21 +99,6 @@ def read_results(directory: Path) -> Run:
     except MalformedError as error:
         raise ConfigurationError([f"{path}: {error}"], tip="The file is damaged; run the notebooks again.") from None
     return run_from_data(data, directory)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` in UTF-8 in one step; characters that UTF-8 cannot hold become ``?``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", "replace"))
-        # A temporary file is private; a report is as readable as any other file of the project.
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _result_to_data(result: Result) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envsolver.core.notebooks import Notebook, Origin, Requirement
+from envsolver.core.notebooks import NOT_INSTALLED, Notebook, Origin, Requirement
 from envsolver.resolver.assignment import WITH_KERNEL, Distributions
 from envsolver.resolver.groups import canonical
 from envsolver.resolver.requirement_text import build_backend, parse, project_name
@@ -70,9 +70,6 @@ class OwnProject:
         return len(parts) > 1 and parts[0] in self.modules
 
 
-_NO_MODULES = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
-"""Packages that a distribution does not install, though they may stand at the project's root."""
-
 _NOT_EDITABLE = frozenset({"mesonpy"})
 """Build backends whose editable packages build themselves anew when imported, with tools that are gone by then."""
 
@@ -85,7 +82,7 @@ def own_project(root: Path) -> OwnProject | None:
     found = {name.replace("-", "_")}
     source = root / "src"
     for place in (source, root):
-        packages = {file.parent.name for file in place.glob("*/__init__.py")} - _NO_MODULES
+        packages = {file.parent.name for file in place.glob("*/__init__.py")} - NOT_INSTALLED
         # Beside a `src` directory, packages at the root are no part of the distribution.
         if place == source or not source.is_dir():
             found.update(packages)

@@ -59,6 +59,44 @@ def read_group(config: Config, name: str) -> Group:
     )
 
 
+def read_groups(config: Config) -> dict[str, Group]:
+    """Read all groups' requirement files.
+
+    Without any configuration there are none: a project that never heard of envsolver may keep other things than
+    notebooks' requirements in files of that name.
+
+    Raises
+    ------
+    ConfigurationError
+        With the faults of all files together.
+    """
+    groups: dict[str, Group] = {}
+    faults: list[str] = []
+    for name in config.groups if config.source else ():
+        try:
+            groups[name] = read_group(config, name)
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise ConfigurationError(tuple(dict.fromkeys(faults)))
+    return groups
+
+
+def check_group_names(names: Iterable[str], known: Iterable[str]) -> None:
+    """Check that each name that ``--group`` was followed by is a group's.
+
+    Raises
+    ------
+    ConfigurationError
+        With every name that is none.
+    """
+    groups = sorted(known)
+    have = ", ".join(groups) or "none"
+    faults = [f"--group {name}: there is no such group; the groups are: {have}" for name in names if name not in groups]
+    if faults:
+        raise ConfigurationError(faults)
+
+
 def derive_group(
     name: str,
     requirements: Iterable[Requirement],

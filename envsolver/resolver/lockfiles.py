@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from envsolver.core.digests import digest
 from envsolver.core.environments import Group, Interpreter, Lock
 from envsolver.core.errors import BuildError, ConfigurationError
+from envsolver.core.files import write_atomically
 from envsolver.core.parsing import ODD_INPUT, MalformedError, phrase_of, read_text
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
@@ -150,9 +151,7 @@ def write_lock(
     text += _universal(config, group, interpreter, uv=uv, before=before or "", more=options)
     if text == before:
         return False
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+    write_atomically(path, text)
     return True
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 
 from envsolver.core.environments import Interpreter
 from envsolver.core.errors import ConfigurationError
-from envsolver.environments.uv import Uv
 from envsolver.resolver.specifiers import python_allowed
 
 ALL = "all"
@@ -32,8 +31,8 @@ class Matrix:
     left_out: tuple[tuple[str, str], ...] = ()
 
 
-def choose_pythons(asked: Sequence[str], configured: Sequence[str], uv: Uv) -> Matrix:
-    """Return the Pythons of a run; one that the machine lacks is fetched where uv's settings allow that.
+def choose_pythons(asked: Sequence[str], configured: Sequence[str], find: Callable[[str], Interpreter]) -> Matrix:
+    """Return the Pythons of a run.
 
     Parameters
     ----------
@@ -41,6 +40,8 @@ def choose_pythons(asked: Sequence[str], configured: Sequence[str], uv: Uv) -> M
         Versions, paths or `ALL`; empty for the default, the first configured one.
     configured
         The matrix.
+    find
+        Returns the interpreter that a version or a path stands for, or raises `ConfigurationError`.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def choose_pythons(asked: Sequence[str], configured: Sequence[str], uv: Uv) -> M
     missing: dict[str, ConfigurationError] = {}
     for request in wanted:
         try:
-            interpreter = uv.find_interpreter(request)
+            interpreter = find(request)
         except ConfigurationError as error:
             missing[request] = error
         else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 
 from packaging.markers import Marker, default_environment
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from envsolver.core.environments import Interpreter
 from envsolver.core.parsing import ODD_INPUT
@@ -64,18 +63,9 @@ def contradiction(texts: Iterable[str], interpreter: Interpreter) -> tuple[str, 
         asked = by_name[name]
         for size in range(1, min(len(asked), 3) + 1):
             for some in combinations(asked, size):
-                if is_empty(_together(some)):
+                if _together(some).is_unsatisfiable():
                     return some
     return ()
-
-
-def is_empty(bounds: SpecifierSet) -> bool:
-    """Return whether no version at all satisfies `bounds`.
-
-    It is enough to try the versions that are named, one just above and one just below each: the versions between two
-    neighbouring names are all alike to the bounds.
-    """
-    return not any(bounds.contains(version, prereleases=True) for version in _candidates(bounds))
 
 
 def _together(texts: Iterable[str]) -> SpecifierSet:
@@ -85,36 +75,3 @@ def _together(texts: Iterable[str]) -> SpecifierSet:
         if parsed is not None:
             bounds &= parsed.specifier
     return bounds
-
-
-def _candidates(bounds: SpecifierSet) -> Iterator[Version | str]:
-    yield Version("1!0") if any("!" in bound.version for bound in bounds) else Version("0")
-    for bound in bounds:
-        text = bound.version.removesuffix(".*")
-        try:
-            named = Version(text)
-        except (InvalidVersion, InvalidSpecifier):
-            # `===` takes any text.
-            yield text
-            continue
-        yield named
-        yield from _neighbours(named)
-
-
-def _neighbours(version: Version) -> Iterator[Version]:
-    """Give versions close above and below one; some final, which bounds that leave out other releases hold."""
-    epoch = f"{version.epoch}!" if version.epoch else ""
-    release = version.release
-    padded = ".".join(map(str, release))
-    yield Version(f"{epoch}{padded}.0.0.1")
-    yield Version(f"{epoch}{padded}.99999")
-    yield Version(f"{epoch}{padded}.post99999")
-    yield Version(f"{epoch}{padded}a0.dev0")
-    if version.pre or version.dev is not None:
-        yield Version(f"{epoch}{padded}")
-    for index in range(len(release) - 1, -1, -1):
-        if release[index] > 0:
-            below = [*release[:index], release[index] - 1, *([99999] * 4)]
-            yield Version(epoch + ".".join(map(str, below)))
-        above = [*release[:index], release[index] + 1]
-        yield Version(epoch + ".".join(map(str, above)))

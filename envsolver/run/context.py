@@ -17,8 +17,9 @@ from envsolver.core.environments import Environment, Target
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result, Run, Shard
+from envsolver.run.directories import new_run_directory, prepare_state
 from envsolver.run.parsl.prestart import ParslPrestart
-from envsolver.run.project import Project, new_run_directory, prepare_state
+from envsolver.run.project import Project
 from envsolver.run.scheduler.policy import Order
 from envsolver.run.scheduler.scheduler import RunOutcome
 from envsolver.worker.guardian import owned

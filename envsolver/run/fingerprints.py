@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from envsolver.core.digests import digest, file_digest
 from envsolver.core.environments import Group
 from envsolver.resolver.demands import own_project
 from envsolver.resolver.requirement_text import local_path
@@ -29,29 +30,24 @@ def input_digests(resolution: Resolution, root: Path) -> dict[str, str]:
     """
     sources = {name: _editable_sources(group, root) for name, group in resolution.groups.items()}
     return {
-        a.notebook: hashlib.sha256(
-            f"{resolution.notebooks[a.notebook].code_digest}{sources.get(a.group or '', '')}".encode()
-        ).hexdigest()
+        a.notebook: digest([resolution.notebooks[a.notebook].code_digest, *sources.get(a.group or "", ())])
         for a in resolution.assignments
     }
 
 
-def _editable_sources(group: Group, root: Path) -> str:
+def _editable_sources(group: Group, root: Path) -> list[str]:
     named = {local_path(r.text) for r in group.requirements if r.text.startswith("-e")}
-    return "".join(source_digest((root / name).resolve()) for name in sorted(filter(None, named)))
+    return [source_digest((root / name).resolve()) for name in sorted(filter(None, named))]
 
 
 @cache
 def source_digest(project: Path) -> str:
     """Return the SHA-256 of what a project's own modules consist of, by name and content."""
-    digest = hashlib.sha256()
+    parts: list[str] = []
     for path in _modules(project):
-        try:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError:  # vanished meanwhile
-            continue
-        digest.update(f"{path.relative_to(project)}:{content}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+        with contextlib.suppress(OSError):  # vanished meanwhile
+            parts += [str(path.relative_to(project)), file_digest(path)]
+    return digest(parts)
 
 
 def _modules(project: Path) -> Iterator[Path]:

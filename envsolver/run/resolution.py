@@ -6,14 +6,16 @@ groups for notebooks that no configuration places. Nothing is built and nothing 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from envsolver.config.load import settings_for
 from envsolver.core.environments import Assignment, Group, Interpreter, Lock, Target
-from envsolver.core.errors import EnvsolverError
+from envsolver.core.errors import ConfigurationError, EnvsolverError
 from envsolver.core.notebooks import Notebook, Origin, Requirement
 from envsolver.core.settings import Config
 from envsolver.notebooks.distributions import distributions_for
@@ -21,12 +23,18 @@ from envsolver.notebooks.select import find_notebooks, read_notebook, select_not
 from envsolver.resolver.assignment import assign, is_named, supplies
 from envsolver.resolver.demands import NotebookRequirements, demand_of, own_project
 from envsolver.resolver.derive import Derived, derive
+from envsolver.resolver.groups import read_groups
 from envsolver.resolver.oracle import UvOracle
-from envsolver.run.project import Project, read_groups, solve_all
+from envsolver.resolver.specifiers import python_allowed
+from envsolver.run.project import Project
 
 WITH_JUPYTER = ("ipywidgets", "nbformat")
 """What `pip install jupyter` brings beside the kernel, and notebooks use without saying: for progress bars; for `%run`
 of a notebook and Plotly's figures."""
+
+
+SOLVERS = 4
+"""How many solves wait for the registry side by side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +130,45 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
         holds=tuple(hold.sentence for held in derived.holds.values() for hold in held),
         local=derived.local,
     )
+
+
+def solve_all(
+    project: Project, groups: Mapping[str, Group], interpreters: Mapping[str, Interpreter]
+) -> tuple[dict[Target, Lock], dict[Target, EnvsolverError]]:
+    """Solve every group for every interpreter, side by side.
+
+    Returns
+    -------
+    tuple
+        The locks, and the errors of those that could not be solved, by group and Python version.
+
+    Raises
+    ------
+    ConfigurationError
+        Lock files are stale.
+    """
+    locks: dict[Target, Lock] = {}
+    faults: dict[Target, EnvsolverError] = {}
+    with ThreadPoolExecutor(max_workers=max(SOLVERS, os.cpu_count() or 1)) as pool:
+        asked = {
+            Target(name, version): pool.submit(project.lock, group, interpreter)
+            for name, group in groups.items()
+            for version, interpreter in interpreters.items()
+            # Nothing of a group runs on a Python that it does not support, so nothing is asked for it.
+            if python_allowed(group.requires_python, interpreter)
+        }
+        stale: list[ConfigurationError] = []
+        for target, answer in asked.items():
+            try:
+                locks[target] = answer.result()
+            except ConfigurationError as error:
+                stale.append(error)
+            except EnvsolverError as error:
+                faults[target] = error
+    if stale:
+        told = dict.fromkeys(fault for error in stale for fault in error.faults)
+        raise ConfigurationError(tuple(told), tip=stale[0].tip if len(told) == 1 else "Refresh them: `envsolver lock`.")
+    return locks, faults
 
 
 def _assignments(

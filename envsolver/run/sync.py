@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from envsolver.core.environments import Environment
-from envsolver.core.errors import BuildError, ConfigurationError, UnsolvableError
-from envsolver.run.project import Project, read_groups, solve_all
+from envsolver.core.errors import BuildError, UnsolvableError
+from envsolver.resolver.groups import check_group_names, read_groups
+from envsolver.run.project import Project
+from envsolver.run.resolution import solve_all
 
 
 def sync(project: Project, *, groups: Sequence[str] = (), pythons: Sequence[str] = ()) -> tuple[Environment, ...]:
@@ -30,12 +32,7 @@ def sync(project: Project, *, groups: Sequence[str] = (), pythons: Sequence[str]
         With the faults of all groups together.
     """
     known = read_groups(project.config)
-    unknown = [name for name in groups if name not in known]
-    if unknown:
-        have = ", ".join(sorted(known)) or "none"
-        raise ConfigurationError(
-            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
-        )
+    check_group_names(groups, known)
     wanted = {name: known[name] for name in groups or known}
     interpreters, _ = project.pythons(pythons)
     locks, faults = solve_all(project, wanted, interpreters)

@@ -25,6 +25,7 @@ from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.report.results_json import write_results
 from envsolver.resolver.conflicts import plain_conflicts
+from envsolver.resolver.groups import check_group_names, read_groups
 from envsolver.run.context import Options, RunContext, available_cores, open_context, worker_count
 from envsolver.run.fingerprints import input_digests
 from envsolver.run.healing import HealingExecutor
@@ -33,7 +34,7 @@ from envsolver.run.parsl import monitoring
 from envsolver.run.parsl.executor import InlineExecutor, JobExecutor, ParslJobExecutor
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.preparation import Crew, choose_templates, prepare_target, rebuild_damaged, record_facts
-from envsolver.run.project import Project, read_groups
+from envsolver.run.project import Project
 from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.scheduler.events import CoresReleased
 from envsolver.run.scheduler.policy import Budget, Order, order, predicted_makespan
@@ -133,12 +134,7 @@ def exit_code(finished: Run, outcome: RunOutcome, errors: Sequence[EnvsolverErro
 
 
 def _of_groups(resolution: Resolution, groups: Sequence[str]) -> tuple[Assignment, ...]:
-    unknown = [name for name in groups if name not in resolution.groups]
-    if unknown:
-        have = ", ".join(sorted(resolution.groups)) or "none"
-        raise ConfigurationError(
-            [f"--group {name}: there is no such group; the groups are: {have}" for name in unknown]
-        )
+    check_group_names(groups, resolution.groups)
     chosen = tuple(a for a in resolution.assignments if not groups or a.group in groups)
     if not chosen:
         raise NothingToRunError(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from envsolver.config.cache import as_python
 from envsolver.config.load import settings_for
-from envsolver.core.errors import ConfigurationError, NothingToRunError
+from envsolver.core.errors import ConfigurationError, NothingToRunError, UnusableNotebookError
 from envsolver.core.jobs import Edits
 from envsolver.core.settings import Config, NotebookSettings, merged
 from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
@@ -338,7 +338,7 @@ def _runs(config: Config, notebook: str, given: Mapping[str, object]) -> bool:
             parameters=settings.parameters,
         )
         prepared = prepare.prepare(prepare.read(config.root / notebook), changes)
-    except (ConfigurationError, prepare.UnusableNotebookError):
+    except (ConfigurationError, UnusableNotebookError):
         return True
     cells = prepared.notebook.cells
     own = (i for i, cell in enumerate(cells) if "injected-parameters" not in cell.metadata.get("tags", ()))

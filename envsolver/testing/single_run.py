@@ -11,8 +11,9 @@ from pathlib import Path
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
+from envsolver.run.directories import prepare_state
 from envsolver.run.jobs import JobDefaults, plan_jobs
-from envsolver.run.project import Project, prepare_state
+from envsolver.run.project import Project
 from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.services import Services
 from envsolver.worker.guardian import owned

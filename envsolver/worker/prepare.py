@@ -13,21 +13,18 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from envsolver.core.cell_rules import RAISES_TAG, SKIP_TAG, cells_run
+from envsolver.core.errors import UnusableNotebookError
+from envsolver.core.files import write_atomically
 from envsolver.core.jobs import Edits
 
 # The library has only half its types, so what is called of it goes through these.
 _nbformat: Any = nbformat
 _v4: Any = nbformat.v4
 
-SKIP_TAG = "skip-execution"
-RAISES_TAG = "raises-exception"
 PARAMETERS_TAG = "parameters"
 _INJECTED_TAG = "injected-parameters"
 _MINOR = 5  # the revision that the executed copy is written in
-
-
-class UnusableNotebookError(Exception):
-    """The notebook cannot be executed as it is, or its settings do not fit it; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,11 +113,7 @@ def prepare(notebook: NotebookNode, edits: Edits) -> PreparedNotebook:
 
 def write(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook; the file is there complete, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    # Half a surrogate pair, which a notebook may well print, has no UTF-8; it is written as "?".
-    part.write_bytes(_v4.writes(notebook).encode("utf-8", errors="replace") + b"\n")
-    part.replace(path)
+    write_atomically(path, _v4.writes(notebook) + "\n")
 
 
 def stream_output(name: str, text: str) -> NotebookNode:
@@ -136,16 +129,12 @@ def error_output(ename: str, evalue: str, traceback: list[str]) -> NotebookNode:
 
 
 def _prepare_cells(notebook: NotebookNode, edits: Edits) -> list[PreparedCell]:
-    prepared: list[PreparedCell] = []
-    stopped = False
-    for number, cell in enumerate(notebook.cells, start=1):
-        code = cell.cell_type == "code"
-        tags = _tags(cell)
-        stopped = stopped or (code and edits.stop_at is not None and edits.stop_at in cell.source)
-        skipped = SKIP_TAG in tags or any(text in cell.source for text in edits.skip_cells)
-        run = code and not stopped and not skipped and bool(cell.source.strip())
-        prepared.append(PreparedCell(number=number, run=run, may_raise=RAISES_TAG in tags))
-    return prepared
+    code = ((cell.source, _tags(cell)) for cell in notebook.cells if cell.cell_type == "code")
+    run = cells_run(code, skip_cells=edits.skip_cells, stop_at=edits.stop_at)
+    return [
+        PreparedCell(number=number, run=cell.cell_type == "code" and next(run), may_raise=RAISES_TAG in _tags(cell))
+        for number, cell in enumerate(notebook.cells, start=1)
+    ]
 
 
 def _inject(notebook: NotebookNode, cells: list[PreparedCell], parameters: Mapping[str, object]) -> None:

@@ -13,6 +13,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.jobs import Job
 from envsolver.core.results import Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
@@ -90,7 +91,7 @@ def _run(job: Job, builder: ResultBuilder) -> None:
     try:
         notebook = prepare.read(Path(job.root, *PurePosixPath(job.notebook).parts))
         prepared = prepare.prepare(notebook, job.edits)
-    except prepare.UnusableNotebookError as error:
+    except UnusableNotebookError as error:
         builder.judge(Judgement(status="failed", reason=str(error)))
         return
     try:

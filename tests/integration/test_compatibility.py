@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.core.settings import Config
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 from envsolver.resolver.compatibility import GroupExamination, pair_rows
 from envsolver.resolver.groups import read_group
@@ -24,7 +25,7 @@ def test_real_groups_are_solved_and_compared(tmp_path: Path) -> None:
     config = Config(root=tmp_path)
     uv = Uv(tmp_path)
     examiner = GroupExamination(root=tmp_path, uv=uv, cache=None, terms=SolveOptions(), sizes=lambda _: {})
-    report = examiner.examine([read_group(config, name) for name in "ab"], [uv.find_interpreter(sys.executable)])
+    report = examiner.examine([read_group(config, name) for name in "ab"], [find_interpreter(uv, sys.executable)])
     assert report.good
     assert pair_rows(report) == (
         (

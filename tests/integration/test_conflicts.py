@@ -9,6 +9,7 @@ import pytest
 from fakes import group
 
 from envsolver.core.notebooks import Origin
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import explain, items_of
 from envsolver.resolver.oracle import UvOracle
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.integration
 def real() -> UvOracle:
     """Return an oracle that asks the real uv for the interpreter of these tests."""
     uv = Uv(Path(__file__).parent)
-    return UvOracle(uv, uv.find_interpreter(sys.executable), cache=None)
+    return UvOracle(uv, find_interpreter(uv, sys.executable), cache=None)
 
 
 REAL = {
@@ -78,7 +79,7 @@ def test_an_answer_of_uv_is_remembered_for_the_next_run(tmp_path: Path) -> None:
     calls = []
     for _ in range(2):
         uv = Uv(tmp_path)
-        oracle = UvOracle(uv, uv.find_interpreter(sys.executable), cache=tmp_path / "cache")
+        oracle = UvOracle(uv, find_interpreter(uv, sys.executable), cache=tmp_path / "cache")
         before = uv.calls
         assert [oracle.solve(some).solved for some in items] == [True, False]
         calls.append(uv.calls - before)

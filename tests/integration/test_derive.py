@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fakes import notebook, required
 
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 from envsolver.resolver.demands import demand_of
 from envsolver.resolver.derive import derive
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 def test_real_notebooks_are_placed_by_uv_and_solved_without_another_question(tmp_path: Path) -> None:
     uv = Uv(tmp_path)
-    python = uv.find_interpreter(sys.executable)
+    python = find_interpreter(uv, sys.executable)
     oracle = UvOracle(uv, python, cache=tmp_path / "cache")
     given = [
         notebook("a.ipynb", imports=["six"]),

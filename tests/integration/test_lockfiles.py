@@ -9,6 +9,7 @@ import pytest
 from fakes import written_group
 
 from envsolver.core.settings import Config
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 from envsolver.resolver.lockfiles import read_lock, write_lock
 
@@ -19,7 +20,7 @@ def test_the_real_uv_writes_a_lock_without_addresses_and_paths(tmp_path: Path) -
     config = Config(root=tmp_path)
     group = written_group(tmp_path, "six\nnumpy; sys_platform == 'elsewhere'\n")
     uv = Uv(tmp_path)
-    python = uv.find_interpreter(sys.executable)
+    python = find_interpreter(uv, sys.executable)
     assert write_lock(config, group, python, uv=uv)
     text = (tmp_path / "requirements" / "a.txt").read_text(encoding="utf-8")
     assert "# via -r requirements/a.in" in text

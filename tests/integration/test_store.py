@@ -14,6 +14,7 @@ import pytest
 
 from envsolver.core.errors import BuildError
 from envsolver.core.settings import Config
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.store import Store
 from envsolver.environments.uv import Uv
 from envsolver.resolver.groups import read_group
@@ -32,12 +33,13 @@ from envsolver.resolver.locks import make_lock, solve_group
 from envsolver.core.environments import Interpreter
 from envsolver.resolver.groups import read_group
 from envsolver.core.settings import Config
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 from envsolver.environments.store import Store
 root, text = Path(sys.argv[1]), sys.argv[2]
 uv = Uv(root)
 store = Store(root / "cache", uv)
-environment = store.ensure(make_lock("a", uv.find_interpreter(sys.executable), text))
+environment = store.ensure(make_lock("a", find_interpreter(uv, sys.executable), text))
 print(json.dumps({"built": environment.built, "prefix": str(environment.prefix)}))
 """
 
@@ -64,7 +66,7 @@ def test_a_build_whose_run_was_killed_is_done_again_and_works(tmp_path: Path) ->
     killed.wait()
     uv = Uv(tmp_path)
     store = Store(tmp_path / "cache", uv)
-    made = store.ensure(make_lock("a", uv.find_interpreter(sys.executable), SIX))
+    made = store.ensure(make_lock("a", find_interpreter(uv, sys.executable), SIX))
     store.release()
     subprocess.run([str(made.prefix / "bin" / "python"), "-c", "import six"], check=True)
     assert [entry.complete for entry in store.entries()] == [True]
@@ -79,7 +81,7 @@ def test_an_environment_with_the_local_project_shows_its_sources(tmp_path: Path,
     uv = Uv(root)
     store = Store(tmp_path / "cache", uv)
     config = Config(root=root)
-    python = uv.find_interpreter(sys.executable)
+    python = find_interpreter(uv, sys.executable)
     for value in ("1", "2"):
         (root / "mine.py").write_text(f"value = {value}  # {value * int(value)}\n", encoding="utf-8")
         lock = solve_group(read_group(config, "a"), python, uv=uv, cache=tmp_path / "cache")
@@ -91,7 +93,7 @@ def test_an_environment_with_the_local_project_shows_its_sources(tmp_path: Path,
 
 def test_with_everything_cached_no_network_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uv = Uv(tmp_path)
-    lock = make_lock("a", uv.find_interpreter(sys.executable), SIX)
+    lock = make_lock("a", find_interpreter(uv, sys.executable), SIX)
     Store(tmp_path / "cache", uv).ensure(lock)
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))

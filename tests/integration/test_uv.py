@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.core.errors import BuildError
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 
 pytestmark = pytest.mark.integration
@@ -22,7 +23,7 @@ def test_the_real_uv_finds_this_interpreter_through_a_virtualenv(tmp_path: Path)
     uv = Uv(tmp_path)
     assert uv.version()[0].isdigit()
     uv.create(tmp_path / "env", BASE)
-    found = uv.find_interpreter(str(tmp_path / "env" / "bin" / "python"))
+    found = find_interpreter(uv, str(tmp_path / "env" / "bin" / "python"))
     assert os.path.realpath(found.executable) == BASE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envsolver.config.load import ReferenceRow, reference_rows
+from envsolver.config.schema import ReferenceRow, reference_rows
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- configuration -->", "<!-- /configuration -->"

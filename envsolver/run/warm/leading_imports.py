@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from envsolver.core.cell_rules import RAISES_TAG, cells_run
 from envsolver.core.jobs import Edits
 from envsolver.core.notebooks import Notebook
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json, parse_python, read_text
@@ -22,7 +24,6 @@ _HARMLESS_CALLS = frozenset(
 )
 _MISSING = frozenset({"ImportError", "ModuleNotFoundError"})
 _TRIED = "?"  # before a name that the notebook can do without
-_STOPPING_TAGS = frozenset({"skip-execution", "raises-exception"})
 
 
 def sure_imports(root: Path, notebook: Notebook, edits: Edits) -> tuple[str, ...]:
@@ -41,27 +42,31 @@ def sure_imports(root: Path, notebook: Notebook, edits: Edits) -> tuple[str, ...
     required |= {_TRIED + found.module for found in notebook.imports}
     try:
         cells = parse_json(read_text(Path(root, *PurePosixPath(notebook.path).parts)))["cells"]
-        names = [name for cell in _running(cells, edits) for name in cell]
+        names = [name for cell in _leading(cells, edits) for name in cell]
     except (*ODD_INPUT, KeyError, TypeError, AttributeError):
         return ()
     sure = (name.removeprefix(_TRIED) for name in names if name.partition(":")[0] in required)
     return tuple(dict.fromkeys(sure))
 
 
-def _running(cells: list[dict[str, Any]], edits: Edits) -> Iterator[list[str]]:
-    """Give each leading code cell's imports, up to the first that holds anything else."""
-    marks = [*edits.replace, *edits.skip_cells, *filter(None, [edits.stop_at])]
-    for cell in cells:
-        if cell["cell_type"] != "code":
-            continue
-        source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-        tags = set((cell.get("metadata") or {}).get("tags") or ())
-        if any(mark in source for mark in marks) or tags & _STOPPING_TAGS:
+def _leading(cells: list[dict[str, Any]], edits: Edits) -> Iterator[list[str]]:
+    """Yield each leading code cell's imports, up to the first cell that runs and holds anything else."""
+    code = [(_source(cell), _tags(cell)) for cell in cells if cell["cell_type"] == "code"]
+    for source, tags in compress(code, cells_run(code, skip_cells=edits.skip_cells, stop_at=edits.stop_at)):
+        if any(text in source for text in edits.replace) or RAISES_TAG in tags:
             return
         names, whole = _of_cell(source)
         yield names
         if not whole:
             return
+
+
+def _source(cell: dict[str, Any]) -> str:
+    return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+
+
+def _tags(cell: dict[str, Any]) -> frozenset[str]:
+    return frozenset((cell.get("metadata") or {}).get("tags") or ())
 
 
 def _of_cell(source: str) -> tuple[list[str], bool]:

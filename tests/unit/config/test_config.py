@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.config.load import find_root, json_schema, load_config, reference_rows, settings_for
+from envsolver.config.load import find_root, load_config, settings_for
+from envsolver.config.schema import json_schema, reference_rows
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.settings import Config, GroupSettings, NotebookSettings, given, merged
 

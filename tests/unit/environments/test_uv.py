@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.core.errors import BuildError, ConfigurationError, InterruptedRunError
+from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer, network_error, tidy
 from envsolver.environments.uv_settings import building, read_settings
@@ -106,11 +107,11 @@ def test_stop_ends_running_commands_and_refuses_new_ones(tmp_path: Path) -> None
 def test_an_interpreter_is_seen_through_a_shim_and_asked_only_once(tmp_path: Path) -> None:
     shim = script(tmp_path / "shims" / "python3", f'exec "{sys.executable}" "$@"')
     uv = fake_uv(tmp_path, f'echo "warning: a broken shim" >&2; echo "{shim}"', cache=tmp_path / "cache")
-    found = uv.find_interpreter("3")
+    found = find_interpreter(uv, "3")
     assert os.path.realpath(found.executable) == BASE
     assert found.version == ".".join(map(str, sys.version_info[:3]))
     assert found.minor == ".".join(map(str, sys.version_info[:2]))
-    assert uv.find_interpreter("3") == found
+    assert find_interpreter(uv, "3") == found
     assert uv.calls == 1
 
 
@@ -120,19 +121,19 @@ def test_an_interpreter_is_asked_again_when_what_it_depends_on_changed(
 ) -> None:
     shim = script(tmp_path / "shims" / "python3", f'exec "{sys.executable}" "$@"')
     uv = fake_uv(tmp_path, f'echo "{shim}"', cache=tmp_path / "cache")
-    uv.find_interpreter("3")
+    find_interpreter(uv, "3")
     if what == "file":
         script(shim, f'# changed\nexec "{sys.executable}" "$@"')
     else:
         monkeypatch.setenv("PYENV_VERSION", "3.99")
-    uv.find_interpreter("3")
+    find_interpreter(uv, "3")
     assert uv.calls == 2
 
 
 def test_a_missing_interpreter_is_an_error_with_a_tip(tmp_path: Path) -> None:
     uv = fake_uv(tmp_path, 'echo "error: No interpreter found for Python 3.99" >&2; exit 2')
     with pytest.raises(ConfigurationError, match=r"no Python 3\.99 was found") as caught:
-        uv.find_interpreter("3.99", download=False)
+        find_interpreter(uv, "3.99")
     assert "uv python install 3.99" in caught.value.tip
 
 
@@ -147,7 +148,7 @@ def test_a_broken_shim_does_not_hide_an_interpreter(tmp_path: Path, monkeypatch:
         f'echo "$PATH" > "{tmp_path}/path"; '
         'echo "${PATH##/usr/bin:/bin:}" | cut -d: -f1 | sed s,$,/python,',
     )
-    assert uv.find_interpreter("3.10", download=False).minor == ".".join(map(str, sys.version_info[:2]))
+    assert find_interpreter(uv, "3.10").minor == ".".join(map(str, sys.version_info[:2]))
     homes = (tmp_path / "path").read_text(encoding="utf-8").strip().split(":")[2:]
     assert [Path(home).parent.name for home in homes] == ["3.10.1", "3.9.2", "mambaforge"]
 
@@ -155,7 +156,7 @@ def test_a_broken_shim_does_not_hide_an_interpreter(tmp_path: Path, monkeypatch:
 def test_an_interpreter_that_does_not_run_is_an_error(tmp_path: Path) -> None:
     broken = script(tmp_path / "python3", "exit 3")
     with pytest.raises(ConfigurationError, match="does not run"):
-        fake_uv(tmp_path, f'echo "{broken}"').find_interpreter("3")
+        find_interpreter(fake_uv(tmp_path, f'echo "{broken}"'), "3")
 
 
 def test_settings_hold_variables_files_and_tables_but_no_credentials(tmp_path: Path) -> None:

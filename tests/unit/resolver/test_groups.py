@@ -12,7 +12,7 @@ import pytest
 from envsolver.core.environments import Group
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.settings import Config, GroupSettings
-from envsolver.resolver.groups import expand, logical_lines, read_group
+from envsolver.resolver.groups import check_group_names, expand, logical_lines, read_group
 from envsolver.resolver.requirement_text import content_digest, local_path, requirement_name
 
 
@@ -194,3 +194,24 @@ def test_a_copied_project_depends_on_its_sources_and_an_editable_one_does_not(tm
     os.utime(tmp_path / "code.py", ns=(1, 1))
     assert content_digest(tmp_path, editable=False) != copied
     assert content_digest(tmp_path, editable=True) == editable
+
+
+@pytest.mark.parametrize(
+    ("names", "known", "faults"),
+    [
+        ([], ["a"], []),
+        (["b", "a"], ["a", "b"], []),
+        (["ml"], ["b", "a"], ["--group ml: there is no such group; the groups are: a, b"]),
+        (["x", "a", "y"], ["a"], [f"--group {n}: there is no such group; the groups are: a" for n in "xy"]),
+        (["ml"], [], ["--group ml: there is no such group; the groups are: none"]),
+    ],
+)
+def test_every_name_of_a_group_that_does_not_exist_is_a_fault(
+    names: list[str], known: list[str], faults: list[str]
+) -> None:
+    try:
+        check_group_names(names, known)
+        found: tuple[str, ...] = ()
+    except ConfigurationError as error:
+        found = error.faults
+    assert list(found) == faults

@@ -187,7 +187,7 @@ def leading(
         (["%env X=1\nimport numpy"], []),
         (["import os\nos.environ['X'] = '1'\nimport numpy"], []),
         (["this is no python", "import numpy"], []),
-        ([("import numpy", ["skip-execution"]), "import scipy"], []),
+        ([("import numpy", ["skip-execution"]), "import scipy"], ["scipy"]),
         (["import numpy", ("import scipy", ["raises-exception"])], ["numpy"]),
         (["from numpy import *"], ["numpy"]),
     ],

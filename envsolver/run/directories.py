@@ -1,0 +1,45 @@
+"""The project's own directory, and the folders of its runs."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime, timezone
+from pathlib import Path
+
+STATE = ".envsolver"
+"""The project's own directory for history and runs, ignored by git."""
+
+
+def prepare_state(directory: Path) -> Path:
+    """Make the project's own directory, and have git ignore it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ignore = directory / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    return directory
+
+
+def new_run_directory(runs: Path) -> Path:
+    """Make a folder named after the time, unique even when two runs start in the same second, and `latest`."""
+    runs.mkdir(parents=True, exist_ok=True)
+    stem = datetime.now(timezone.utc).astimezone().strftime("%Y-%m-%dT%H-%M-%S")
+    number = 1
+    while True:
+        directory = runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            directory.mkdir()
+            break
+        except FileExistsError:
+            number += 1
+    link = runs / f".latest-{directory.name}"
+    with contextlib.suppress(OSError):  # a file system without links has no `latest`
+        link.symlink_to(directory.name)
+        link.replace(runs / "latest")
+    return directory
+
+
+def newest_run(state: Path) -> Path | None:
+    """Return the newest run's folder, or None when there was no run."""
+    with contextlib.suppress(OSError):
+        return (state / "runs" / "latest").resolve(strict=True)
+    return None
