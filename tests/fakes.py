@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from envsolver.core.environments import Group, Interpreter, Package
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
 from envsolver.core.notebooks import Import, Notebook, Origin, Requirement
+from envsolver.core.results import Result
 from envsolver.core.settings import Config
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer
@@ -180,6 +181,31 @@ class FakeUv(Uv):
         (packages / files[-1]).write_text("\n".join(rows), encoding="utf-8")
         self.built.append(prefix.parent.name)
         self.hashed.append(require_hashes)
+
+
+class FakeProgress:
+    """Keeps what a run tells."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.verdicts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def begin(
+        self, total: Mapping[str, int], workers: int, expected: float | None = None, pythons: Sequence[str] = ()
+    ) -> None:
+        pass
+
+    def started(self, job: Job, expected: float | None = None) -> None:
+        pass
+
+    def finished(self, result: Result) -> None:
+        self.verdicts.append(f"{result.notebook} {result.status}")
+
+    def end(self) -> None:
+        pass
 
 
 class FakeOracle:

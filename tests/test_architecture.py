@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "environments.in_environment": set(),
     "resolver": {"core", "environments"},
     "worker": {"core", "environments.in_environment"},
-    "run.scheduler": {"core", "run.parsl.executor", "worker.processes"},
+    "run.scheduler": {"core"},
     "run.warm": {
         "core",
         "environments.in_environment",

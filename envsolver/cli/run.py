@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # no library of ours: it comes with the type checker
 
     from envsolver.core.results import Run
-    from envsolver.run.context import Options
+    from envsolver.run.options import Options
     from envsolver.run.parsl.prestart import ParslPrestart
     from envsolver.run.scheduler.policy import Order
 
@@ -133,7 +133,7 @@ def _start_early() -> ParslPrestart:
 
 
 def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options:
-    from envsolver.run.context import Options
+    from envsolver.run.options import Options
     from envsolver.run.shards import parse_shard
 
     shard, times = choices["shard"], choices["times"]

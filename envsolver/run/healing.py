@@ -14,7 +14,7 @@ from pathlib import Path
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
-from envsolver.run.parsl.executor import JobExecutor
+from envsolver.run.scheduler.protocols import JobExecutor
 
 _LOST_MODULE = frozenset({"ImportError", "ModuleNotFoundError"})
 _LOOKERS = 2
@@ -59,6 +59,10 @@ class HealingExecutor:
 
         self._executor.submit(key, job).add_done_callback(look)
         return outcome
+
+    def clear(self, job: Job) -> None:
+        """End whatever an attempt whose worker was lost left running."""
+        self._executor.clear(job)
 
     def broken(self) -> tuple[str, ...]:
         """Name the environments whose workers are gone for good."""

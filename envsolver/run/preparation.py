@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envsolver.core.environments import Environment, Lock, Target
@@ -15,88 +15,123 @@ from envsolver.core.jobs import Job, KernelHistory, WarmStart
 from envsolver.core.settings import GroupSettings
 from envsolver.resolver.derive import without_local
 from envsolver.resolver.explanations import build_failure
-from envsolver.run.context import RunContext, worker_count
+from envsolver.run.context import RunContext, RunRecord
+from envsolver.run.faults import keep_traceback, own_failure
 from envsolver.run.gpus import gpu_sets
-from envsolver.run.history import History
+from envsolver.run.options import worker_count
 from envsolver.run.resolution import Resolution
-from envsolver.run.scheduler.events import EnvironmentLocated, EnvironmentReady, EnvironmentUnavailable, Message
-from envsolver.run.scheduler.scheduler import Scheduler
-from envsolver.run.services import Services
+from envsolver.run.resources import Resources
+from envsolver.run.scheduler.events import (
+    EnvironmentLocated,
+    EnvironmentReady,
+    EnvironmentUnavailable,
+    Event,
+    Message,
+)
 
 if TYPE_CHECKING:
-    from envsolver.run.warm.templates import Templates
+    from envsolver.run.warm.plan import WarmPlan
 
 LOCAL_MARK = "@ file:"
 """What uv's words about a local project hold."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Crew:
-    """What serves the jobs of one run."""
+class Preparation:
+    """Brings up the environment, services and templates of each target, side by side, and tells the scheduling.
 
-    services: Services
-    templates: Templates
-    scheduler: Scheduler
+    Parameters
+    ----------
+    record
+        Gets the environments, and the errors of those that cannot be had.
+    post
+        Hands an event to the scheduling; may be called from any thread.
+    """
 
+    def __init__(
+        self,
+        context: RunContext,
+        resolution: Resolution,
+        resources: Resources,
+        record: RunRecord,
+        post: Callable[[Event], None],
+    ) -> None:
+        self._context = context
+        self._project = context.project
+        self._resolution = resolution
+        self._resources = resources
+        self._record = record
+        self._post = post
 
-def prepare_target(context: RunContext, resolution: Resolution, target: Target, crew: Crew) -> None:
-    """Bring a target's environment and services up, and tell the scheduler; on a thread of its own."""
-    group, version = target
-    project, scheduler = context.project, crew.scheduler
-    try:
-        settings = project.config.groups.get(group, GroupSettings())
+    def start(self, targets: Iterable[Target]) -> None:
+        """Begin with each target on a thread of its own, and return at once."""
+        for target in targets:
+            threading.Thread(target=self.prepare, args=(target,), name=f"prepare-{target.group}", daemon=True).start()
+
+    def prepare(self, target: Target) -> None:
+        """Bring one target up. Whatever goes wrong is told as an event, since notebooks wait for it."""
+        try:
+            self._prepare(target)
+        except EnvsolverError as error:
+            self._record.errors.append(error)
+            self._post(EnvironmentUnavailable(target=target, reason=_explanation(error)))
+        except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
+            name = f"{target.group}-{target.python}".replace(os.sep, "-")
+            place = keep_traceback(self._context.directory, name, error)
+            self._post(
+                EnvironmentUnavailable(target=target, reason=own_failure(error, place), verdict="crashed", log=place)
+            )
+
+    def _prepare(self, target: Target) -> None:
+        group, version = target
+        store = self._project.store
+        settings = self._project.config.groups.get(group, GroupSettings())
         gpus = gpu_sets(settings.gpus, os.environ)
         if settings.gpus and not gpus:
             reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
-            scheduler.post(EnvironmentUnavailable(target=target, reason=reason, verdict="skipped"))
+            self._post(EnvironmentUnavailable(target=target, reason=reason, verdict="skipped"))
             return
-        lock = _lock_of(resolution, target)
-        key, prefix = project.store.key_for(lock), project.store.prefix_for(lock)
-        scheduler.post(EnvironmentLocated(target=target, key=key, prefix=prefix, gpus=gpus))
-        if not project.store.has(lock):
-            scheduler.post(
-                Message(text=f"{group}: building an environment of {len(lock.packages)} packages, Python {version}")
-            )
-        environment = replace(_built(context, resolution, target, lock, scheduler), group=group)
-        context.environments[target] = environment
+        lock = self._lock_of(target)
+        self._post(EnvironmentLocated(target=target, key=store.key_for(lock), prefix=store.prefix_for(lock), gpus=gpus))
+        if not store.has(lock):
+            text = f"{group}: building an environment of {len(lock.packages)} packages, Python {version}"
+            self._post(Message(text=text))
+        environment = replace(self._build(target, lock), group=group)
+        self._record.environments.append(environment)
         if environment.built:
-            scheduler.post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
-        variables = crew.services.start(settings.services, environment)
-        crew.templates.start_for(group, version, environment, variables)
-        scheduler.post(EnvironmentReady(target=target, environment=environment, env=variables))
-    except EnvsolverError as error:
-        context.errors.append(error)
-        scheduler.post(EnvironmentUnavailable(target=target, reason=_told(error)))
-    except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
-        context.errors.append(BuildError(str(error)))
-        scheduler.post(EnvironmentUnavailable(target=target, reason=f"{type(error).__name__}: {error}"))
+            self._post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
+        variables = self._resources.services.start(settings.services, environment)
+        self._resources.templates.start_for(group, version, environment, variables)
+        self._post(EnvironmentReady(target=target, environment=environment, env=variables))
 
+    def _lock_of(self, target: Target) -> Lock:
+        if target in self._resolution.faults:
+            raise self._resolution.faults[target]
+        return self._resolution.locks[target]
 
-def _built(
-    context: RunContext, resolution: Resolution, target: Target, lock: Lock, scheduler: Scheduler
-) -> Environment:
-    """Build a target's environment; without the local project if that cannot be built, for those who can do without.
+    def _build(self, target: Target, lock: Lock) -> Environment:
+        """Build a target's environment; without the local project if that fails, for those that can do without.
 
-    Raises
-    ------
-    BuildError
-        Nothing is left to build.
-    """
-    group, version = target
-    store = context.project.store
-    try:
-        return store.ensure(lock)
-    except BuildError as error:
-        members = {a.notebook for a in resolution.assignments if a.group == group}
-        spared = members - resolution.local
-        derived = not resolution.groups[group].file
-        if not (derived and spared and spared != members and LOCAL_MARK in error.message):
-            raise
-        context.errors.append(error)
-        scheduler.post(EnvironmentUnavailable(target=target, reason=_told(error), notebooks=resolution.local))
-        scheduler.post(Message(text=f"{group}: building it again, for {len(spared)} that do without the local project"))
-    rest = without_local(resolution.groups[group], context.project.root)
-    return store.ensure(context.project.lock(rest, resolution.interpreters[version]))
+        Raises
+        ------
+        BuildError
+            Nothing is left to build.
+        """
+        group, version = target
+        resolution, store = self._resolution, self._project.store
+        try:
+            return store.ensure(lock)
+        except BuildError as error:
+            members = {a.notebook for a in resolution.assignments if a.group == group}
+            spared = members - resolution.local
+            derived = not resolution.groups[group].file
+            if not (derived and spared and spared != members and LOCAL_MARK in error.message):
+                raise
+            self._record.errors.append(error)
+            self._post(EnvironmentUnavailable(target=target, reason=_explanation(error), notebooks=resolution.local))
+            text = f"{group}: building it again, for {len(spared)} that do without the local project"
+            self._post(Message(text=text))
+        rest = without_local(resolution.groups[group], self._project.root)
+        return store.ensure(self._project.lock(rest, resolution.interpreters[version]))
 
 
 def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bool:
@@ -107,10 +142,11 @@ def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bo
     BuildError
         It cannot be built any more.
     """
-    store, environment = context.project.store, context.environments[job.target]
+    store, bound = context.project.store, job.binding
     lock = resolution.locks.get(job.target)
-    if lock is None or store.key_for(lock) != environment.key:
+    if lock is None or store.key_for(lock) != bound.environment:
         return False  # one without the local project, whose lock is not kept
+    environment = Environment(key=bound.environment, group=job.group, python=job.python, prefix=Path(bound.prefix))
     missing = store.discard_damaged(environment)
     if missing:
         what = missing[0] if len(missing) == 1 else f"{missing[0]} and {len(missing) - 1} more files"
@@ -119,22 +155,16 @@ def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bo
     return bool(missing)
 
 
-def _told(error: EnvsolverError) -> str:
+def _explanation(error: EnvsolverError) -> str:
     """Return what is to be said of an error; of a project that cannot be built, first why, and what to do."""
     cause = build_failure(error.message) if LOCAL_MARK in error.message else ""
     first = f"the project's own package cannot be built: {cause}; see why `uv pip install -e .` fails here"
     return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
 
 
-def _lock_of(resolution: Resolution, target: Target) -> Lock:
-    if target in resolution.faults:
-        raise resolution.faults[target]
-    return resolution.locks[target]
-
-
 def choose_templates(
     context: RunContext, resolution: Resolution, jobs: Sequence[Job], digests: Mapping[str, str]
-) -> tuple[tuple[Job, ...], Templates]:
+) -> tuple[tuple[Job, ...], WarmPlan]:
     """Choose the templates of warm kernels; the jobs say whether what they import is still to be learnt.
 
     Parameters
@@ -143,10 +173,9 @@ def choose_templates(
         Of what each notebook depends on, by path.
     """
     # Jupyter's packages import each other in circles, so no other thread may be importing what they share.
-    if context.start is not None:
-        context.start.wait()
+    if context.prestart is not None:
+        context.prestart.wait()
     from envsolver.run.warm.plan import WarmPlan, plan_templates
-    from envsolver.run.warm.templates import Templates
 
     project, cold = context.project, context.options.cold
     keys = {target: project.store.key_for(lock) for target, lock in resolution.locks.items()}
@@ -155,16 +184,7 @@ def choose_templates(
         replace(job, warm_start=WarmStart(cold=cold, want_modules=not known.get(job.id, KernelHistory()).modules))
         for job in jobs
     )
-    plan = (
-        WarmPlan()
-        if cold
-        else plan_templates(jobs, resolution.notebooks, keys=keys, known=known, workers=worker_count(context.options))
-    )
-    template_facts = project.history.template_facts()
-    return jobs, Templates(plan, run_id=context.run_id, logs=context.directory / "logs", learnt=template_facts)
-
-
-def record_facts(history: History, templates: Templates) -> None:
-    """Write down what the templates found out; a history that cannot be written only makes later runs slower."""
-    with contextlib.suppress(sqlite3.Error, OSError):
-        history.record_facts(templates.template_facts())
+    if cold:
+        return jobs, WarmPlan()
+    workers = worker_count(context.options)
+    return jobs, plan_templates(jobs, resolution.notebooks, keys=keys, known=known, workers=workers)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,35 +18,30 @@ from envsolver.core.environments import Assignment
 from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.core.jobs import Cost, Job
 from envsolver.core.progress import Progress
-from envsolver.core.results import Result, ResultKey, Run
+from envsolver.core.results import Result, ResultKey, Run, Shard
 from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.report.results_json import write_results
 from envsolver.resolver.conflicts import plain_conflicts
 from envsolver.resolver.groups import check_group_names, read_groups
-from envsolver.run.context import Options, RunContext, available_cores, open_context, worker_count
+from envsolver.run.context import RunContext, RunRecord, make_context
 from envsolver.run.fingerprints import input_digests
-from envsolver.run.healing import HealingExecutor
 from envsolver.run.jobs import JobDefaults, plan_jobs
+from envsolver.run.options import Options, available_cores, worker_count
 from envsolver.run.parsl import monitoring
-from envsolver.run.parsl.executor import InlineExecutor, JobExecutor, ParslJobExecutor
 from envsolver.run.parsl.prestart import ParslPrestart
-from envsolver.run.preparation import Crew, choose_templates, prepare_target, rebuild_damaged, record_facts
+from envsolver.run.preparation import Preparation, choose_templates, rebuild_damaged
 from envsolver.run.project import Project
 from envsolver.run.resolution import Resolution, resolve
+from envsolver.run.resources import acquire
 from envsolver.run.scheduler.events import CoresReleased
-from envsolver.run.scheduler.policy import Budget, Order, order, predicted_makespan
-from envsolver.run.scheduler.scheduler import RunOutcome, Scheduler
-from envsolver.run.services import Services
+from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
+from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, sort_jobs
+from envsolver.run.scheduler.scheduler import Scheduler
 from envsolver.run.shards import make_shard
-from envsolver.worker.core_release import ReleaseListener
-from envsolver.worker.processes import RUN_MARK, kill_marked
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
-
-SAVE_SECONDS = 2.0
-"""How often the results so far are written down, so that even a killed run leaves them."""
 
 
 HTML_SECONDS = 5.0
@@ -75,37 +68,51 @@ def run(
     Raises
     ------
     EnvsolverError
-        Before anything runs: the configuration is wrong, or no notebook matches.
+        Before anything runs: the configuration is wrong, no notebook matches, or a folder cannot be used.
     """
     clock = time.monotonic()
+    if options.monitor and options.sequential:
+        raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
     expected = project.history.expected()
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
-    chosen = _of_groups(resolution, options.groups)
-    shard = None
-    if options.shard is not None:
-        shard = make_shard(project.config, resolution.notebooks, options.shard, options.times)
-        chosen = tuple(a for a in chosen if a.notebook in shard.notebooks)
-        shard = replace(shard, notebooks=tuple(a.notebook for a in chosen))
+    chosen, shard = _choose(project, options, resolution)
     if options.monitor:
-        if options.sequential:
-            raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
         monitoring.prepare()
-    with open_context(project, options, progress, clock, start) as context:
-        context.shard = shard
-        defaults = JobDefaults(
-            config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout
-        )
-        jobs, settled = plan_jobs(defaults, resolution, chosen)
-        outcome = _execute(context, resolution, jobs, settled)
-        finished = context.record([*settled, *outcome.results], outcome)
-        finished = replace(
-            finished, conflicts=(*resolution.conflicts, *_configured_conflicts(project, resolution, chosen))
-        )
-        write_results(finished)
-        write_junit(finished)
-        write_report(finished, expected, seconds=0 if outcome.interrupted else HTML_SECONDS)
-        write_github(finished, os.environ, sys.stdout, root=project.root)
-    return finished, exit_code(finished, outcome, context.errors)
+    context = make_context(project, options, progress, start)
+    defaults = JobDefaults(
+        config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout
+    )
+    jobs, settled = plan_jobs(defaults, resolution, chosen)
+    record = RunRecord(context, clock=clock, shard=shard, settled=settled)
+    outcome = _execute(context, resolution, jobs, settled, record)
+    conflicts = (*resolution.conflicts, *configured_conflicts(project, resolution, chosen))
+    finished = record.run(outcome, conflicts=conflicts)
+    _write_reports(finished, expected, progress, hurried=outcome.interrupted)
+    write_github(finished, os.environ, sys.stdout, root=project.root)
+    return finished, exit_code(finished, outcome, record.errors)
+
+
+def _choose(project: Project, options: Options, resolution: Resolution) -> tuple[tuple[Assignment, ...], Shard | None]:
+    """Choose the assignments to run: of the groups asked for, and of this shard."""
+    chosen = _of_groups(resolution, options.groups)
+    if options.shard is None:
+        return chosen, None
+    shard = make_shard(project.config, resolution.notebooks, options.shard, options.times)
+    chosen = tuple(a for a in chosen if a.notebook in shard.notebooks)
+    return chosen, replace(shard, notebooks=tuple(a.notebook for a in chosen))
+
+
+def _write_reports(finished: Run, expected: Mapping[ResultKey, float], progress: Progress, *, hurried: bool) -> None:
+    """Write what tells of a run to its folder; one report that cannot be written takes no other along."""
+
+    def html(run: Run) -> None:
+        write_report(run, expected, seconds=0 if hurried else HTML_SECONDS)
+
+    for name, write in (("results.json", write_results), ("junit.xml", write_junit), ("report.html", html)):
+        try:
+            write(finished)
+        except OSError as error:
+            progress.note(f"{name} could not be written: {error}")
 
 
 def write_report(finished: Run, expected: Mapping[ResultKey, float], *, seconds: float) -> None:
@@ -116,7 +123,7 @@ def write_report(finished: Run, expected: Mapping[ResultKey, float], *, seconds:
         write_html(finished, expected=expected, conflicts=finished.conflicts, seconds=seconds)
 
 
-def _configured_conflicts(project: Project, resolution: Resolution, chosen: Sequence[Assignment]) -> tuple[str, ...]:
+def configured_conflicts(project: Project, resolution: Resolution, chosen: Sequence[Assignment]) -> tuple[str, ...]:
     """Say which of the groups that a person wrote exclude each other, for the report; derived ones are told apart."""
     used = {a.group for a in chosen if a.group}
     groups = [group for name, group in read_groups(project.config).items() if name in used]
@@ -143,14 +150,19 @@ def _of_groups(resolution: Resolution, groups: Sequence[str]) -> tuple[Assignmen
     return chosen
 
 
-def _execute(context: RunContext, resolution: Resolution, jobs: Sequence[Job], settled: Sequence[Result]) -> RunOutcome:
-    """Run the jobs, whatever happens give back what they took, and tell the progress."""
+def _execute(
+    context: RunContext,
+    resolution: Resolution,
+    jobs: Sequence[Job],
+    settled: Sequence[Result],
+    record: RunRecord,
+) -> RunOutcome:
+    """Run the jobs, and tell the progress of everything that is known before."""
     options, progress = context.options, context.progress
     costs = context.project.history.costs(jobs)
     by: Order = options.order or ("failed" if options.failfast else "longest")
-    ordered = order(
-        jobs, costs, by, {path: notebook.recorded_seconds for path, notebook in resolution.notebooks.items()}
-    )
+    recorded = {path: notebook.recorded_seconds for path, notebook in resolution.notebooks.items()}
+    ordered = sort_jobs(jobs, costs, by, recorded)
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
     progress.begin(counts, workers, predicted_makespan(ordered, costs, workers), tuple(resolution.interpreters))
@@ -161,11 +173,11 @@ def _execute(context: RunContext, resolution: Resolution, jobs: Sequence[Job], s
             progress.note(remark)
         for result in settled:
             progress.finished(result)
-        if options.failfast and any(not result.good for result in settled):
-            first = next(result.notebook for result in settled if not result.good)
+        first = next((result.notebook for result in settled if not result.good), None)
+        if options.failfast and first is not None:
             stopped = f"stopped at the first notebook that did not pass: {first}"
             return RunOutcome(results=(), not_run=tuple(sorted({job.notebook for job in jobs})), stopped=stopped)
-        return _run_jobs(context, resolution, ordered, costs, settled) if jobs else RunOutcome(results=())
+        return _run_jobs(context, resolution, ordered, costs, record) if jobs else RunOutcome(results=())
     finally:
         progress.end()
 
@@ -175,77 +187,38 @@ def _run_jobs(
     resolution: Resolution,
     jobs: Sequence[Job],
     costs: Mapping[str, Cost],
-    settled: Sequence[Result],
+    record: RunRecord,
 ) -> RunOutcome:
-    options, project = context.options, context.project
-    services = Services(
-        project.config.services, root=project.root, logs=context.directory / "logs", run_id=context.run_id
-    )
-    digests = input_digests(resolution, project.root)
-    jobs, templates = choose_templates(context, resolution, jobs, digests)
-    dispatcher = HealingExecutor(_dispatcher(context), partial(rebuild_damaged, context, resolution))
-    done: list[Result] = list(settled)
-    # One at a time means that the next does not even start while the last one ends.
-    notices = ReleaseListener("" if options.sequential else context.run_id)
-    scheduler = Scheduler(
-        jobs=jobs,
-        core_release=notices.path,
-        warmth=templates,
-        dispatcher=dispatcher,
-        progress=context.progress,
-        budget=_budget(options),
-        costs=costs,
+    """Acquire what the jobs need, prepare their targets, and run them."""
+    options = context.options
+    digests = input_digests(resolution, context.project.root)
+    jobs, plan = choose_templates(context, resolution, jobs, digests)
+    verdicts = Verdicts(
+        context.progress,
         failfast=options.failfast,
-        retries=options.retries,
-        on_result=lambda result: _keep(context, digests[result.notebook], done, result),
+        on_result=lambda result: record.add(result, digests[result.notebook]),
     )
-    crew = Crew(services=services, templates=templates, scheduler=scheduler)
-    outcome = None
-    try:
-        notices.listen(lambda mark: scheduler.post(CoresReleased(mark=mark)))
-        for target in dict.fromkeys(job.target for job in jobs):
-            arguments = (context, resolution, target, crew)
-            threading.Thread(target=prepare_target, args=arguments, name=f"prepare-{target.group}", daemon=True).start()
-        outcome = scheduler.run()
-    finally:
-        if outcome is None or outcome.stopped:
-            project.uv.stop()
-        hurried = outcome is None or outcome.interrupted
-        if hurried:
-            kill_marked(RUN_MARK, context.run_id)
-        record_facts(project.history, templates)
-        templates.stop()
-        services.stop()
-        dispatcher.close(gently=not hurried)
-        notices.close()
+    with acquire(context, plan, rebuild=partial(rebuild_damaged, context, resolution)) as resources:
+        scheduler = Scheduler(
+            jobs=jobs,
+            executor=resources.executor,
+            progress=context.progress,
+            budget=_budget(options),
+            verdicts=verdicts,
+            costs=costs,
+            retries=options.retries,
+            templates=resources.templates,
+            core_release=resources.listener.path,
+        )
+        resources.listener.listen(lambda mark: scheduler.post(CoresReleased(mark=mark)))
+        preparation = Preparation(context, resolution, resources, record, scheduler.post)
+        preparation.start(dict.fromkeys(job.target for job in jobs))
+        resources.ending.outcome = outcome = scheduler.run()
     return outcome
 
 
 def _budget(options: Options) -> Budget:
-    """Give what the notebooks of a run may use together."""
+    """Return what the notebooks of a run may use together."""
     workers = worker_count(options)
     memory = int(psutil.virtual_memory().available * MEMORY_SHARE)
     return Budget(slots=workers, cores=max(workers, available_cores()), memory=memory)
-
-
-def _dispatcher(context: RunContext) -> JobExecutor:
-    if context.options.sequential:
-        return InlineExecutor()
-    return ParslJobExecutor(
-        run_id=context.run_id,
-        directory=context.scratch / "parsl",
-        server=context.start.server if context.start is not None else "",
-        monitor=context.options.monitor,
-    )
-
-
-def _keep(context: RunContext, digest: str, done: list[Result], result: Result) -> None:
-    """Write down a verdict as soon as it is known."""
-    done.append(result)
-    # A history that cannot be written makes later runs slower, not wrong.
-    with contextlib.suppress(sqlite3.Error, OSError):
-        context.project.history.add(result, digest)
-    now = time.monotonic()
-    if now - context.saved > SAVE_SECONDS:
-        context.saved = now
-        write_results(context.record(done))

@@ -9,75 +9,19 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import shlex
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 from envsolver.run.parsl.monitoring import interrupts_held, make_hub
-from envsolver.worker.processes import RUN_MARK
+from envsolver.run.parsl.pool import make_executor, worker_init
+from envsolver.worker.processes import JOB_MARK, kill_marked
 
 if TYPE_CHECKING:
     from parsl.dataflow.dflow import DataFlowKernel
     from parsl.executors import HighThroughputExecutor
-
-HEARTBEAT_SECONDS = 2
-"""How often a pool looks for dead workers and tells the interchange that it lives."""
-
-HEARTBEAT_THRESHOLD_SECONDS = 60
-"""Silence after which the interchange gives a pool up; a dead local pool is noticed sooner."""
-
-
-class JobExecutor(Protocol):
-    """What carries jobs to where they run."""
-
-    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
-        """Get ready for up to `workers` jobs at once in the environment `key`; returns at once.
-
-        Each of `gpus` names what one worker is pinned to, such as ``0`` or ``0,1``; there are no more workers then.
-        """
-
-    def submit(self, key: str, job: Job) -> Future[Result]:
-        """Start a job in an opened environment. The future raises when its worker is lost."""
-
-    def broken(self) -> tuple[str, ...]:
-        """Name the environments whose workers are gone for good."""
-
-    def reopen(self, key: str) -> None:
-        """Replace the workers of a broken environment."""
-
-    def close(self, *, gently: bool) -> None:
-        """Stop everything; without `gently`, do not wait for anything."""
-
-
-class InlineExecutor:
-    """Run one job at a time in this process, without Parsl."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="job")
-
-    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
-        """Nothing to prepare."""
-
-    def submit(self, key: str, job: Job) -> Future[Result]:  # noqa: ARG002  the job itself names its environment
-        """Run the job on the one thread."""
-        from envsolver.worker.run_job import run_job
-
-        return self._thread.submit(run_job, job)
-
-    def broken(self) -> tuple[str, ...]:
-        """Nothing breaks here."""
-        return ()
-
-    def reopen(self, key: str) -> None:
-        """Nothing to replace."""
-
-    def close(self, *, gently: bool) -> None:
-        """Let the thread end."""
-        self._thread.shutdown(wait=gently, cancel_futures=True)
 
 
 class ParslJobExecutor:
@@ -128,6 +72,10 @@ class ParslJobExecutor:
         outcome: Future[Result] = Future()
         self._opened[key].add_done_callback(lambda started: self._send(started, job, outcome))
         return outcome
+
+    def clear(self, job: Job) -> None:
+        """End the processes of an attempt whose worker was lost."""
+        kill_marked(JOB_MARK, job.mark)
 
     def broken(self) -> tuple[str, ...]:
         """Name environments whose interchange, or whose only pool, has ended."""
@@ -228,78 +176,3 @@ def _is_broken(opened: Future[Any]) -> bool:
     blocks = list(executor.provider.resources)
     states = executor.provider.status(blocks)
     return bool(states) and all(state.terminal for state in states)
-
-
-def worker_init(prefix: Path, run_id: str) -> str:
-    """Build the shell text that binds a pool to an environment.
-
-    Parameters
-    ----------
-    prefix
-        The environment's directory.
-    run_id
-        The run's mark.
-
-    Returns
-    -------
-    str
-        One export a line.
-    """
-    exports = {"VIRTUAL_ENV": str(prefix), RUN_MARK: run_id}
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
-    lines.append(f"export PATH={shlex.quote(str(prefix / 'bin'))}:$PATH")
-    lines.append("unset PYTHONHOME")
-    return "\n".join(lines)
-
-
-def make_executor(
-    label: str,
-    *,
-    workers: int,
-    worker_init: str,
-    output: Path,
-    server: str = "",
-    accelerators: tuple[str, ...] = (),
-) -> HighThroughputExecutor:
-    """Build an executor on this machine whose pool runs on this interpreter.
-
-    Parameters
-    ----------
-    label
-        Unique name, also of its log directory.
-    workers
-        How many jobs it can run at once.
-    worker_init
-        Shell text run before the pool starts.
-    output
-        File for what the interchange prints.
-    server
-        Socket of the process that forks Parsl's programs.
-    accelerators
-        GPUs to pin workers to, one each.
-    """
-    from parsl.executors import HighThroughputExecutor
-    from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
-    from parsl.launchers import SimpleLauncher
-    from parsl.providers import LocalProvider
-
-    client = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")), server]
-    pool = shlex.join([*client, "", "pool"]).replace("{", "{{").replace("}", "}}")
-    return HighThroughputExecutor(
-        label=label,
-        address="127.0.0.1",
-        # Tasks are pickles: without certificates any user of the machine could send one, and an interchange that
-        # a killed run left behind could take the tasks of the next.
-        encrypted=True,
-        cores_per_worker=1e-6,  # envsolver's own budget decides how many jobs run at once
-        max_workers_per_node=workers,
-        available_accelerators=list(accelerators),
-        heartbeat_period=HEARTBEAT_SECONDS,
-        heartbeat_threshold=HEARTBEAT_THRESHOLD_SECONDS,
-        launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"exec {pool}", 1),
-        interchange_launch_cmd=[*client, str(output), "interchange"],
-        block_error_handler=False,
-        provider=LocalProvider(
-            init_blocks=0, min_blocks=0, max_blocks=1, launcher=SimpleLauncher(), worker_init=worker_init
-        ),
-    )

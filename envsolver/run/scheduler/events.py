@@ -1,4 +1,4 @@
-"""Event that a run's scheduling waits for, from the threads that prepare environments and listen to workers."""
+"""Events that a run's scheduling waits for, from the threads that prepare environments and listen to workers."""
 
 from __future__ import annotations
 
@@ -32,12 +32,16 @@ class EnvironmentReady:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentUnavailable:
-    """A target's notebooks, or only some of them, cannot run; each gets `verdict` with `reason`."""
+    """A target's notebooks, or only some of them, cannot run; each gets `verdict` with `reason`.
+
+    `log` is a file that says more, relative to the run's folder.
+    """
 
     target: Target
     reason: str
     verdict: Verdict = "environment"
     notebooks: frozenset[str] | None = None
+    log: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -89,7 +89,7 @@ def oversized(job: Job, budget: Budget) -> bool:
     return job.limits.cores > budget.cores or (job.limits.memory or 0) > budget.memory
 
 
-def order(
+def sort_jobs(
     jobs: Sequence[Job], costs: Mapping[str, Cost], by: Order, recorded: Mapping[str, float | None] | None = None
 ) -> tuple[Job, ...]:
     """Sort jobs into the order in which they should start.

@@ -18,7 +18,7 @@ from envsolver.resolver.oracle import Finding
 from envsolver.resolver.specifiers import applies, contradiction, python_allowed
 from envsolver.run.project import open_project
 from envsolver.run.resolution import Resolution
-from envsolver.run.workflow import _configured_conflicts
+from envsolver.run.workflow import configured_conflicts
 
 SIX = Finding(solved=True, packages=(Package(name="six", version="1"),))
 
@@ -258,6 +258,6 @@ def test_a_runs_report_tells_the_conflicts_of_the_written_groups_that_it_used(tm
         (tmp_path / "requirements" / f"{name}.in").write_text(text)
     resolution = Resolution(notebooks={}, groups={}, interpreters={"3.11": PYTHON}, locks={}, faults={}, assignments=())
     chosen = [Assignment(notebook=f"{name}.ipynb", group=name, why="") for name in ("core", "paper")]
-    assert _configured_conflicts(open_project(tmp_path), resolution, chosen) == (
+    assert configured_conflicts(open_project(tmp_path), resolution, chosen) == (
         "core and paper: requirements/core.in:1 asks for numpy>=2; requirements/paper.in:2 asks for numpy<2",
     )

@@ -45,6 +45,9 @@ class Disk:
         done.set_result(self.broken_result if self.damaged else result("passed"))
         return done
 
+    def clear(self, job: Job) -> None:
+        pass
+
     def broken(self) -> tuple[str, ...]:
         return ()
 

@@ -14,9 +14,9 @@ from envsolver.run.scheduler.policy import (
     backfill,
     makespan,
     need_of,
-    order,
     oversized,
     predicted_makespan,
+    sort_jobs,
 )
 
 GIB = 1024**3
@@ -36,20 +36,20 @@ COSTS = {"a": Cost(seconds=5), "b": Cost(seconds=20, failed=True), "c": Cost(sec
 def test_jobs_start_in_the_order_asked_for(by: str, expected: str) -> None:
     costs = {**COSTS, "d": Cost(seconds=0.5)}
     jobs = [job(name) for name in "dcba"]
-    assert "".join(j.id for j in order(jobs, costs, by)) == expected  # type: ignore[arg-type]  # parametrised
+    assert "".join(j.id for j in sort_jobs(jobs, costs, by)) == expected  # type: ignore[arg-type]  # parametrised
 
 
 def test_a_notebook_that_history_does_not_know_tells_itself_what_it_takes() -> None:
     jobs = [job(name) for name in "abcd"]
     costs = {"a": Cost(seconds=30), "b": Cost(seconds=20, guessed=True), "c": Cost(seconds=20, guessed=True)}
     recorded = {"a.ipynb": 1.0, "b.ipynb": 60.0, "c.ipynb": None, "d.ipynb": 25.0}
-    assert "".join(j.id for j in order(jobs, costs, "longest", recorded)) == "badc"
-    assert "".join(j.id for j in order(jobs, costs, "longest")) == "abcd"
+    assert "".join(j.id for j in sort_jobs(jobs, costs, "longest", recorded)) == "badc"
+    assert "".join(j.id for j in sort_jobs(jobs, costs, "longest")) == "abcd"
 
 
 def test_equal_jobs_keep_the_order_of_their_names_whatever_order_they_come_in() -> None:
     jobs = [job(name) for name in "abcdef"]
-    assert order(jobs, {}, "longest") == order(jobs[::-1], {}, "longest") == tuple(jobs)
+    assert sort_jobs(jobs, {}, "longest") == sort_jobs(jobs[::-1], {}, "longest") == tuple(jobs)
 
 
 def test_no_more_jobs_start_than_there_are_slots() -> None:

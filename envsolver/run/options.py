@@ -1,0 +1,60 @@
+"""What the command line asks of a run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from envsolver.run.scheduler.policy import Order
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What the command line asks of a run.
+
+    Attributes
+    ----------
+    patterns
+        Notebook paths, directories and globs; empty for all.
+    groups
+        Run only notebooks of these groups; empty for all.
+    pythons
+        Python versions, or ``all``; empty for the default.
+    workers
+        How many notebooks may run at once; None for the number of cores.
+    timeout
+        Seconds for a whole notebook, over every other setting.
+    order
+        None for longest first, or with `failfast` for what failed last time first.
+    cold
+        Start every kernel anew, none from a template.
+    monitor
+        Have Parsl measure the run.
+    shard, times
+        Which part of how many, and the file whose times make the parts equal.
+    """
+
+    patterns: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    pythons: tuple[str, ...] = ()
+    workers: int | None = None
+    failfast: bool = False
+    sequential: bool = False
+    retries: int = 0
+    timeout: float | None = None
+    order: Order | None = None
+    cold: bool = False
+    monitor: bool = False
+    shard: tuple[int, int] | None = None
+    times: Path | None = None
+
+
+def worker_count(options: Options) -> int:
+    """Return how many notebooks may run at once."""
+    return 1 if options.sequential else options.workers or available_cores()
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

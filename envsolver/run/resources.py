@@ -1,0 +1,163 @@
+"""What one run holds on to while it goes on, acquired in one place and given back whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.jobs import Job
+from envsolver.run.context import RunContext
+from envsolver.run.faults import keep_traceback, own_failure
+from envsolver.run.healing import HealingExecutor
+from envsolver.run.parsl.executor import ParslJobExecutor
+from envsolver.run.scheduler.inline import InlineExecutor
+from envsolver.run.scheduler.outcome import RunOutcome
+from envsolver.run.scheduler.protocols import JobExecutor
+from envsolver.run.services import Services
+from envsolver.worker.core_release import ReleaseListener
+from envsolver.worker.guardian import owned
+from envsolver.worker.processes import JOB_MARK, RUN_MARK, kill_marked
+
+if TYPE_CHECKING:
+    from envsolver.run.warm.plan import WarmPlan
+    from envsolver.run.warm.templates import Templates
+
+
+PARSL = "parsl"
+"""The folder of Parsl's own files, in the run's."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Ending:
+    """How the scheduling ended, which decides how things are given back.
+
+    Attributes
+    ----------
+    outcome
+        None as long as it has not ended, and for good when it raised.
+    """
+
+    outcome: RunOutcome | None = None
+
+    @property
+    def early(self) -> bool:
+        """Whether there may be work that nobody waits for."""
+        return self.outcome is None or bool(self.outcome.stopped)
+
+    @property
+    def in_haste(self) -> bool:
+        """Whether to end everything without waiting for it."""
+        return self.outcome is None or self.outcome.interrupted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What one run holds on to."""
+
+    services: Services
+    templates: Templates
+    executor: JobExecutor
+    listener: ReleaseListener
+    ending: Ending
+
+
+@contextlib.contextmanager
+def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], bool]) -> Iterator[Resources]:
+    """Acquire all that a run needs; afterwards give it back in the reverse order, and leave no process.
+
+    Each part is given back even when another cannot be: that is told, and its traceback kept in the run's folder.
+
+    Parameters
+    ----------
+    plan
+        The templates of warm kernels.
+    rebuild
+        Builds a job's environment anew if it is damaged, and tells whether it was.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no usable temporary directory.
+    """
+    from envsolver.run.warm.templates import Templates
+
+    project, run_id = context.project, context.run_id
+    logs = context.directory / "logs"
+    with contextlib.ExitStack() as stack:
+
+        def on_exit(name: str, give_back: Callable[[], object]) -> None:
+            stack.callback(_give_back, context, name, give_back)
+
+        on_exit("cache", project.store.release)
+        scratch = _make_scratch()
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        ended = stack.enter_context(owned(run_id, [scratch]))
+        ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(scratch, context.directory))
+        ending = Ending()
+        # One at a time means that the next does not even start while the last one ends.
+        listener = ReleaseListener("" if context.options.sequential else run_id)
+        on_exit("listener", listener.close)
+        executor = HealingExecutor(_make_executor(context, scratch), rebuild)
+        on_exit("executor", lambda: executor.close(gently=not ending.in_haste))
+        services = Services(project.config.services, root=project.root, logs=logs, run_id=run_id)
+        on_exit("services", services.stop)
+        templates = Templates(plan, run_id=run_id, logs=logs, learnt=project.history.template_facts())
+        on_exit("templates", templates.stop)
+        on_exit("history", lambda: project.history.record_facts(templates.template_facts()))
+        on_exit("work", lambda: _stop_work(context, ending))
+        yield Resources(services=services, templates=templates, executor=executor, listener=listener, ending=ending)
+
+
+def _stop_work(context: RunContext, ending: Ending) -> None:
+    """End what nobody waits for any more."""
+    if ending.early:
+        context.project.uv.stop()
+    if ending.in_haste:
+        kill_marked(RUN_MARK, context.run_id)
+
+
+def _give_back(context: RunContext, name: str, give_back: Callable[[], object]) -> None:
+    """Give one thing back. That this failed must cost neither the verdicts nor what else is to be given back."""
+    try:
+        give_back()
+    except Exception as error:  # noqa: BLE001  told, with its traceback in the run's folder
+        context.progress.note(own_failure(error, keep_traceback(context.directory, name, error)))
+
+
+def _make_scratch() -> Path:
+    try:
+        # Parsl writes scripts that do not quote their paths, so it gets a directory that needs no quoting.
+        return Path(tempfile.mkdtemp(prefix="envsolver-"))
+    except OSError as error:
+        raise ConfigurationError(
+            [f"no temporary directory can be made: {error}"],
+            tip="Let TMPDIR name a directory that exists, can be written and has room.",
+        ) from error
+
+
+def _make_executor(context: RunContext, scratch: Path) -> JobExecutor:
+    if context.options.sequential:
+        from envsolver.worker.run_job import run_job
+
+        return InlineExecutor(run_job, clear=lambda job: kill_marked(JOB_MARK, job.mark))
+    return ParslJobExecutor(
+        run_id=context.run_id,
+        directory=scratch / PARSL,
+        server=context.prestart.server if context.prestart is not None else "",
+        monitor=context.options.monitor,
+    )
+
+
+def _keep_parsl_files(scratch: Path, directory: Path) -> None:
+    """Move what Parsl wrote to the run's folder, without its keys: nobody needs them now, and CI uploads runs."""
+    parsl = scratch / PARSL
+    for keys in parsl.glob("*/*/certificates"):
+        shutil.rmtree(keys, ignore_errors=True)
+    if parsl.exists():
+        shutil.move(parsl, directory / PARSL)

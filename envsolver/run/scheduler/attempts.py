@@ -1,0 +1,104 @@
+"""Whether a job that ended has its verdict or is tried again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
+
+LOST_RETRIES = 1
+"""How often a job whose worker vanished is tried again, even when no retries were asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lost:
+    """How an attempt ended whose worker vanished: why, and after how many seconds."""
+
+    reason: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """The job is run again; `message` tells the person who waits."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Final:
+    """The job has its verdict."""
+
+    result: Result
+
+
+Decision: TypeAlias = Retry | Final
+
+
+class Attempts:
+    """Counts how often each job was started, and decides what its end means.
+
+    Parameters
+    ----------
+    retries
+        How many more times a notebook that does not pass is run.
+    """
+
+    def __init__(self, retries: int) -> None:
+        self._retries = retries
+        self._started: Counter[str] = Counter()
+        self._earlier: dict[str, Result] = {}
+
+    def begin(self, job: Job) -> int:
+        """Count another attempt of a job, and return its number, from 1."""
+        self._started[job.id] += 1
+        return self._started[job.id]
+
+    def judge(self, job: Job, ended: Result | Lost, worker: str) -> Decision:
+        """Decide what an attempt's end means.
+
+        Parameters
+        ----------
+        ended
+            What the attempt came to.
+        worker
+            What the worker that ran it is called in results.
+        """
+        return self._judge_lost(job, ended, worker) if isinstance(ended, Lost) else self._judge(job, ended, worker)
+
+    def _judge(self, job: Job, result: Result, worker: str) -> Decision:
+        attempt = self._started[job.id]
+        result = replace(result, worker=worker, attempts=attempt)
+        if not result.good and result.status != "environment" and attempt <= self._retries:
+            self._earlier[job.id] = result
+            return Retry(message=f"{result.notebook}: {result.status}, trying again ({attempt} of {self._retries})")
+        earlier = self._earlier.get(job.id)
+        if result.good and earlier is not None:
+            result = replace(result, reason=f"passed at attempt {attempt}; before: {earlier.status}, {earlier.reason}")
+        return Final(result=result)
+
+    def _judge_lost(self, job: Job, lost: Lost, worker: str) -> Decision:
+        attempt = self._started[job.id]
+        why = _first_line(lost.reason)
+        if attempt <= max(LOST_RETRIES, self._retries):
+            return Retry(message=f"{job.notebook}: its worker vanished ({why}); trying again")
+        return Final(
+            result=Result(
+                notebook=job.notebook,
+                group=job.group,
+                python=job.python,
+                environment=job.binding.environment,
+                status="lost",
+                seconds=lost.seconds,
+                worker=worker,
+                reason=f"its worker vanished at each of {attempt} attempts: {why}",
+                attempts=attempt,
+            )
+        )
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"

@@ -1,0 +1,77 @@
+"""What a run came to, and how its verdicts are gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from envsolver.core.jobs import Job
+from envsolver.core.progress import Progress
+from envsolver.core.results import Result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOutcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    results
+        In the order in which they were reached.
+    not_run
+        Notebooks without a verdict, because the run was stopped.
+    stopped
+        Why it was stopped, as a phrase; empty when it was not.
+    interrupted
+        Whether a person or the system stopped it.
+    """
+
+    results: tuple[Result, ...]
+    not_run: tuple[str, ...] = ()
+    stopped: str = ""
+    interrupted: bool = False
+
+
+class Verdicts:
+    """The final results of a run, told to those who want to hear of each at once.
+
+    Parameters
+    ----------
+    failfast
+        Stop at the first notebook that does not pass.
+    on_result
+        Called with each final result, for instance to write it down.
+    """
+
+    def __init__(
+        self, progress: Progress, *, failfast: bool = False, on_result: Callable[[Result], None] | None = None
+    ) -> None:
+        self._progress = progress
+        self._failfast = failfast
+        self._on_result = on_result
+        self._results: list[Result] = []
+        self._interrupted = False
+        self.stopped = ""
+
+    def add(self, result: Result) -> None:
+        """Keep a final result."""
+        self._results.append(result)
+        self._progress.finished(result)
+        if self._on_result is not None:
+            self._on_result(result)
+        if self._failfast and not result.good:
+            self.stopped = f"stopped at the first notebook that did not pass: {result.notebook}"
+
+    def interrupt(self) -> None:
+        """Note that a person or the system stopped the run."""
+        self._interrupted = True
+        self.stopped = "interrupted"
+
+    def outcome(self, unfinished: Iterable[Job]) -> RunOutcome:
+        """Return what the run came to, `unfinished` being the jobs without a verdict."""
+        return RunOutcome(
+            results=tuple(self._results),
+            not_run=tuple(sorted({job.notebook for job in unfinished})),
+            stopped=self.stopped,
+            interrupted=self._interrupted,
+        )

@@ -1,0 +1,51 @@
+"""What the scheduling asks of those that carry jobs and of those that warm kernels."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol
+
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result
+
+
+class JobExecutor(Protocol):
+    """What carries jobs to where they run."""
+
+    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
+        """Get ready for up to `workers` jobs at once in the environment `key`; returns at once.
+
+        Each of `gpus` names what one worker is pinned to, such as ``0`` or ``0,1``; there are no more workers then.
+        """
+
+    def submit(self, key: str, job: Job) -> Future[Result]:
+        """Start a job in an opened environment. The future raises when its worker is lost."""
+
+    def clear(self, job: Job) -> None:
+        """End whatever an attempt whose worker was lost left running."""
+
+    def broken(self) -> tuple[str, ...]:
+        """Name the environments whose workers are gone for good."""
+
+    def reopen(self, key: str) -> None:
+        """Replace the workers of a broken environment."""
+
+    def close(self, *, gently: bool) -> None:
+        """Stop everything; without `gently`, do not wait for anything."""
+
+
+class KernelTemplates(Protocol):
+    """The templates of warm kernels, as the scheduling sees them."""
+
+    def path_for(self, job: Job) -> str:
+        """Return the socket of the template that forks a job's kernel; empty for a kernel that starts anew."""
+
+    def loading(self, job: Job) -> frozenset[str]:
+        """Name the parts of a template that must still be loaded before it can fork a job's kernel."""
+
+    def shared(self, job: Job) -> int:
+        """Return the memory that a job's kernel has in common with its template, bytes."""
+
+    def memory(self) -> int:
+        """Return the memory that all templates take together, bytes."""
