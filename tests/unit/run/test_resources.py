@@ -71,12 +71,12 @@ def test_what_cannot_be_given_back_keeps_nothing_else(
 def test_what_was_acquired_is_given_back_when_the_next_part_cannot_be(
     context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped: list[object] = []
-    monkeypatch.setattr(Services, "stop", stopped.append)
+    stopped: list[str] = []
+    monkeypatch.setattr(Services, "stop", lambda _: stopped.append("services"))
     monkeypatch.setattr(Templates, "__init__", boom)
     with pytest.raises(RuntimeError, match="boom"), acquire(context, WarmPlan(), rebuild=lambda _: False):
         pass
-    assert len(stopped) == 1
+    assert stopped == ["services"]
     assert RUN_MARK not in os.environ
     assert left_over(context) == []
 
