@@ -62,7 +62,8 @@ def project_name(directory: Path) -> str | None:
 
 def build_backend(directory: Path) -> str:
     """Return the build backend that the Python project in `directory` names; empty when it names none."""
-    return str(table_of(pyproject(directory), "build-system").get("build-backend", ""))
+    named = table_of(pyproject(directory), "build-system").get("build-backend")
+    return named if isinstance(named, str) else ""
 
 
 def pyproject(directory: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from envsolver.core.environments import Group, Interpreter
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.resolver.locks import NOT_BUILT, SolveOptions, solve
 from envsolver.resolver.project_metadata import needs_no_build, read_metadata
+from envsolver.resolver.requirement_text import build_backend
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 CFG = "[metadata]\nname = mine\n[options]\ninstall_requires =\n  idna>=3\n  six\n[options.extras_require]\nx = attrs\n"
@@ -101,3 +102,9 @@ def test_what_a_solve_with_builds_found_is_what_is_known(tmp_path: Path) -> None
     first = solve(group("old"), PYTHON, uv=uv, cache=tmp_path, terms=SolveOptions())
     assert solve(group("old"), PYTHON, uv=uv, cache=tmp_path, terms=SolveOptions(build=False)) == first
     assert len(uv.asked) == 1
+
+
+@pytest.mark.parametrize("table", [f"build-backend = 0x{'f' * 4000}", "build-backend = []", "requires = 1"])
+def test_an_odd_build_backend_is_none(tmp_path: Path, table: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[project]\nname = 'mine'\n[build-system]\n{table}\n")
+    assert build_backend(tmp_path) == ""
