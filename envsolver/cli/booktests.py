@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from envsolver.report.formatting import json_text
+
 
 @click.command("generate")
 @click.option("--notebook", "notebooks", multiple=True, metavar="NOTEBOOK", help="Only this notebook; repeatable.")
@@ -48,9 +50,7 @@ def check_command(directory: Path, /) -> int:
 @click.command("schema")
 def schema_command() -> int:
     """Write the JSON schema of the configuration, for editors."""
-    import json
-
     from envsolver.config.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json_text(json_schema()))
     return 0

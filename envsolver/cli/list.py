@@ -8,6 +8,7 @@ import click
 
 from envsolver.cli.options import build, selection
 from envsolver.cli.tables import print_table
+from envsolver.report.formatting import json_text
 
 
 @click.command("list")
@@ -34,10 +35,9 @@ def list_command(
     resolution = resolve(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
     rows = [a for a in resolution.assignments if not groups or a.group in groups]
     if as_json:
-        import json
         from dataclasses import asdict
 
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        click.echo(json_text([asdict(row) for row in rows]))
         return 0
     shown = [
         (

@@ -5,7 +5,6 @@ Imports stand inside the commands, so that `envsolver --help` costs next to noth
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,9 +20,13 @@ from envsolver.cli.list import list_command
 from envsolver.cli.report import history_command, merge_command, report_command
 from envsolver.cli.run import run_command
 from envsolver.cli.solve import init_command, lock_command, solve_command
+from envsolver.cli.streams import GuardedStream, guard_streams
 from envsolver.core.errors import EnvsolverError
 
 EXIT_INTERRUPTED = 130
+
+PRINTED = ("list", "solve", "history", "schema")
+"""The commands that leave nothing but what they print."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -34,39 +37,29 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments
         Without the program's name; None for those of the process.
     """
-    _write_any_text()
-    try:
-        code = cli.main(args=arguments, prog_name="envsolver", standalone_mode=False)
-        status = code if isinstance(code, int) else 0
-    except EnvsolverError as error:
-        _say_error(error)
-        status = error.exit_code
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("envsolver: interrupted", err=True)
-        status = EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  lasts to the end
-        status = 1
-    _leave(status)
-
-
-def _write_any_text() -> None:
-    """Have what the output's encoding cannot hold, such as a file's name that is no text, written escaped."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _leave(status: int) -> NoReturn:
+    guard_streams()
+    status = _run(arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
     if status == EXIT_INTERRUPTED:
         # What was worth keeping is written. Threads that wait for dead processes must not hold the exit up.
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(args=arguments, prog_name="envsolver", standalone_mode=False)
+    except EnvsolverError as error:
+        _say_error(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("envsolver: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
 
 
 def _say_error(error: EnvsolverError) -> None:
@@ -90,6 +83,15 @@ def _say_error(error: EnvsolverError) -> None:
 def cli(context: click.Context, directory: Path) -> None:
     """Run a repository's Jupyter notebooks as tests, each in the environment that it needs."""
     context.obj = directory
+
+
+@cli.result_callback()
+@click.pass_context
+def _answered(context: click.Context, /, status: int, **_: object) -> int:
+    """Fail a command whose answer is what it prints when that did not arrive; a run's answer is its verdicts."""
+    sys.stdout.flush()
+    lost = isinstance(sys.stdout, GuardedStream) and sys.stdout.failed
+    return 1 if lost and not status and context.invoked_subcommand in PRINTED else status
 
 
 for _command in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from envsolver.cli.options import output, selection
+from envsolver.cli.streams import GuardedStream
 from envsolver.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ def run_command(
         project = replace(project, config=config)
     progress = make_progress(sys.stdout, color=color, quiet=quiet, verbose=verbose)
     finished, status = run(project, _options(notebooks, choices, cwd), progress, cwd=cwd, start=start)
+    _tell_github(finished, project.root)
     _print_report(finished, color=color, quiet=quiet)
     return status
 
@@ -173,6 +176,16 @@ def _stop_like_interrupt() -> None:
     for request in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(request) is not signal.SIG_IGN:
             signal.signal(request, interrupt)
+
+
+def _tell_github(finished: Run, root: Path) -> None:
+    from envsolver.report.github import write_github
+
+    write = sys.stdout.write_commands if isinstance(sys.stdout, GuardedStream) else sys.stdout.write
+    try:
+        write_github(finished, os.environ, write, root=root)
+    except OSError as error:
+        click.echo(f"envsolver: the step's summary cannot be written: {error}", err=True)
 
 
 def _print_report(finished: Run, *, color: bool | None, quiet: bool) -> None:

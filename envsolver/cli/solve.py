@@ -9,6 +9,7 @@ import click
 
 from envsolver.cli import options
 from envsolver.core.errors import ConfigurationError, NothingToRunError, UnsolvableError
+from envsolver.report.formatting import json_text
 
 if TYPE_CHECKING:
     from envsolver.core.environments import Group
@@ -40,8 +41,6 @@ def solve_command(
 
     Without any configuration, the groups are those that the NOTEBOOKs imply.
     """
-    import json
-
     from envsolver.cli.tables import print_table
     from envsolver.environments.sizes import package_sizes
     from envsolver.resolver.compatibility import GroupExamination, group_rows, pair_rows, to_json
@@ -61,7 +60,7 @@ def solve_command(
         upgrade=upgrade,
     ).examine(groups, tuple(interpreters.values()))
     if as_json:
-        click.echo(json.dumps({**to_json(report), "remarks": remarks}, indent=2, ensure_ascii=False))
+        click.echo(json_text({**to_json(report), "remarks": remarks}))
     else:
         print_table(("group", "python", "outcome"), group_rows(report))
         if report.pairs:

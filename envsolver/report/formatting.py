@@ -6,8 +6,11 @@ terminal escapes that move the cursor or set the window's title.
 
 from __future__ import annotations
 
+import json
 import re
 from unicodedata import combining, east_asian_width
+
+from envsolver.core.redaction import redact
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _ESCAPE = re.compile(
@@ -16,6 +19,9 @@ _ESCAPE = re.compile(
     r"|[\x1b\x9b]\[?[0-?]*[ -/]*[@-~]"  # everything that moves, erases or colours
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What CI systems obey in a log: GitHub `::name::` at a line's start and `##[name]`, Azure `##vso[...]`, TeamCity
+# `##teamcity[...]`, anywhere in a line; GitLab's marks of sections. Each but for its last sign.
+_COMMAND = re.compile(r"(?:^|(?<=[\r\n]))[^\S\r\n]*:(?=:)|##[\w.-]*(?=\[)|section_(?:start|end)(?=:)")
 _MINUTE = 60
 _HOUR = 3600
 _KIBI = 1024
@@ -38,10 +44,34 @@ def keep_colours(text: str) -> str:
     return "".join((*parts, strip_ansi(text[last:])))
 
 
-def one_line(text: str, limit: int = _BRIEF) -> str:
-    """Return `text` without escapes, on one line, cut to `limit` characters."""
+def escape_commands(text: str, before: str = "") -> str:
+    """Return `text` with a backslash in whatever a CI system would take for a command to itself.
+
+    This is done wherever the output goes: a container's output reaches such a system too, without its variables.
+
+    Parameters
+    ----------
+    before
+        What stands already on the line that `text` continues, escaped.
+    """
+    return _COMMAND.sub(r"\g<0>\\", before + text)[len(before) :]
+
+
+def printable(text: str) -> str:
+    """Return `text` as it may leave for a log: without credentials, and with nothing that a CI system would obey."""
+    return escape_commands(redact(text))
+
+
+def json_text(value: object) -> str:
+    """Return a value as JSON that holds nothing that a CI system would obey, and still means the same."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _COMMAND.sub(lambda found: f"{found.group()[:-1]}\\u{ord(found.group()[-1]):04x}", text)
+
+
+def one_line(text: str, limit: int | None = _BRIEF) -> str:
+    """Return `text` without escapes, on one line, cut to `limit` characters; whole if that is None."""
     line = " ".join(strip_ansi(text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
 
 def shorten(name: str, width: int) -> str:

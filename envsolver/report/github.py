@@ -11,14 +11,15 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TextIO
 
+from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
 from envsolver.report.annotations import line_of_failure
-from envsolver.report.formatting import duration, one_line, plural, size, strip_ansi
+from envsolver.report.formatting import duration, one_line, plural, printable, size, strip_ansi
 from envsolver.report.run_files import read_log_tail
 from envsolver.report.summaries import (
     count_verdicts,
+    error_name,
     error_text,
     has_own_error,
     headline,
@@ -52,7 +53,9 @@ def error_commands(run: Run, prefix: str = "", line_of: Callable[[Result], int |
         if result.good:
             continue
         title = f"{result.status}: {Path(result.notebook).name}" + (f" ({where(result)})" if where(result) else "")
-        message = headline(result) or result.status
+        message = headline(result) if error_name(result) else strip_ansi(result.reason)
+        if error_name(result) and (reason := reason_beyond_error(result)):
+            message += f"\n\n{reason}"
         if result.failure and result.failure.traceback:
             message += "\n\n" + strip_ansi("\n".join(last_frames(result.failure.traceback)))
         line = line_of(result)
@@ -75,7 +78,7 @@ def folded_logs(run: Run, log_tail: Callable[[Result], str], token: str) -> list
         if log := strip_ansi(log_tail(result)).rstrip():
             title = f"{result.notebook} ({result.status}, {duration(result.seconds)})"
             lines += [f"::group::{_message(one_line(title))}", f"::stop-commands::{token}"]
-            lines += [*log.split("\n"), f"::{token}::", "::endgroup::"]
+            lines += [*printable(log).split("\n"), f"::{token}::", "::endgroup::"]
     return lines
 
 
@@ -106,13 +109,17 @@ def summary_markdown(run: Run) -> str:
     return _bounded(parts)
 
 
-def write_github(run: Run, environ: Mapping[str, str], stream: TextIO, *, root: Path | None = None) -> None:
-    """Write annotations and logs to a stream and append to the step's summary; only on GitHub Actions.
+def write_github(
+    run: Run, environ: Mapping[str, str], write: Callable[[str], object], *, root: Path | None = None
+) -> None:
+    """Write annotations and logs and append to the step's summary; only on GitHub Actions.
 
     Parameters
     ----------
     environ
         Environment variables; without ``GITHUB_ACTIONS=true`` nothing is written.
+    write
+        Writes text as it is to the log that GitHub reads.
     root
         The project's root; it tells where in the repository the notebooks lie. Without it, at the repository's root.
     """
@@ -121,11 +128,10 @@ def write_github(run: Run, environ: Mapping[str, str], stream: TextIO, *, root: 
     logs = folded_logs(run, lambda result: read_log_tail(run, result), secrets.token_hex(16))
     prefix = _prefix(root, environ.get("GITHUB_WORKSPACE", ""))
     errors = error_commands(run, prefix, lambda result: None if root is None else line_of_failure(root, result))
-    stream.writelines(line + "\n" for line in chain(logs, errors))
-    stream.flush()
+    write("".join(line + "\n" for line in chain(logs, errors)))
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a", encoding="utf-8", errors="replace") as file:
-            file.write(summary_markdown(run))
+            file.write(redact(summary_markdown(run)))
 
 
 def _prefix(root: Path | None, workspace: str) -> str:
@@ -139,12 +145,16 @@ def _prefix(root: Path | None, workspace: str) -> str:
 
 def _message(text: str) -> str:
     """Escape a command's message."""
+    return _on_one_line(printable(text))
+
+
+def _on_one_line(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
     """Escape a command's property."""
-    return _message(text).replace(":", "%3A").replace(",", "%2C")
+    return _on_one_line(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _markdown(text: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from envsolver import __version__
 from envsolver.core.files import write_atomically
+from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
 from envsolver.report.formatting import clock, one_line, strip_ansi
 from envsolver.report.html_failures import failure_view
@@ -100,7 +101,7 @@ def build_html(
         "directory": str(run.directory),
     }
     # A name may hold control characters, which no HTML document may.
-    return _CONTROL.sub("", str(_template().render(context)))
+    return redact(_CONTROL.sub("", str(_template().render(context))))
 
 
 def write_html(

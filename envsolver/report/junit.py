@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 from envsolver.core.environments import Environment
 from envsolver.core.files import write_atomically
+from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
 from envsolver.core.verdicts import Verdict
 from envsolver.report.formatting import one_line, strip_ansi
@@ -132,4 +133,4 @@ def _stopped_cases(run: Run) -> Iterable[ET.Element]:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("", strip_ansi(text))
+    return _FORBIDDEN.sub("", redact(strip_ansi(text)))

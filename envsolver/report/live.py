@@ -13,7 +13,7 @@ from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
 from envsolver.report.formatting import duration, one_line
 from envsolver.report.live_view import ProgressState, live_view
-from envsolver.report.summaries import headline
+from envsolver.report.summaries import error_name
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -92,7 +92,6 @@ class PlainProgress:
         self._done = 0
         self._group_width = 0
         self._pythons: tuple[str, ...] = ()
-        self._said = ""
 
     def note(self, text: str) -> None:
         """Say one line."""
@@ -118,7 +117,7 @@ class PlainProgress:
             self._write(f"{'':{self._counter_width}} started {self._columns(job)}{about}")
 
     def finished(self, result: Result) -> None:
-        """Say a verdict, with its reason below unless it is a plain pass."""
+        """Say a verdict, with the error below that the notebook raised, if it did; its reason is for the report."""
         self._done += 1
         if self._quiet and result.good:
             return
@@ -127,9 +126,8 @@ class PlainProgress:
             verdict = f"\x1b[{COLOURS[result.status]}m{verdict}\x1b[0m"
         took = f"  {duration(result.seconds)}" if result.seconds else ""
         self._write(f"{self._counter()} {verdict} {self._columns(result)}{took}")
-        if (reason := headline(result)) and not _is_repeated(result, self._said):
-            self._write(f"{'':{self._counter_width}} {reason}")
-        self._said = reason
+        if name := error_name(result):
+            self._write(f"{'':{self._counter_width}} {name}")
 
     def end(self) -> None:
         """Flush what was written."""
@@ -167,7 +165,6 @@ class LiveProgress:
         self._state = state or ProgressState()
         self._lock = threading.Lock()
         self._live: Live | None = None
-        self._said = ""
 
     def note(self, text: str) -> None:
         """Say one line, above the view."""
@@ -220,20 +217,14 @@ class LiveProgress:
             took = f"  {duration(result.seconds)}" if result.seconds else ""
             python = f"  {result.python}" if self._state.several_pythons else ""
             text.append(f" {result.group}{python}  {notebook}{took}", style="not bold default")
-            if (reason := headline(result)) and not _is_repeated(result, self._said):
-                text.append(f"\n        {reason}", style="not bold default")
-            self._said = reason
+            if name := error_name(result):
+                text.append(f"\n        {name}", style="not bold default")
         self._console.print(text, soft_wrap=True)
 
     def _view(self) -> RenderableType:
         with self._lock:
             self._state.refresh()
             return live_view(self._state, self._console.width, self._console.height)
-
-
-def _is_repeated(result: Result, said: str) -> bool:
-    """Whether the line above has said the reason: one environment that cannot be built stops many notebooks."""
-    return result.status == "environment" and headline(result) == said
 
 
 def _style(result: Result) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.files import write_atomically
 from envsolver.core.parsing import MalformedError, parse_json, read_text
+from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
 
 SCHEMA = 1
@@ -111,12 +112,12 @@ def _result_to_data(result: Result) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn tuples into lists and paths into text, so that data equals what JSON gives back."""
+    """Turn tuples into lists and paths into text, as JSON gives them back, and take out credentials."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return redact(str(value)) if isinstance(value, (str, Path)) else value
 
 
 def _place(location: tuple[int | str, ...]) -> str:

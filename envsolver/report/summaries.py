@@ -53,6 +53,17 @@ def headline(result: Result) -> str:
     return cell + one_line(error_text(failure))
 
 
+def error_name(result: Result) -> str:
+    """Return which error a notebook raised, and where, such as ``cell 2: ValueError``; empty for any other end.
+
+    This is for the lines of a terminal that lead to a report: what the error says, and any reason, is told there.
+    """
+    failure = result.failure
+    if failure is None or result.status != "failed" or not _tells_of_error(result):
+        return ""
+    return ("" if failure.cell is None else f"cell {failure.cell}: ") + one_line(failure.ename)
+
+
 def _last_words(reason: str) -> tuple[str, list[str]]:
     """Split a reason into its sentence and the kernel's last lines, where it ends with those."""
     sentence, _, tail = reason.partition("; its last lines were:\n")

@@ -15,6 +15,7 @@ from envsolver.core.results import Failure, Result, Run
 from envsolver.report.formatting import duration, keep_colours, one_line, plural, strip_ansi
 from envsolver.report.summaries import (
     count_verdicts,
+    error_name,
     error_text,
     has_own_error,
     headline,
@@ -76,11 +77,14 @@ def failure_lines(result: Result, directory: Path) -> list[str]:
     directory
         What the result's files are relative to.
     """
-    failure, title = result.failure, headline(result)
-    lines = [f"{result.notebook} {result.status}: {title} ({where(result)})", ""]
+    failure, title, reason = result.failure, headline(result), reason_beyond_error(result)
+    if title.endswith("…") or (reason != title and one_line(reason, None).startswith(title)):
+        title = error_name(result)  # the rest of it stands below, whole
+    told = f"{result.status}: {title}" if title else result.status
+    lines = [f"{result.notebook} {told} ({where(result)})", ""]
     if failure:
         lines += _error_lines(result, failure, Style())
-    if (reason := reason_beyond_error(result)) and reason != title:
+    if reason and reason != title:
         lines += [reason, ""]
     places = (("executed", result.executed), ("log", result.log))
     lines += [f"{label}: {directory / relative}" for label, relative in places if relative]
@@ -190,10 +194,10 @@ def _remark_lines(run: Run, style: Style) -> Iterator[str]:
     for title, results in (("Skipped:", skipped), ("Passed, with a remark:", remarked)):
         if results:
             yield style(title, BOLD)
-            yield from (f"  {_label(run, result)}: {one_line(result.reason)}" for result in results)
+            yield from (f"  {_label(run, result)}: {one_line(result.reason, None)}" for result in results)
             yield ""
     if run.stopped or run.not_run:
-        yield style(f"Stopped: {one_line(run.stopped) or 'before the end'}", f"{BOLD};{YELLOW}")
+        yield style(f"Stopped: {one_line(run.stopped, None) or 'before the end'}", f"{BOLD};{YELLOW}")
         if run.not_run:
             yield f"{plural(len(run.not_run), 'notebook')} not run:"
             yield from (f"  {one_line(notebook)}" for notebook in run.not_run)
@@ -227,7 +231,7 @@ def _short_lines(run: Run, style: Style) -> Iterator[str]:
         width = max(len(result.status) for result in bad)
         yield style("Did not pass:", BOLD)
         for result in bad:
-            why = headline(result)
+            why = error_name(result)
             yield f"  {style(f'{result.status:{width}}', RED)}  {_label(run, result)}" + (f": {why}" if why else "")
         yield ""
 

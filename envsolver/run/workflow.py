@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,6 @@ from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError
 from envsolver.core.jobs import Cost, Job
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result, ResultKey, Run, Shard
-from envsolver.report.github import write_github
 from envsolver.report.junit import write_junit
 from envsolver.report.results_json import write_results
 from envsolver.resolver.conflicts import plain_conflicts
@@ -88,7 +85,6 @@ def run(
     conflicts = (*resolution.conflicts, *configured_conflicts(project, resolution, chosen))
     finished = record.run(outcome, conflicts=conflicts)
     _write_reports(finished, expected, progress, hurried=outcome.interrupted)
-    write_github(finished, os.environ, sys.stdout, root=project.root)
     return finished, exit_code(finished, outcome, record.errors)
 
 

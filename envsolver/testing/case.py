@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NoReturn
 from envsolver.config.load import find_root
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.results import Result
-from envsolver.report.formatting import strip_ansi
+from envsolver.report.formatting import printable, strip_ansi
 from envsolver.report.text import failure_lines
 from envsolver.run.project import open_project
 from envsolver.testing.files import SETTINGS
@@ -129,7 +129,7 @@ class NotebookTestCase(unittest.TestCase):
         """
         result = self.result
         if not result.good:
-            self.fail(f"{self.notebook} did not pass: {strip_ansi(result.reason)}")
+            self.fail(printable(f"{self.notebook} did not pass: {strip_ansi(result.reason)}"))
         if result.values is None:
             self.fail(f"the variables of {self.notebook} are not known: it ended its kernel itself")
         if name in result.values:
@@ -175,7 +175,7 @@ class NotebookTestCase(unittest.TestCase):
             self.skipTest(self.skip)
         outcome = self._ran_for_class()
         if outcome.result is not None and outcome.result.status == "skipped":
-            self.skipTest(outcome.result.reason)
+            self.skipTest(printable(strip_ansi(outcome.result.reason)))
         return outcome
 
     def _failure_text(self, outcome: CaseOutcome) -> str:
@@ -187,6 +187,7 @@ class NotebookTestCase(unittest.TestCase):
 
 def _fail(message: str) -> NoReturn:
     """Fail the test with a message that stands alone: the frames that lead here say nothing about the notebook."""
+    message = printable(message)
     pytest = sys.modules.get("pytest")
     if pytest is not None and "PYTEST_CURRENT_TEST" in os.environ:
         pytest.fail(message, pytrace=False)

@@ -49,7 +49,7 @@ def test_an_annotation_stands_at_the_line_that_raised_if_that_is_known(run: Run)
 def test_commands_are_escaped() -> None:
     (line,) = error_commands(one(notebook="a,b:c%\n::x.ipynb", reason="50%\r\n::error::forged", status="lost"))
     assert line.startswith("::error file=a%2Cb%3Ac%25%0A%3A%3Ax.ipynb,title=")
-    assert line.endswith("::50%25 ::error::forged")
+    assert line.endswith("::50%25%0A:\\:error::forged")
 
 
 def test_notebooks_of_a_project_in_a_subdirectory_are_found(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_logs_are_folded_and_cannot_give_commands() -> None:
         "::group::demos/a.ipynb (failed, 4.1 s)",
         "::stop-commands::secret",
         "hello",
-        "::set-output name=x::y",
+        ":\\:set-output name=x::y",
         "::secret::",
         "::endgroup::",
     ]
@@ -111,8 +111,8 @@ def test_a_summary_stays_under_the_limit() -> None:
 
 def test_nothing_is_written_elsewhere(run: Run) -> None:
     stream = io.StringIO()
-    write_github(run, {}, stream)
-    write_github(run, {"GITHUB_ACTIONS": "false"}, stream)
+    write_github(run, {}, stream.write)
+    write_github(run, {"GITHUB_ACTIONS": "false"}, stream.write)
     assert not stream.getvalue()
 
 
@@ -129,7 +129,7 @@ def test_on_github_annotations_logs_and_summary_are_written(run: Run, tmp_path: 
         "GITHUB_WORKSPACE": str(tmp_path),
     }
     stream = io.StringIO()
-    write_github(run, environ, stream, root=root)
+    write_github(run, environ, stream.write, root=root)
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("::group::demos/")
     assert lines[2] == "the log"

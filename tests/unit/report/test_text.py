@@ -84,7 +84,7 @@ def test_what_keeps_many_notebooks_from_running_is_said_once() -> None:
     lines = report_lines(a_run(*stopped, alone))
     assert "ENVIRONMENT: 3 notebooks  (core, Python 3.11)" in lines
     assert lines.count("no compiler") == 1
-    assert [line for line in lines if line.startswith("  ") and line.endswith(".ipynb")] == [
+    assert [line for line in lines if line.startswith("  ") and line.endswith(".ipynb")][:3] == [
         "  a.ipynb", "  b.ipynb", "  c.ipynb"
     ]  # fmt: skip
     assert "ENVIRONMENT: d.ipynb  (core, Python 3.11)" in lines
@@ -122,9 +122,8 @@ def test_several_failures_are_named_once_more_at_the_end(run: Run) -> None:
     assert at > lines.index("Slowest:")
     short = lines[at + 1 : lines.index("", at)]
     assert [line.split()[0] for line in short] == [result.status for result in run.results if not result.good]
-    assert (
-        "  timeout      demos/papers/2023_figure_2.ipynb: cell 12 was still running after its limit of 120 s" in short
-    )
+    assert "  timeout      demos/papers/2023_figure_2.ipynb" in short
+    assert "  failed       demos/finance/asian_option.ipynb: cell 9: AssertionError" in short
     single = dataclasses.replace(run, results=tuple(r for r in run.results if r.good or r.status == "timeout"))
     assert "Did not pass:" not in report_lines(single)
 

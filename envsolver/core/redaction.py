@@ -1,0 +1,21 @@
+"""Credentials in addresses, which must not leave with a report, a log or a line on the terminal."""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "****"
+"""What stands in the place of a credential."""
+
+# A user alone is a token for a web server, and a mere name, such as `git`, for ssh.
+_USER = re.compile(r"""(?:(?<=http)|(?<=https))://[^\s/?#"'<>]*@|://[^\s/?#"'<>:]*:[^\s/?#"'<>]*@""", re.IGNORECASE)
+_PARAMETER = re.compile(
+    r"""([?&;][\w.-]*(?:token|passw(?:or)?d|secret|signature|api[_-]?key|sig)=)[^\s&;#"'<>]+""", re.IGNORECASE
+)
+
+
+def redact(text: str) -> str:
+    """Return `text` without what addresses in it hold to prove who asks: users, passwords, tokens, signatures."""
+    if "://" not in text:
+        return text
+    return _PARAMETER.sub(rf"\g<1>{HIDDEN}", _USER.sub(f"://{HIDDEN}@", text))
