@@ -8,9 +8,9 @@ HIDDEN = "****"
 """What stands in the place of a credential."""
 
 # A user alone is a token for a web server, and a mere name, such as `git`, for ssh.
-_USER = re.compile(r"""(?:(?<=http)|(?<=https))://[^\s/?#"'<>]*@|://[^\s/?#"'<>:]*:[^\s/?#"'<>]*@""", re.IGNORECASE)
+_USER = re.compile(r"""(?:(?<=http)|(?<=https))://[^\s/?#"'<>\\]*@|://[^\s/?#"'<>:\\]*:[^\s/?#"'<>\\]*@""", re.IGNORECASE)
 _PARAMETER = re.compile(
-    r"""([?&;][\w.-]*(?:token|passw(?:or)?d|secret|signature|api[_-]?key|sig)=)[^\s&;#"'<>]+""", re.IGNORECASE
+    r"""([?&;][\w.-]*(?:token|passw(?:or)?d|secret|signature|api[_-]?key|sig)=)[^\s&;#"'<>\\]+""", re.IGNORECASE
 )
 
 

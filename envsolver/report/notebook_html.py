@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from envsolver.core.redaction import redact
 from envsolver.report.mathml import draw_formulas
 
 TEXT_LIMIT = 20_000
@@ -41,7 +42,7 @@ def executed_document(path: Path) -> str:
     try:
         if path.stat().st_size > FILE_LIMIT:
             return _document(f"<p class=note>{escape(path.name)} is too large to be shown here.</p>")
-        return _document(_scrub(_convert(path.read_text(encoding="utf-8"))))
+        return _document(_scrub(_convert(redact(path.read_text(encoding="utf-8")))))
     except Exception as error:  # noqa: BLE001 (a notebook can hold anything; its report must come all the same)
         return _document(f"<p class=note>{escape(path.name)} cannot be shown: {escape(str(error))}</p>")
 

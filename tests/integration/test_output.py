@@ -49,12 +49,12 @@ def environ(cache: Path, **changes: str) -> dict[str, str]:
     return {**os.environ, "ENVSOLVER_CACHE_DIR": str(cache), **changes}
 
 
-def run(root: Path, cache: Path, stdout: int | IO[Any] = subprocess.PIPE, **changes: str) -> tuple[int, str, str]:
+def run(root: Path, cache: Path, stdout: int | IO[Any] | None = None, **changes: str) -> tuple[int, str, str]:
     done = subprocess.run(
         command(),
         cwd=root,
         env=environ(cache, **changes),
-        stdout=stdout,
+        stdout=subprocess.PIPE if stdout is None else stdout,
         stderr=subprocess.PIPE,
         check=False,
         timeout=280,
@@ -118,7 +118,7 @@ def test_a_terminal_that_was_closed_changes_no_verdict(root: Path, cache: Path) 
 
 @pytest.mark.parametrize("system", [{}, {"GITHUB_ACTIONS": "true"}])
 def test_what_a_notebook_says_commands_no_ci_system(root: Path, cache: Path, system: dict[str, str]) -> None:
-    _, shown, errors = run(root, cache, **system)
+    _, shown, errors = run(root, cache, None, **system)
     assert "boom" in shown
     assert not OBEYED.search(shown + errors)
     assert ("\n::error file=bad" in shown) is bool(system)
@@ -150,6 +150,7 @@ def test_credentials_of_an_address_leave_no_trace(root: Path, cache: Path) -> No
     (root / "envsolver.toml").write_text('[notebook."far.ipynb"]\ngroup = "far"\n')
     notebook(root, "far", "import tinylib")
     notebook(root, "says", f"raise ValueError('no answer from {ADDRESS}')")
+    notebook(root, "installs", f"%pip install git+{ADDRESS}/x.git")
     code, shown, errors = run(root, cache)
     assert code
     assert verdicts(root)["far.ipynb"] == "environment"

@@ -31,6 +31,7 @@ def test_what_proves_who_asks_is_hidden(text: str, shown: str) -> None:
         "https://host?mail=a@b",
         "see https://host\nand mail ada@host",
         "name @ https://host/name-1.0-py3-none-any.whl",
+        r'{"text": "https://host\nada:1@host"}',
         "<a href='https://host'>x</a> a@b",
     ],
 )
