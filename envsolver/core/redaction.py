@@ -8,7 +8,8 @@ HIDDEN = "****"
 """What stands in the place of a credential."""
 
 # A user alone is a token for a web server, and a mere name, such as `git`, for ssh.
-_USER = re.compile(r"""(?:(?<=http)|(?<=https))://[^\s/?#"'<>\\]*@|://[^\s/?#"'<>:\\]*:[^\s/?#"'<>\\]*@""", re.IGNORECASE)
+_PART = r"""[^\s/?#"'<>\\"""
+_USER = re.compile(rf"(?:(?<=http)|(?<=https))://{_PART}]*@|://{_PART}:]*:{_PART}]*@", re.IGNORECASE)
 _PARAMETER = re.compile(
     r"""([?&;][\w.-]*(?:token|passw(?:or)?d|secret|signature|api[_-]?key|sig)=)[^\s&;#"'<>\\]+""", re.IGNORECASE
 )
