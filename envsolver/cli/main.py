@@ -59,7 +59,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("envsolver: interrupted", err=True)
         return EXIT_INTERRUPTED
+    except OSError as error:
+        _say_error(_system_error(error))
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def _system_error(error: OSError) -> EnvsolverError:
+    """Return what the system refused as one clear error: what, and where."""
+    where = f"{error.filename}: " if error.filename else ""
+    return EnvsolverError(
+        f"{where}{error.strerror or error}", tip="The system refused this; see whether it can be used."
+    )
 
 
 def _say_error(error: EnvsolverError) -> None:

@@ -128,17 +128,25 @@ class Store:
         Raises
         ------
         BuildError
-            It could not be built; the message holds uv's own words.
+            It could not be built; the message holds uv's own words, or why the cache cannot be written.
         """
         start = time.perf_counter()
         key = self.key_for(lock)
         home = self._home(key)
-        with self._locked(home) as held:
-            self._register(home)
-            fresh = not _is_complete(home, key)
-            if fresh:
-                self._build(home, key, lock, held)
-            os.utime(home / _COMPLETE)
+        fresh = False
+        try:
+            with self._locked(home) as held:
+                self._register(home)
+                fresh = not _is_complete(home, key)
+                if fresh:
+                    self._build(home, key, lock, held)
+                os.utime(home / _COMPLETE)
+        except OSError as error:
+            if not _is_complete(home, key):  # one that is there serves, though nothing can be noted of its use
+                raise BuildError(
+                    f"the cache of environments, {self.directory}, cannot be written: {error}",
+                    tip="Let it be written and have room, or let ENVSOLVER_CACHE_DIR name another folder.",
+                ) from error
         return Environment(
             key=key,
             group=lock.group,
@@ -170,7 +178,8 @@ class Store:
         with self._guard:
             registered, self._registered = self._registered, set()
         for file in registered:
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what a run that is gone leaves there is forgotten later
+                file.unlink(missing_ok=True)
 
     def entries(self) -> tuple[Entry, ...]:
         """Return what the cache holds, the longest unused first; directories without our tag are no part of it."""

@@ -99,9 +99,10 @@ class Uv:
         ConfigurationError
             uv is not installed.
         """
-        if self._executable is None:
-            self._executable = _find_uv()
-        return self._executable
+        with self._lock:  # what finds it is not made for several threads
+            if self._executable is None:
+                self._executable = _find_uv()
+            return self._executable
 
     def settings(self) -> dict[str, str]:
         """Return the user's uv settings that a solve depends on, by name, as text."""

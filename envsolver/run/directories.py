@@ -3,24 +3,65 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+
+from envsolver.core.errors import ConfigurationError
 
 STATE = ".envsolver"
 """The project's own directory for history and runs, ignored by git."""
 
 
 def prepare_state(directory: Path) -> Path:
-    """Make the project's own directory, and have git ignore it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    ignore = directory / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    """Make the project's own directory, and have git ignore it.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be made or written to.
+    """
+    with _usable(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        ignore = directory / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
     return directory
 
 
+@contextlib.contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    """Turn the system's errors into one that says what to do.
+
+    Raises
+    ------
+    ConfigurationError
+        The system refused what was tried.
+    """
+    try:
+        yield
+    except OSError as error:
+        if directory.exists() and not directory.is_dir():
+            fault = f"{directory}: is a file, and envsolver keeps its history and its runs in a folder of that name"
+            raise ConfigurationError([fault], tip="Move or delete the file.") from error
+        fault = f"{directory}: cannot be written: {error.strerror or error}"
+        tip = "envsolver keeps its history and its runs there; let it be written, and have room on its disk."
+        raise ConfigurationError([fault], tip=tip) from error
+
+
 def new_run_directory(runs: Path) -> Path:
-    """Make a folder named after the time, unique even when two runs start in the same second, and `latest`."""
+    """Make a folder named after the time, unique even when two runs start in the same second, and `latest`.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be made.
+    """
+    with _usable(runs):
+        return _make_run_directory(runs)
+
+
+def _make_run_directory(runs: Path) -> Path:
     runs.mkdir(parents=True, exist_ok=True)
     stem = datetime.now(timezone.utc).astimezone().strftime("%Y-%m-%dT%H-%M-%S")
     number = 1

@@ -1,25 +1,30 @@
 """One SQLite file that remembers durations, memory and verdicts, so that the next run is planned better.
 
 The file may be lost at any time: a run without it is correct, and only slower. A crash loses at most the
-result being written; two runs at once wait for each other's short writes.
+result being written; two runs at once wait for each other's short writes. Rows that are damaged are passed over, and
+a file that is damaged is put aside when something is to be written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any, get_args
 
 from envsolver.core.environments import Target
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Cost, Job, KernelHistory
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json
 from envsolver.core.results import Result, ResultKey
-from envsolver.core.verdicts import GOOD
+from envsolver.core.verdicts import GOOD, Verdict
 
 RECENT = 5
 """How many of the last passes an estimate looks at."""
@@ -34,6 +39,8 @@ BUSY_SECONDS = 30.0
 """How long a write waits for another run's."""
 
 _COLD_AFTER_WARM = 2  # in the column `warm`: 0 for a cold kernel, 1 for a warm one, 2 for cold since warm did not pass
+
+_FOREIGN = re.compile("no such (table|column)|has no column")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS result (
@@ -108,6 +115,7 @@ class History:
     def _open(self) -> Iterator[sqlite3.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
+        connection.text_factory = _as_text
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -116,55 +124,48 @@ class History:
                 connection.execute("ALTER TABLE result ADD COLUMN warm INTEGER NOT NULL DEFAULT 0")
             with connection:
                 yield connection
-        except UnicodeError as error:  # of a damaged file, even SQLite's words about it may be no text
+        except UnicodeDecodeError as error:  # of a damaged file, even SQLite's words about it may be no text
             raise sqlite3.DatabaseError("the file is damaged") from error
         finally:
             connection.close()
 
     def add(self, result: Result, digest: str) -> None:
-        """Remember a result of a notebook that ran.
+        """Remember a result of a notebook that ran; one that cannot be written is forgotten.
 
         Parameters
         ----------
         result
-            Verdicts that say nothing of the notebook (`skipped`, `environment`, `cached`) are not kept.
+            Verdicts that say nothing of the notebook (`skipped`, `environment`, `cached`) are not kept, nor is that
+            of one that never had an environment.
         digest
             Of the notebook's code cells.
         """
-        if result.status in {"skipped", "environment", "cached"}:
+        if result.status in {"skipped", "environment", "cached"} or not result.environment:
             return
-        row = (
-            result.notebook,
-            result.group,
-            result.python,
-            result.environment,
-            digest,
-            result.status,
-            result.started,
-            result.seconds,
-            result.start_seconds,
-            result.peak_rss_bytes,
-            _COLD_AFTER_WARM if result.warm_verdict else int(result.warm),
-        )
-        with self._open() as connection:
-            connection.execute(
-                "INSERT INTO result (notebook, grp, python, environment, digest, status, started, seconds,"
-                " start_seconds, memory, warm) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-            which = (result.notebook, result.group, result.python)
-            if result.modules:
-                names = zlib.compress("\n".join(result.modules).encode(errors="surrogateescape"))
-                connection.execute(
-                    "INSERT OR REPLACE INTO modules (notebook, grp, python, environment, digest, names)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (*which, result.environment, digest, names),
-                )
-            connection.execute(
-                "DELETE FROM result WHERE notebook = ? AND grp = ? AND python = ? AND id NOT IN (SELECT id FROM result"
-                " WHERE notebook = ? AND grp = ? AND python = ? ORDER BY id DESC LIMIT ?)",
-                (*which, *which, KEPT),
-            )
+        self._write(partial(_insert, result, digest))
+
+    def _write(self, write: Callable[[sqlite3.Connection], object]) -> None:
+        """Write to the file, or to a new one if it is damaged; what cannot be written only makes later runs slower."""
+        for _ in range(2):
+            try:
+                with self._open() as connection:
+                    write(connection)
+            except sqlite3.DatabaseError as error:
+                if _is_damage(error) and self._put_aside():
+                    continue
+            except (OSError, UnicodeError):
+                pass
+            return
+
+    def _put_aside(self) -> bool:
+        """Rename a damaged file, without what belongs to it, and return whether that was possible."""
+        try:
+            self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
 
     def costs(self, jobs: Sequence[Job]) -> dict[str, Cost]:
         """Expect of each job what its last passes took; else what they took elsewhere, or what its group's did.
@@ -235,7 +236,7 @@ class History:
         """
         try:
             return self._known(jobs, digests, environments) if self._path.exists() else {}
-        except (sqlite3.DatabaseError, zlib.error, TypeError, *ODD_INPUT):
+        except (sqlite3.DatabaseError, *ODD_INPUT):
             return {}
 
     def _known(
@@ -243,23 +244,23 @@ class History:
     ) -> dict[str, KernelHistory]:
         with self._open() as connection:
             rows = connection.execute("SELECT notebook, grp, python, environment, digest, names FROM modules")
-            names = {tuple(row[:5]): row[5] for row in rows}
+            names = {tuple(row[:5]): _module_names(row[5]) for row in rows}
             ran: dict[tuple[str, ...], list[tuple[str, int]]] = {}
             for row in connection.execute(
                 "SELECT notebook, grp, python, environment, digest, status, warm FROM result ORDER BY id"
             ):
-                ran.setdefault(tuple(row[:5]), []).append((row[5], row[6]))
+                if _fits(row, *[str] * 6, int):
+                    ran.setdefault(tuple(row[:5]), []).append((row[5], row[6]))
         known = {}
         for job in jobs:
             environment = environments.get(job.target, "")
             key = (job.notebook, job.group, job.python, environment, digests.get(job.notebook, ""))
             if key not in ran:
                 continue
-            found = zlib.decompress(names[key]).decode(errors="surrogateescape") if key in names else ""
             # One that passes in no kernel says nothing against warm ones.
             better_cold = any(status in GOOD and warm == _COLD_AFTER_WARM for status, warm in ran[key])
             cold = ran[key][-1][0] not in GOOD or better_cold
-            known[job.id] = KernelHistory(modules=tuple(found.split("\n")) if found else (), cold=cold)
+            known[job.id] = KernelHistory(modules=names.get(key, ()), cold=cold)
         return known
 
     def template_facts(self) -> dict[str, str]:
@@ -271,13 +272,12 @@ class History:
                 rows = connection.execute("SELECT environment, text FROM lesson").fetchall()
         except (sqlite3.DatabaseError, OSError):
             return {}
-        return {environment: text for environment, text in rows if _is_table(text)}
+        return {environment: text for environment, text in rows if isinstance(environment, str) and _is_table(text)}
 
     def record_facts(self, template_facts: Mapping[str, str]) -> None:
         """Remember what templates found out; the newest `LESSONS` are kept."""
-        if not template_facts:
-            return
-        with self._open() as connection:
+
+        def write(connection: sqlite3.Connection) -> None:
             connection.executemany(
                 "INSERT OR REPLACE INTO lesson (environment, text) VALUES (?, ?)", template_facts.items()
             )
@@ -285,6 +285,9 @@ class History:
                 "DELETE FROM lesson WHERE rowid NOT IN (SELECT rowid FROM lesson ORDER BY rowid DESC LIMIT ?)",
                 (LESSONS,),
             )
+
+        if template_facts:
+            self._write(write)
 
     def records(self, before: str | None = None) -> tuple[Record, ...]:
         """Sum up each notebook, sorted by name; empty when there is no file.
@@ -303,9 +306,9 @@ class History:
             return ()
         try:
             return self._records(before)
-        except (sqlite3.Error, TypeError, *ODD_INPUT) as error:
+        except (sqlite3.Error, *ODD_INPUT) as error:
             fault = f"{self._path}: is not a history that can be read: {error}"
-            raise ConfigurationError([fault], tip="Delete it; the next run makes a new one.") from error
+            raise ConfigurationError([fault], tip="The next run puts it aside and makes a new one.") from error
 
     def _records(self, before: str | None) -> tuple[Record, ...]:
         with self._open() as connection:
@@ -315,9 +318,64 @@ class History:
                 (before,),
             ).fetchall()
         grouped: dict[ResultKey, list[_Row]] = {}
-        for notebook, group, python, *rest in rows:
+        for notebook, group, python, *rest in filter(_is_sound, rows):
             grouped.setdefault(ResultKey(notebook, group, python), []).append(tuple(rest))
         return tuple(_record(key, grouped[key]) for key in sorted(grouped))
+
+
+def _insert(result: Result, digest: str, connection: sqlite3.Connection) -> None:
+    """Write a result and its modules, and forget the oldest of its kind."""
+    which = (result.notebook, result.group, result.python)
+    warm = _COLD_AFTER_WARM if result.warm_verdict else int(result.warm)
+    measured = (result.status, result.started, result.seconds, result.start_seconds, result.peak_rss_bytes, warm)
+    connection.execute(
+        "INSERT INTO result (notebook, grp, python, environment, digest, status, started, seconds,"
+        " start_seconds, memory, warm) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*which, result.environment, digest, *measured),
+    )
+    if result.modules:
+        names = zlib.compress("\n".join(result.modules).encode(errors="surrogateescape"))
+        connection.execute(
+            "INSERT OR REPLACE INTO modules (notebook, grp, python, environment, digest, names)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (*which, result.environment, digest, names),
+        )
+    connection.execute(
+        "DELETE FROM result WHERE notebook = ? AND grp = ? AND python = ? AND id NOT IN (SELECT id FROM result"
+        " WHERE notebook = ? AND grp = ? AND python = ? ORDER BY id DESC LIMIT ?)",
+        (*which, *which, KEPT),
+    )
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Return whether an error says that a file is no history, and not that it is held or that the disk is full."""
+    # SQLite's codes for what is no database, or a corrupt one, have this class itself; a foreign schema does not fit.
+    return type(error) is sqlite3.DatabaseError or bool(_FOREIGN.search(str(error)))
+
+
+def _as_text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
+
+
+def _fits(row: Sequence[object], *kinds: type | tuple[type, ...]) -> bool:
+    return all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
+
+
+def _is_sound(row: Sequence[Any]) -> bool:
+    """Return whether a row of results holds what was once written."""
+    if not _fits(row, *[str] * 6, (int, float), (int, type(None)), int) or row[5] not in get_args(Verdict):
+        return False
+    seconds, memory = row[6], row[7]
+    return 0 <= seconds < math.inf and (memory is None or memory >= 0)
+
+
+def _module_names(packed: object) -> tuple[str, ...]:
+    """Return the modules of a row; none when it is damaged."""
+    try:
+        names = zlib.decompress(packed).decode(errors="surrogateescape") if isinstance(packed, bytes) else ""
+    except zlib.error:
+        return ()
+    return tuple(names.split("\n")) if names else ()
 
 
 def _is_table(text: object) -> bool:

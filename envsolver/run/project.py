@@ -32,6 +32,10 @@ class Project:
     """Whether a package may be built, and so run, to learn what it depends on."""
     cache: Path = field(default_factory=cache_directory)
 
+    def __post_init__(self) -> None:
+        """Make what threads share before any of them starts."""
+        _ = self.store
+
     @property
     def root(self) -> Path:
         """The project's root directory."""

@@ -442,3 +442,49 @@ def test_an_environment_that_lost_a_file_is_mended_and_its_notebook_passes(sandb
     mended = sandbox.run("-n", "1")
     assert mended.returncode == 0, mended.stdout
     assert file.exists()
+
+
+def refused(sandbox: Sandbox, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that is expected to end with a clear error."""
+    done = subprocess.run(
+        sandbox.command(*arguments),
+        cwd=sandbox.root,
+        env=sandbox.environ(**changes),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize("options", [[], ["--sequential"]], ids=["parsl", "sequential"])
+def test_a_plain_file_in_the_place_of_the_state_folder_is_one_clear_error(sandbox: Sandbox, options: list[str]) -> None:
+    sandbox.notebook("a.ipynb", "1")
+    (sandbox.root / ".envsolver").write_text("mine")
+    done = refused(sandbox, "run", *options)
+    assert done.returncode == 2
+    assert ".envsolver: is a file" in done.stderr
+    assert "Move or delete the file." in done.stderr
+
+
+def test_a_cache_that_cannot_be_used_is_told_with_what_to_do(sandbox: Sandbox) -> None:
+    sandbox.notebook("a.ipynb", "1")
+    done = refused(sandbox, "run", ENVSOLVER_CACHE_DIR="/dev/null/cache")
+    assert done.returncode == 5
+    assert sandbox.verdicts() == {"a.ipynb": "environment"}
+    assert "ENVSOLVER_CACHE_DIR" in sandbox.by_notebook()["a.ipynb"]["reason"]
+
+
+def test_a_damaged_history_is_one_clear_error_and_the_next_run_begins_a_new_one(sandbox: Sandbox) -> None:
+    sandbox.notebook("a.ipynb", "1")
+    (sandbox.root / ".envsolver").mkdir()
+    (sandbox.root / ".envsolver" / "history.sqlite").write_text("no database " * 100)
+    before = refused(sandbox, "history")
+    assert before.returncode == 2
+    assert "history.sqlite: is not a history that can be read" in before.stderr
+    assert refused(sandbox, "run").returncode == 0
+    after = refused(sandbox, "history")
+    assert after.returncode == 0
+    assert "a.ipynb" in after.stdout

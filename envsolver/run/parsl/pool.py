@@ -11,6 +11,7 @@ from envsolver.worker.processes import RUN_MARK
 
 if TYPE_CHECKING:
     from parsl.executors import HighThroughputExecutor
+    from parsl.providers import LocalProvider
 
 HEARTBEAT_SECONDS = 2
 """How often a pool looks for dead workers and tells the interchange that it lives."""
@@ -43,13 +44,7 @@ def worker_init(prefix: Path, run_id: str) -> str:
 
 
 def make_executor(
-    label: str,
-    *,
-    workers: int,
-    worker_init: str,
-    output: Path,
-    server: str = "",
-    accelerators: tuple[str, ...] = (),
+    label: str, *, workers: int, worker_init: str, output: Path, server: str = "", accelerators: tuple[str, ...] = ()
 ) -> HighThroughputExecutor:
     """Build an executor on this machine whose pool runs on this interpreter.
 
@@ -70,8 +65,6 @@ def make_executor(
     """
     from parsl.executors import HighThroughputExecutor
     from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
-    from parsl.launchers import SimpleLauncher
-    from parsl.providers import LocalProvider
 
     client = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")), server]
     pool = shlex.join([*client, "", "pool"]).replace("{", "{{").replace("}", "}}")
@@ -89,7 +82,12 @@ def make_executor(
         launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", f"exec {pool}", 1),
         interchange_launch_cmd=[*client, str(output), "interchange"],
         block_error_handler=False,
-        provider=LocalProvider(
-            init_blocks=0, min_blocks=0, max_blocks=1, launcher=SimpleLauncher(), worker_init=worker_init
-        ),
+        provider=_local_provider(worker_init),
     )
+
+
+def _local_provider(worker_init: str) -> LocalProvider:
+    from parsl.launchers import SimpleLauncher
+    from parsl.providers import LocalProvider
+
+    return LocalProvider(init_blocks=0, min_blocks=0, max_blocks=1, launcher=SimpleLauncher(), worker_init=worker_init)

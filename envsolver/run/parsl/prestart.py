@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import uuid
 import warnings
@@ -37,6 +38,7 @@ class ParslPrestart:
                 self._start_server()
         # One of its libraries silences this itself, which does not hold while another thread changes the filters.
         warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
+        sysconfig.get_config_vars()  # what this makes is shared, and not made for several threads
         self._thread = threading.Thread(target=_import_parsl, name="parsl-import", daemon=True)
         self._thread.start()
 

@@ -74,7 +74,7 @@ class Templates:
         self._plan = plan
         self._run_id = run_id
         self._logs = logs
-        self._learnt = learnt or {}
+        self._learnt = {key: _facts(text) for key, text in (learnt or {}).items()}
         self._outer = os.environ if outer is None else outer
         self._running: dict[str, tuple[TemplateSpec, Path, subprocess.Popen[bytes]]] = {}
         self._sizes: dict[tuple[Path, str], tuple[float, int]] = {}
@@ -139,11 +139,11 @@ class Templates:
         """
         found: dict[str, str] = {}
         for spec, directory, _ in self._running.values():
-            told = json.loads(self._learnt.get(spec.environment) or "{}")
-            excluded = set(told.get("excluded", ()))
+            told = self._learnt.get(spec.environment, _facts(""))
+            excluded = set(told["excluded"])
             for node in spec.nodes:
                 excluded |= set(_told(directory, node.id).get("excluded", ()))
-            baseline = told.get("baseline")
+            baseline = told["baseline"]
             with contextlib.suppress(OSError, ValueError):
                 baseline = json.loads((directory / "probe.told").read_text(encoding="utf-8"))
             found[spec.environment] = json.dumps({"baseline": baseline, "excluded": sorted(excluded)})
@@ -222,7 +222,7 @@ class Templates:
         return spec, directory, process
 
     def _specification(self, spec: TemplateSpec, directory: Path, numbers: list[int], seen: Mapping[str, str]) -> str:
-        told = json.loads(self._learnt.get(spec.environment) or "{}")
+        told = self._learnt.get(spec.environment, _facts(""))
         return json.dumps(
             {
                 "directory": str(directory),
@@ -230,11 +230,39 @@ class Templates:
                 "private": PRIVATE,
                 "variables": dict(seen),
                 "arguments": KERNEL_ARGUMENTS,
-                "baseline": told.get("baseline") or None,
-                "excluded": told.get("excluded", []),
+                "baseline": told["baseline"],
+                "excluded": told["excluded"],
                 "nodes": [_entry(node, number) for node, number in zip(spec.nodes, numbers, strict=True)],
             }
         )
+
+
+def _facts(text: str) -> dict[str, Any]:
+    """Return what an earlier run wrote down of an environment's template, as far as it is sound."""
+    try:
+        told = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        told = None
+    told = told if isinstance(told, dict) else {}
+    baseline, excluded = told.get("baseline"), told.get("excluded")
+    return {
+        "baseline": baseline if _is_baseline(baseline) else None,
+        "excluded": excluded if _are_texts(excluded) else [],
+    }
+
+
+def _is_baseline(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and _are_texts(value.get("modules"))
+        and isinstance(environ := value.get("environ"), dict)
+        and _are_texts(list(environ.values()))
+        and isinstance(value.get("patterns", []), list)
+    )
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _told(directory: Path, node: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from fakes import envsolver
 from nbformat.v4 import new_code_cell, new_notebook
 
-from envsolver.cli.main import cli
+from envsolver.cli.main import cli, main
 
 HEAVY = ("parsl", "pydantic", "nbformat", "nbclient", "rich", "jinja2", "asyncio", "zmq")
 
@@ -53,6 +53,19 @@ def test_nothing_to_run_has_exit_code_3(root: Path) -> None:
     done = envsolver(root, "run")
     assert done.returncode == 3
     assert done.stderr.startswith("envsolver: error:")
+
+
+def test_what_the_system_refuses_is_one_clear_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/some/file")
+
+    monkeypatch.setattr("envsolver.run.project.open_project", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main(["-C", str(root), "list"])
+    assert ended.value.code == 1
+    assert "/some/file: Permission denied" in capsys.readouterr().err
 
 
 def test_a_faulty_requirement_is_told_with_file_and_line(root: Path) -> None:

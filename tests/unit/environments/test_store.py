@@ -324,3 +324,29 @@ def test_what_a_package_never_had_is_no_damage(store: Store, uv: FakeUv, base: P
     uv.never_had = "lost.py"
     environment = store.ensure(locked(base))
     assert store.discard_damaged(environment) == ()
+
+
+@pytest.fixture
+def unwritable(store: Store, base: Path) -> Path:
+    """Return an environment's directory whose lock cannot be taken, not even by root."""
+    home = store.prefix_for(locked(base)).parent
+    home.with_name(f"{home.name}.lock").mkdir(parents=True)
+    return home
+
+
+def test_a_cache_that_cannot_be_written_serves_what_it_has(store: Store, uv: FakeUv, base: Path) -> None:
+    before = store.ensure(locked(base))
+    store.release()
+    lock = before.prefix.parent.with_name(f"{before.prefix.parent.name}.lock")
+    lock.unlink()
+    lock.mkdir()
+    after = store.ensure(locked(base))
+    assert (after.prefix, after.built, len(uv.built)) == (before.prefix, False, 1)
+
+
+@pytest.mark.usefixtures("unwritable")
+def test_a_cache_that_cannot_be_written_and_lacks_the_environment_is_one_clear_error(store: Store, base: Path) -> None:
+    with pytest.raises(BuildError) as raised:
+        store.ensure(locked(base))
+    assert str(store.directory) in raised.value.message
+    assert "ENVSOLVER_CACHE_DIR" in raised.value.tip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -229,3 +230,20 @@ def test_a_build_that_older_tools_do_not_help_either_tells_its_own_failure(tmp_p
     uv = fake_uv(tmp_path, "echo \"$UV_BUILD_CONSTRAINT: No module named 'pkg_resources'\" >&2; exit 1")
     answer = uv.compile([], python="python")
     assert (answer.code, answer.err) == (1, ": No module named 'pkg_resources'\n")
+
+
+def test_threads_that_ask_at_once_where_uv_is_have_it_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def find() -> str:
+        looked.append("here")
+        threading.Event().wait(0.05)  # long enough for the others to ask too
+        return "/bin/uv"
+
+    monkeypatch.setattr("uv.find_uv_bin", find)
+    door = Uv(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: door.executable, range(8)))
+    assert (set(found), looked) == ({"/bin/uv"}, ["here"])

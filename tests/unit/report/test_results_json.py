@@ -41,6 +41,13 @@ def test_promised_keys_come_first_in_their_order(run: Run) -> None:
     assert list(data["results"][0])[: len(PROMISED)] == PROMISED
 
 
+def test_the_modules_of_a_kernel_are_no_part_of_it(run: Run) -> None:
+    results = tuple(dataclasses.replace(result, modules=("a_module_of_it",)) for result in run.results)
+    write_results(dataclasses.replace(run, results=results))
+    assert "a_module_of_it" not in (run.directory / "results.json").read_text(encoding="utf-8")
+    assert read_results(run.directory) == run
+
+
 def test_a_failure_holds_its_cell_name_value_and_traceback(run: Run) -> None:
     failures = [result["failure"] for result in run_to_data(run)["results"] if result["status"] == "failed"]
     assert failures == [

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fakes import job
 
+from envsolver.core.environments import Target
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.jobs import KernelHistory
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
 from envsolver.run.history import KEPT, History
@@ -114,3 +118,91 @@ def test_two_runs_that_write_at_once_lose_nothing(history: History) -> None:
     for thread in threads:
         thread.join()
     assert [record.runs for record in history.records()] == [10] * 4
+
+
+def make_foreign(history: Path) -> None:
+    """Put a database of somebody else into the history's place."""
+    history.unlink()
+    edit(history, "CREATE TABLE result (something TEXT)")
+
+
+def edit(history: Path, statement: str, *values: object) -> None:
+    connection = sqlite3.connect(history)
+    with connection:
+        connection.execute(statement, values)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("seconds", "soon"),
+        ("seconds", float("inf")),
+        ("seconds", -1.0),
+        ("memory", "much"),
+        ("status", "splendid"),
+        ("notebook", b"\x00"),
+        ("warm", "hot"),
+    ],
+)
+def test_a_damaged_row_is_passed_over_and_the_others_count(
+    column: str, value: object, history: History, tmp_path: Path
+) -> None:
+    history.add(result(seconds=2.0), "d")
+    history.add(result("b.ipynb", seconds=9.0), "d")
+    edit(tmp_path / "sub" / "history.sqlite", f"UPDATE result SET {column} = ? WHERE notebook = 'b.ipynb'", value)  # noqa: S608  a test's own
+    assert [(record.notebook, record.seconds) for record in history.records()] == [("a.ipynb", 2.0)]
+
+
+@pytest.mark.parametrize("packed", [b"no zlib", "text"])
+def test_names_of_modules_that_are_damaged_are_not_known(packed: object, history: History, tmp_path: Path) -> None:
+    history.add(dataclasses.replace(result(), modules=("numpy",)), "d")
+    edit(tmp_path / "sub" / "history.sqlite", "UPDATE modules SET names = ?", packed)
+    targets = {Target("core", "3.11"): "e"}
+    (known,) = history.known([job("a")], digests={"a.ipynb": "d"}, environments=targets).values()
+    assert known == KernelHistory()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"no database at all " * 100),
+        lambda path: path.write_bytes(path.read_bytes()[:100] + b"\xff" * 8000),
+        make_foreign,
+    ],
+    ids=["no database", "overwritten", "another table"],
+)
+def test_a_damaged_file_is_put_aside_when_something_is_to_be_remembered(
+    damage: Callable[[Path], object], history: History, tmp_path: Path
+) -> None:
+    path = tmp_path / "sub" / "history.sqlite"
+    history.add(result(seconds=9.0), "d")
+    damage(path)
+    history.add(result(seconds=2.0), "d")
+    assert [(record.runs, record.seconds) for record in history.records()] == [(1, 2.0)]
+    assert path.with_name("history.sqlite.damaged").exists()
+
+
+def test_a_file_that_is_held_is_not_put_aside(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envsolver.run.history.BUSY_SECONDS", 0.01)
+    history.add(result(seconds=2.0), "d")
+    holder = sqlite3.connect(tmp_path / "sub" / "history.sqlite", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    history.add(result(seconds=9.0), "d")
+    holder.close()
+    assert [record.runs for record in history.records()] == [1]
+
+
+def test_a_history_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    history = History(tmp_path / "file" / "history.sqlite")
+    history.add(result(), "d")
+    history.record_facts({"k": "{}"})
+    assert history.template_facts() == {}
+
+
+def test_a_verdict_without_an_environment_says_nothing_of_the_notebook(history: History) -> None:
+    history.add(dataclasses.replace(result(status="crashed"), environment=""), "d")
+    assert history.records() == ()

@@ -25,7 +25,15 @@ NOTEBOOKS = tuple(f"n{number:02}.ipynb" for number in range(33))
 
 
 def result(notebook: str, **changes: Any) -> Result:
-    given = {"group": "core", "python": "3.11", "status": "passed", "seconds": 2.0, "worker": "core/0", **changes}
+    given = {
+        "group": "core",
+        "python": "3.11",
+        "status": "passed",
+        "seconds": 2.0,
+        "worker": "core/0",
+        "environment": "e",
+        **changes,
+    }
     return Result(notebook=notebook, **given)
 
 

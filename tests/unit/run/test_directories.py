@@ -1,0 +1,41 @@
+"""Promise: a folder of the project that cannot be used is one clear error that says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envsolver.core.errors import ConfigurationError
+from envsolver.run.directories import STATE, new_run_directory, prepare_state
+
+
+def test_a_plain_file_in_the_place_of_the_state_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / STATE).write_text("mine")
+    with pytest.raises(ConfigurationError) as raised:
+        prepare_state(tmp_path / STATE)
+    assert f"{tmp_path / STATE}: is a file" in raised.value.message
+    assert raised.value.tip == "Move or delete the file."
+    assert (tmp_path / STATE).read_text() == "mine"
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("make", [prepare_state, new_run_directory])
+def test_a_folder_that_cannot_be_written_is_told(
+    make: object, error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert callable(make)
+    with pytest.raises(ConfigurationError) as raised:
+        make(tmp_path / "folder")
+    assert raised.value.message == f"{tmp_path / 'folder'}: cannot be written: {error.strerror}"
+    assert raised.value.tip
+
+
+def test_a_plain_file_in_the_place_of_the_runs_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    with pytest.raises(ConfigurationError, match="runs: is a file"):
+        new_run_directory(tmp_path / "runs")
