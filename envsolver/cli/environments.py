@@ -11,6 +11,7 @@ import click
 
 from envsolver.cli.tables import print_table
 from envsolver.core.errors import ConfigurationError
+from envsolver.report.formatting import size
 
 if TYPE_CHECKING:
     from envsolver.environments.store import Entry
@@ -65,7 +66,7 @@ def clean_command(directory: Path, /, *, everything: bool, unused_days: int | No
     if chosen:
         removed = project.store.evict(chosen)
         freed = sum(entry.size for entry in removed)
-        click.echo(f"evicted {len(removed)} of {len(chosen)}, {_megabytes(freed)}")
+        click.echo(f"evicted {len(removed)} of {len(chosen)}, {size(freed)}")
         for entry in chosen:
             if entry not in removed:
                 click.echo(f"kept {entry.directory.name}: a live run uses it", err=True)
@@ -75,7 +76,6 @@ def clean_command(directory: Path, /, *, everything: bool, unused_days: int | No
 def _evictable(
     entries: Sequence[Entry], *, everything: bool, unused_days: int | None, keys: Sequence[str]
 ) -> list[Entry]:
-
     for key in keys:
         if not any(entry.directory.name.startswith(key) for entry in entries):
             raise ConfigurationError([f"--key {key}: the cache holds no such environment"])
@@ -101,7 +101,7 @@ def _print_cache(project: Project, entries: Sequence[Entry]) -> None:
             entry.group,
             entry.python,
             str(entry.packages),
-            _megabytes(entry.size),
+            size(entry.size),
             day(entry.used),
             "in use" if entry.in_use else "" if entry.complete else "incomplete",
         )
@@ -109,8 +109,4 @@ def _print_cache(project: Project, entries: Sequence[Entry]) -> None:
     ]
     print_table(("key", "group", "python", "packages", "size", "last used", ""), rows)
     total = sum(entry.size for entry in entries)
-    click.echo(f"{len(entries)} environments, {_megabytes(total)}, in {project.store.directory}")
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB"
+    click.echo(f"{len(entries)} environments, {size(total)}, in {project.store.directory}")

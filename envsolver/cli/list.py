@@ -27,12 +27,14 @@ def list_command(
     build: bool,
 ) -> int:
     """Show each notebook's group, and why it belongs there; nothing of the project is run."""
+    from envsolver.resolver.groups import check_group_names
     from envsolver.resolver.locks import NOT_BUILT
     from envsolver.run.project import open_project
     from envsolver.run.resolution import resolve
 
     project = open_project(directory, build=build)
     resolution = resolve(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
+    check_group_names(groups, resolution.groups)
     rows = [a for a in resolution.assignments if not groups or a.group in groups]
     if as_json:
         from dataclasses import asdict

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from envsolver.core.errors import NothingToRunError
+from envsolver.report.formatting import size
 
 
 @click.command("report")
@@ -69,7 +70,7 @@ def history_command(directory: Path, /, *, by: str) -> int:
             r.python,
             str(r.runs),
             "" if r.seconds is None else f"{r.seconds:.1f} s",
-            "" if r.memory is None else f"{r.memory / 2**20:,.0f} MiB",
+            size(r.memory),
             r.last,
             "flaky" if r.flaky else "",
         )
