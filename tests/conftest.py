@@ -9,15 +9,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-from uv import find_uv_bin
 
 from envsolver.core.environments import Interpreter
 from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 
+SECONDS = 300
+"""The limit of each test, where pytest-timeout is there to keep it: in an option, pytest alone would not start."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.pluginmanager.hasplugin("timeout"):
+        for item in items:
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(SECONDS))
+
 
 def _uv(*arguments: str) -> None:
+    from uv import find_uv_bin
+
     subprocess.run([find_uv_bin(), *arguments], check=True, capture_output=True, timeout=240)
 
 
@@ -41,6 +51,8 @@ def _build(prefix: Path) -> None:
 @pytest.fixture(scope="session")
 def kernel_env(request: pytest.FixtureRequest) -> Path:
     """Give an environment that holds ipykernel and nothing else; built once, and kept in pytest's cache."""
+    from filelock import FileLock
+
     directory = Path(request.config.cache.mkdir("kernel_env"))
     prefix = directory / f"{sys.implementation.cache_tag}-{sys.version_info.micro}"
     complete = prefix / "complete"

@@ -151,7 +151,7 @@ def init_command(directory: Path, /, *, notebooks: tuple[str, ...], build: bool)
         groups,
         resolution.assignments,
         notebooks=_globs(notebooks, project.root, directory) or project.config.notebooks,
-        python=project.config.python,
+        python=tuple(dict.fromkeys(found.minor for found in resolution.interpreters.values())),
         table="tool.envsolver" if in_pyproject else "",
     )
     taken = [path for path in files if (project.root / path).exists()]

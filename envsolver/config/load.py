@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envsolver.config.cache import as_python, memory, recall, remember
 from envsolver.config.checks import semantic_faults
@@ -14,14 +15,26 @@ from envsolver.config.faults import Key, KeyFault
 from envsolver.config.toml_lines import dotted, key_lines, line_of
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.globs import glob_matches
-from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_toml, phrase_of, read_text, table_of
+from envsolver.core.parsing import (
+    ODD_INPUT,
+    MalformedError,
+    parse_specifiers,
+    parse_toml,
+    phrase_of,
+    read_text,
+    table_of,
+)
 from envsolver.core.settings import Config, GroupSettings, NotebookSettings, merged
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 OWN_FILE = "envsolver.toml"
 PYPROJECT = "pyproject.toml"
 
 _TABLE = re.compile(r"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*envsolver[ \t]*[.\]]", re.MULTILINE)
 _PLURAL = re.compile(r"^[ \t]*\[(?:[ \t]*tool[ \t]*\.[ \t]*envsolver[ \t]*\.)?[ \t]*notebooks[ \t]*\.", re.MULTILINE)
+_SETUP_PYTHON = re.compile(r"^python_requires[ \t]*=[ \t]*(.+)$", re.MULTILINE)
 _INCLUDED = re.compile(r"^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*([^\s#]+)", re.MULTILINE)
 
 
@@ -58,8 +71,9 @@ def find_root(start: Path) -> Path:
 def load_config(root: Path, cache: Path | None = None) -> Config:
     """Read the configuration of the project at `root`; a project without any gets the defaults.
 
-    Every ``requirements/*.in`` that is not named becomes a group too, `python` is filled with the running minor
-    version when it is empty, and every group's `requirements` names its file.
+    Every ``requirements/*.in`` that is not named becomes a group too, and every group's `requirements` names its file.
+    An empty `python` is filled with the running minor version, or with what the project's own ``requires-python``
+    says where it excludes that.
 
     Parameters
     ----------
@@ -76,9 +90,9 @@ def load_config(root: Path, cache: Path | None = None) -> Config:
     root = root.resolve()
     source = _read_source(root)
     try:
-        config, faults = _typed(source, cache)
-        config = _completed(config, root, source.name)
-        faults = [*faults, *semantic_faults(config)]
+        given, faults = _typed(source, cache)
+        config = _completed(given, root, source.name)
+        faults = [*faults, *semantic_faults(replace(config, python=given.python))]
     except ODD_INPUT as error:
         raise ConfigurationError([f"{source.name or root}: cannot be understood: {phrase_of(error)}"]) from error
     if faults:
@@ -184,8 +198,30 @@ def _completed(config: Config, root: Path, source: str) -> Config:
         relative = file.relative_to(root).as_posix()
         if file.stem not in groups and relative not in named:
             groups[file.stem] = GroupSettings(requirements=relative)
-    python = config.python or (f"{sys.version_info.major}.{sys.version_info.minor}",)
+    python = config.python or (_default_python(root),)
     return replace(config, groups=groups, python=python, root=root, source=source)
+
+
+def _default_python(root: Path) -> str:
+    """Return the running minor version, or, where the project does not support it, what the project asks for."""
+    supported = _requires_python(root)
+    running = ".".join(map(str, sys.version_info[:3]))
+    if supported is None or supported.contains(running, prereleases=True):
+        return ".".join(map(str, sys.version_info[:2]))
+    return str(supported)
+
+
+def _requires_python(root: Path) -> SpecifierSet | None:
+    """Return the versions of Python that the project's own metadata name; None where none can be read."""
+    named: object = None
+    with contextlib.suppress(OSError, MalformedError):
+        named = table_of(parse_toml(read_text(root / PYPROJECT)), "project").get("requires-python")
+    with contextlib.suppress(OSError, MalformedError):
+        if named is None and (found := _SETUP_PYTHON.search(read_text(root / "setup.cfg"))):
+            named = found[1]
+    with contextlib.suppress(MalformedError):
+        return parse_specifiers(named.strip()) if isinstance(named, str) and named.strip() else None
+    return None
 
 
 def _group_files(root: Path) -> list[Path]:

@@ -91,8 +91,8 @@ class Notebook:
         Its PEP 723 block, if any; `script_fault` says why a block could not be read.
     group
         Its metadata ``envsolver.group``.
-    timeout, allow_errors
-        Its metadata ``execution.timeout`` in seconds and ``execution.allow_errors``.
+    cell_timeout, allow_errors
+        Its metadata ``execution.timeout``, which is seconds for one cell, and ``execution.allow_errors``.
     early_environ
         True when it sets environment variables before an import.
     """
@@ -107,7 +107,7 @@ class Notebook:
     script: Script | None = None
     script_fault: str | None = None
     group: str | None = None
-    timeout: float | None = None
+    cell_timeout: float | None = None
     allow_errors: bool = False
     early_environ: bool = False
     code_digest: str = ""

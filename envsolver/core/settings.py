@@ -104,7 +104,8 @@ class Config:
     exclude: tuple[str, ...] = ()
     """Globs of notebooks to leave out entirely."""
     python: tuple[str, ...] = ()
-    """Python versions: the first is the default, all are the matrix. Default: the one envsolver runs on."""
+    """Python versions: the first is the default, all are the matrix. Default: the one envsolver runs on, if the
+    project's own `requires-python` allows it, else one that it allows."""
     timeout: Seconds = 600.0
     """Seconds for a whole notebook."""
     cell_timeout: Seconds = 300.0

@@ -21,6 +21,7 @@ from envsolver.notebooks.findings import CellFindings, Command, ImportStatement,
 from envsolver.notebooks.ipython_syntax import ESCAPE_NAME, Escape, PythonText, parse_cell, parse_imports, read_lines
 from envsolver.notebooks.path_expressions import path_tail, path_value
 from envsolver.notebooks.prefilter import flags_of, signs_of
+from envsolver.notebooks.shell import simple_commands
 
 _AS = r"[\w.]+(?:[ \t]+as[ \t]+\w+)?"
 _IMPORT_LINE = re.compile(rf"([ \t]*)(?:import[ \t]+({_AS}(?:[ \t]*,[ \t]*{_AS})*)|from[ \t]+(\w[\w.]*)[ \t]+import\b)")
@@ -261,11 +262,24 @@ class _Analysis:
         elif name in {"load_ext", "reload_ext"} and arguments and arguments[0] not in _BUILT_IN_EXTENSIONS:
             self._mention(arguments[0], escape.line, context)
         elif name == "run":
-            self.findings.ran.extend(word.strip("'\"") for word in arguments if word.strip("'\"").endswith(".py"))
+            self._run(rest, escape.line, context)
         if name == "matplotlib" and not {"widget", "ipympl"}.isdisjoint(arguments):
             self._mention("ipympl", escape.line, context)
         for module in _MAGIC_IMPORTS.get(name, ()):
             self._mention(module, escape.line, context)
+
+    def _run(self, arguments: str, line: int, context: Context) -> None:
+        """Take in a ``%run``: of a script, of a notebook, or with ``-m`` of a module."""
+        words = next((list(command.words) for command in simple_commands(arguments)), [])
+        while words and words[0].startswith("-"):
+            option = words.pop(0)
+            if option == "-m" and words:
+                self._mention(words[0], line, context)
+                return
+            if option in {"-N", "-l", "-s", "-T"} and words:
+                words.pop(0)
+        if words:
+            self.findings.ran.append(self.surroundings.absolute(words[0]))
 
     def _lines(self) -> None:
         """Find imports and installs line by line, in a cell that is not Python even without its IPython syntax."""

@@ -89,7 +89,7 @@ class CellFindings:
     written
         Files that it writes with ``%%writefile``, as named there.
     ran
-        Files that it runs with ``%run``.
+        Scripts and notebooks that it runs with ``%run``, absolute; the ending may be missing.
     """
 
     mentions: list[ImportStatement] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from envsolver.core.cell_rules import RAISES_TAG, cells_run
+from envsolver.core.cell_rules import cells_run, may_raise
 from envsolver.core.digests import digest, file_digest
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.notebooks import NOT_INSTALLED, Import, Notebook, Origin
@@ -79,6 +80,7 @@ class _Reading:
         self.folder = (root / path).parent
         self.surroundings = NotebookState(cwd=str(self.folder))
         self.settings = settings
+        self.run_notebooks: set[Path] = set()
         self.code = [cell for cell in file.cells if cell.kind == "code"]
 
     def notebook(self) -> Notebook:
@@ -89,7 +91,7 @@ class _Reading:
             language=self.file.language,
             code_cells=len(self.code),
             group=_text(_table(self.file.metadata, "envsolver").get("group")),
-            timeout=_seconds(execution.get("timeout")),
+            cell_timeout=_seconds(execution.get("timeout")),
             allow_errors=execution.get("allow_errors") is True,
             code_digest=_digest(self.code),
             recorded_seconds=self._recorded(),
@@ -103,12 +105,12 @@ class _Reading:
 
     def _with_code(self, notebook: Notebook) -> Notebook:
         """Add what the code of a Python notebook says."""
-        findings = self._findings()
+        findings = list(self._of_cells(self.path, list(_run_cells(self.code, self.settings))))
         imports, followed = self._imports(findings)
         reader = InstallReader(self.root, self.folder)
-        for cell, found in findings:
+        for origin, found in findings:
             for command in found.commands:
-                reader.read(command, Origin(path=self.path, cell=cell.number, line=command.line))
+                reader.read(command, replace(origin, line=command.line))
         texts = (cell for cell in self.file.cells if cell.kind in {"code", "raw"})
         script, script_fault = read_script((Origin(path=self.path, cell=cell.number), cell.source) for cell in texts)
         return replace(
@@ -123,31 +125,41 @@ class _Reading:
             early_environ=_sets_environ_early(findings, imports),
         )
 
-    def _findings(self) -> list[tuple[Cell, CellFindings]]:
-        """Analyse each cell that runs."""
-        run = list(_run_cells(self.code, self.settings))
+    def _of_cells(self, path: str, cells: list[Cell]) -> Iterator[tuple[Origin, CellFindings]]:
+        """Analyse each cell that runs, those of notebooks that a cell runs after that cell."""
         # Paths are put together in one cell and used in another.
-        thorough = any("sys.path" in cell.source or "chdir" in cell.source for cell in run)
-        return [
-            (
-                cell,
-                analyse_cell(cell.source, self.surroundings, thorough=thorough, may_fail=RAISES_TAG in cell.tags),
-            )
-            for cell in run
-        ]
+        thorough = any("sys.path" in cell.source or "chdir" in cell.source for cell in cells)
+        for cell in cells:
+            fails = may_raise(cell.source, cell.tags)
+            found = analyse_cell(cell.source, self.surroundings, thorough=thorough, may_fail=fails)
+            yield Origin(path=path, cell=cell.number), found
+            for place in map(Path, found.ran):
+                yield from self._of_run_notebook(place)
 
-    def _imports(self, findings: list[tuple[Cell, CellFindings]]) -> tuple[tuple[Import, ...], set[Path]]:
+    def _of_run_notebook(self, place: Path) -> Iterator[tuple[Origin, CellFindings]]:
+        """Analyse the cells of a notebook that a cell runs with ``%run``, once."""
+        if place.suffix != ".ipynb" or place in self.run_notebooks or not place.is_relative_to(self.root):
+            return
+        self.run_notebooks.add(place)
+        # One that cannot be read fails the cell when it runs.
+        with contextlib.suppress(UnusableNotebookError):
+            cells = [cell for cell in read_notebook_file(place).cells if cell.kind == "code"]
+            shown = shown_name(place.relative_to(self.root).as_posix())
+            yield from self._of_cells(shown, list(_run_cells(cells, NotebookSettings())))
+
+    def _imports(self, findings: list[tuple[Origin, CellFindings]]) -> tuple[tuple[Import, ...], set[Path]]:
         """Return the imports that an environment must answer, and the local files that were followed for them."""
         written = [name for _, found in findings for name in found.written]
         meant = ending_in(self.surroundings.search_tails, self.root, self.folder)
         local = LocalModules(self.root, self.folder, [*self.surroundings.search_path, *meant], written)
         kept: dict[str, Import] = {}
-        for cell, found in findings:
+        for origin, found in findings:
             for mention in found.mentions:
-                self._keep(kept, local, mention, Origin(path=self.path, cell=cell.number, line=mention.line))
+                self._keep(kept, local, mention, replace(origin, line=mention.line))
             for name in found.ran:
-                self._follow(kept, local, (Path(os.path.normpath(self.folder / name)),), optional=False)
-        return tuple(kept.values()), local.followed
+                script = Path(name if name.endswith(".py") else f"{name}.py")
+                self._follow(kept, local, (script,) if script.is_file() else (), optional=False)
+        return tuple(kept.values()), local.followed | self.run_notebooks
 
     def _keep(self, kept: dict[str, Import], local: LocalModules, mention: ImportStatement, origin: Origin) -> None:
         """Take one import in, unless it is the standard library's or local."""
@@ -205,9 +217,9 @@ def _modules(mention: ImportStatement) -> Iterator[str]:
         yield "ipywidgets"
 
 
-def _sets_environ_early(findings: list[tuple[Cell, CellFindings]], imports: tuple[Import, ...]) -> bool:
+def _sets_environ_early(findings: list[tuple[Origin, CellFindings]], imports: tuple[Import, ...]) -> bool:
     """Tell whether an environment variable is set before an import."""
-    numbers = ((cell.number, found.environ_line) for cell, found in findings if found.environ_line is not None)
+    numbers = ((origin.cell or 0, found.environ_line) for origin, found in findings if found.environ_line is not None)
     first = next(iter(sorted(numbers)), None)
     if first is None:
         return False

@@ -11,9 +11,9 @@ from envsolver.core.errors import ConfigurationError, NothingToRunError
 from envsolver.core.globs import glob_escape, glob_matches, is_glob, matches_any
 from envsolver.core.settings import Config
 from envsolver.notebooks.read import read_notebook
-from envsolver.notebooks.walk import shown_name, walk_notebooks
+from envsolver.notebooks.walk import links_out, shown_name, walk_notebooks
 
-__all__ = ["find_notebooks", "read_notebook", "select_notebooks"]
+__all__ = ["find_notebooks", "left_out_links", "read_notebook", "select_notebooks"]
 
 
 def find_notebooks(config: Config) -> tuple[str, ...]:
@@ -24,6 +24,17 @@ def find_notebooks(config: Config) -> tuple[str, ...]:
     """
     found = walk_notebooks(config.root, config.notebooks)
     return tuple(path for path in found if not matches_any(path, config.exclude))
+
+
+def left_out_links(config: Config) -> tuple[str, ...]:
+    """Return a line for each link where notebooks are looked for that leads out of the project, and so is left out."""
+    found = links_out(config.root, config.notebooks)
+    return tuple(
+        f"left out: {shown_name(path)} is a link that leads out of the project, to "
+        + shown_name(str((config.root / path).resolve()))
+        for path in found
+        if not matches_any(path, config.exclude)
+    )
 
 
 def select_notebooks(config: Config, patterns: Sequence[str], cwd: Path) -> tuple[str, ...]:
@@ -48,9 +59,8 @@ def select_notebooks(config: Config, patterns: Sequence[str], cwd: Path) -> tupl
     if not patterns:
         if not known:
             globs = ", ".join(config.notebooks)
-            raise NothingToRunError(
-                f"No notebook matches {globs} in {config.root}.", tip="Name notebooks, or set `notebooks`."
-            )
+            told = "\n".join([f"No notebook matches {globs} in {config.root}.", *left_out_links(config)])
+            raise NothingToRunError(told, tip="Name notebooks, or set `notebooks`.")
         return known
     selection = _Selection(config, known, cwd)
     for pattern in patterns:

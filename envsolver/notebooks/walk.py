@@ -23,15 +23,33 @@ def walk_notebooks(root: Path, globs: Sequence[str]) -> tuple[str, ...]:
 
     A notebook that is reached by several names, through symbolic links, counts once, by its real name if that matches.
     """
-    patterns = tuple(globs)
+    return _found(root, tuple(globs))[0]
+
+
+def links_out(root: Path, globs: Sequence[str]) -> tuple[str, ...]:
+    """Return the links below `root` that lead out of it, to a notebook or to a folder, where notebooks are looked for.
+
+    What is behind them is no part of the project, so it is not among its notebooks.
+    """
+    return _found(root, tuple(globs))[1]
+
+
+def _found(root: Path, patterns: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the notebooks, and the links that lead out of the project."""
     absolute = root.resolve()
     found: set[str] = set()
+    outside: set[str] = set()
     for base, depth in sorted(_starts(patterns).items()):
         start = absolute / base
-        if _CHECKPOINTS not in base.split("/") and _within(start, absolute):
-            named = map(shown_name, _walk(str(start), base, depth, str(absolute)))
-            found.update(path for path in named if matches_any(path, patterns))
-    return tuple(_once(absolute, sorted(found)))
+        if _CHECKPOINTS in base.split("/"):
+            continue
+        if not _within(start, absolute):
+            outside.update([base] if start.exists() else [])
+            continue
+        named = map(shown_name, _walk(str(start), base, depth, str(absolute), outside))
+        found.update(path for path in named if matches_any(path, patterns))
+    links = (path for path in outside if not path.endswith(_SUFFIX) or matches_any(path, patterns))
+    return tuple(_once(absolute, sorted(found))), tuple(sorted(links))
 
 
 def shown_name(path: str) -> str:
@@ -54,8 +72,8 @@ def _starts(patterns: tuple[str, ...]) -> dict[str, int | None]:
     return starts
 
 
-def _walk(directory: str, relative: str, depth: int | None, root: str) -> Iterator[str]:
-    """Give the paths of all notebooks in a directory and below, relative to the root."""
+def _walk(directory: str, relative: str, depth: int | None, root: str, outside: set[str]) -> Iterator[str]:
+    """Yield the paths of the notebooks in a directory and below, relative to the root; `outside` gets links out."""
     waiting = [(directory, relative)]
     entered: set[Path] = set()
     while waiting:
@@ -69,14 +87,15 @@ def _walk(directory: str, relative: str, depth: int | None, root: str) -> Iterat
             continue
         for entry in entries:
             path = f"{prefix}/{entry.name}" if prefix else entry.name
-            if entry.name.endswith(_SUFFIX):
-                if not entry.name.startswith(".") and _is_file(entry, root):
-                    yield path
-            elif (
-                not is_skipped(entry.name)
-                and (depth is None or path.count("/") + 1 < depth)
-                and _enters(entry, root, entered)
-            ):
+            notebook = entry.name.endswith(_SUFFIX)
+            deeper = depth is None or path.count("/") + 1 < depth
+            if not (_is_notebook(entry) if notebook else deeper and _is_folder(entry)):
+                continue
+            if not _stays(entry, root):
+                outside.add(path)
+            elif notebook:
+                yield path
+            elif _enters(entry, entered):
                 waiting.append((entry.path, path))
 
 
@@ -90,26 +109,34 @@ def is_skipped(name: str) -> bool:
     return name.startswith(".") or name in _NOT_SOURCES
 
 
-def _is_file(entry: os.DirEntry[str], root: str) -> bool:
-    """Tell whether an entry is a file of the project, if need be behind a link."""
+def _is_notebook(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry of a notebook's name is a file, if need be behind a link."""
     try:
-        return entry.is_file() and (not entry.is_symlink() or _within(Path(entry.path), Path(root)))
+        return not entry.name.startswith(".") and entry.is_file()
     except OSError:
         return False
 
 
-def _enters(entry: os.DirEntry[str], root: str, entered: set[Path]) -> bool:
-    """Tell whether to walk into an entry: a directory, or a link to one of the project, once, that does not hold it."""
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a directory, if need be behind a link, that may hold something of the project's own."""
     try:
-        if not entry.is_dir():
-            return False
-        if not entry.is_symlink():
-            return True
+        return not is_skipped(entry.name) and entry.is_dir()
     except OSError:
         return False
+
+
+def _stays(entry: os.DirEntry[str], root: str) -> bool:
+    """Tell whether an entry is the project's own, and no link that leads out of it."""
+    return not entry.is_symlink() or _within(Path(entry.path), Path(root))
+
+
+def _enters(entry: os.DirEntry[str], entered: set[Path]) -> bool:
+    """Tell whether to walk into a directory of the project: one behind a link once, and only if it does not hold it."""
+    if not entry.is_symlink():
+        return True
     place = Path(entry.path)
     target = place.resolve()
-    if target in entered or not target.is_relative_to(root) or place.parent.resolve().is_relative_to(target):
+    if target in entered or place.parent.resolve().is_relative_to(target):
         return False
     entered.add(target)
     return True

@@ -106,8 +106,11 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
         run_dir=str(defaults.run_dir),
         run_id=defaults.run_id,
         limits=Limits(
-            timeout=_first(defaults.timeout, settings.timeout, notebook.timeout, group.timeout, config.timeout),
-            cell_timeout=_first(settings.cell_timeout, config.cell_timeout),
+            # A cell that may take long, by the notebook's metadata, is not cut short by a limit that nobody set for it.
+            timeout=_first(
+                defaults.timeout, settings.timeout, group.timeout, max(config.timeout, notebook.cell_timeout or 0)
+            ),
+            cell_timeout=_first(settings.cell_timeout, notebook.cell_timeout, config.cell_timeout),
             cores=settings.cores or group.cores,
             memory=None if memory is None else int(memory),
             output=int(config.output_limit),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -19,6 +19,8 @@ from envsolver.resolver.locks import SolveOptions, solve_group
 from envsolver.resolver.pythons import choose_pythons
 from envsolver.run.directories import STATE
 from envsolver.run.history import History
+
+_VERSION = re.compile(r"[\w.+-]+")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Project:
             One that was named is missing.
         """
         matrix = choose_pythons(asked, self.config.python, partial(find_interpreter, self.uv))
-        named = {i.version if os.sep in i.request else i.request: i for i in matrix.interpreters}
+        # A path and a set of specifiers are no names for a version.
+        named = {i.request if _VERSION.fullmatch(i.request) else i.version: i for i in matrix.interpreters}
         return named, matrix.left_out
 
     def lock(self, group: Group, interpreter: Interpreter) -> Lock:

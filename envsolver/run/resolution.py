@@ -19,7 +19,7 @@ from envsolver.core.errors import ConfigurationError, EnvsolverError
 from envsolver.core.notebooks import Notebook, Origin, Requirement
 from envsolver.core.settings import Config
 from envsolver.notebooks.distributions import distributions_for
-from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
+from envsolver.notebooks.select import find_notebooks, left_out_links, read_notebook, select_notebooks
 from envsolver.resolver.assignment import assign, is_named, supplies
 from envsolver.resolver.demands import NotebookRequirements, demand_of, own_project
 from envsolver.resolver.derive import Derived, derive
@@ -63,6 +63,8 @@ class Resolution:
         Which notebook's requirement gives others older versions, a sentence each.
     local
         The notebooks of derived groups that ask for a local project.
+    links
+        Links that lead out of the project, where notebooks were looked for, a line each.
     """
 
     notebooks: Mapping[str, Notebook]
@@ -75,11 +77,16 @@ class Resolution:
     conflicts: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
     local: frozenset[str] = frozenset()
+    links: tuple[str, ...] = ()
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a person should know of the derived groups, a line each."""
-        return (*(f"kept apart: {text}" for text in self.conflicts), *(f"held back: {text}" for text in self.holds))
+        """What a person should know of the derived groups, and of what was left out, a line each."""
+        return (
+            *(f"kept apart: {text}" for text in self.conflicts),
+            *(f"held back: {text}" for text in self.holds),
+            *self.links,
+        )
 
 
 def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, pythons: Sequence[str] = ()) -> Resolution:
@@ -129,6 +136,7 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
         conflicts=tuple(conflict.sentence for conflict in derived.conflicts),
         holds=tuple(hold.sentence for held in derived.holds.values() for hold in held),
         local=derived.local,
+        links=() if patterns else left_out_links(config),
     )
 
 

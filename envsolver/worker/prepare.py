@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from envsolver.core.cell_rules import RAISES_TAG, SKIP_TAG, cells_run
+from envsolver.core.cell_rules import cells_run, is_skipped, may_raise
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.files import write_atomically
 from envsolver.core.jobs import Edits
@@ -132,7 +132,11 @@ def _prepare_cells(notebook: NotebookNode, edits: Edits) -> list[PreparedCell]:
     code = ((cell.source, _tags(cell)) for cell in notebook.cells if cell.cell_type == "code")
     run = cells_run(code, skip_cells=edits.skip_cells, stop_at=edits.stop_at)
     return [
-        PreparedCell(number=number, run=cell.cell_type == "code" and next(run), may_raise=RAISES_TAG in _tags(cell))
+        PreparedCell(
+            number=number,
+            run=cell.cell_type == "code" and next(run),
+            may_raise=may_raise(cell.source, _tags(cell)),
+        )
         for number, cell in enumerate(notebook.cells, start=1)
     ]
 
@@ -144,7 +148,7 @@ def _inject(notebook: NotebookNode, cells: list[PreparedCell], parameters: Mappi
     cell = _v4.new_code_cell(source, metadata={"tags": [_INJECTED_TAG]})
     place = 0 if after is None else after + 1
     # A cell that comes after `stop-at` does not run, and neither do its parameters.
-    run = after is None or cells[after].run or SKIP_TAG in _tags(notebook.cells[after])
+    run = after is None or cells[after].run or is_skipped(notebook.cells[after].source, _tags(notebook.cells[after]))
     notebook.cells.insert(place, cell)
     cells.insert(place, PreparedCell(number=1 if after is None else after + 1, run=run))
 

@@ -76,7 +76,7 @@ def test_odd_numbers_in_metadata_mean_no_limit(tmp_path: Path, value: str) -> No
     metadata = f'{{"execution": {{"timeout": {value}}}, "papermill": {{"duration": {value}}}}}'
     (tmp_path / "n.ipynb").write_text(f'{{"nbformat": 4, "cells": [], "metadata": {metadata}}}')
     found = read_notebook(tmp_path, "n.ipynb")
-    assert (found.fault, found.timeout, found.recorded_seconds) == (None, None, None)
+    assert (found.fault, found.cell_timeout, found.recorded_seconds) == (None, None, None)
 
 
 @pytest.fixture

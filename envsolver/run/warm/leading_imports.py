@@ -8,7 +8,7 @@ from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from envsolver.core.cell_rules import RAISES_TAG, cells_run
+from envsolver.core.cell_rules import cells_run, may_raise
 from envsolver.core.jobs import Edits
 from envsolver.core.notebooks import Notebook
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json, parse_python, read_text
@@ -53,7 +53,7 @@ def _leading(cells: list[dict[str, Any]], edits: Edits) -> Iterator[list[str]]:
     """Yield each leading code cell's imports, up to the first cell that runs and holds anything else."""
     code = [(_source(cell), _tags(cell)) for cell in cells if cell["cell_type"] == "code"]
     for source, tags in compress(code, cells_run(code, skip_cells=edits.skip_cells, stop_at=edits.stop_at)):
-        if any(text in source for text in edits.replace) or RAISES_TAG in tags:
+        if any(text in source for text in edits.replace) or may_raise(source, tags):
             return
         names, whole = _of_cell(source)
         yield names

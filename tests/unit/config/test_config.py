@@ -460,3 +460,24 @@ def test_a_link_within_the_project_is_fine(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "envsolver.toml").write_text("booktests = 'link/tests'\n")
     assert load_config(tmp_path).booktests == "link/tests"
+
+
+@pytest.mark.parametrize(
+    ("files", "python"),
+    [
+        ({}, RUNNING),
+        ({"pyproject.toml": "[project]\nname = 'a'\nrequires-python = '>=3.8'\n"}, RUNNING),
+        ({"pyproject.toml": "[project]\nname = 'a'\nrequires-python = '>=3.99'\n"}, ">=3.99"),
+        ({"pyproject.toml": "[project]\nname = 'a'\nrequires-python = '>=3.5, <3.6'\n"}, "<3.6,>=3.5"),
+        ({"setup.cfg": "[options]\npython_requires = >=3.99\n"}, ">=3.99"),
+        ({"pyproject.toml": "[build-system]\n", "setup.cfg": "[options]\npython_requires = >=3.99\n"}, ">=3.99"),
+        ({"pyproject.toml": "[project]\nrequires-python = 'new'\n"}, RUNNING),
+        ({"pyproject.toml": "[project]\nrequires-python = '>=3.99'\n[tool.envsolver]\npython = ['3.9']\n"}, "3.9"),
+    ],
+)
+def test_the_default_python_is_one_that_the_project_supports(
+    tmp_path: Path, files: dict[str, str], python: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert load_config(tmp_path).python == (python,)

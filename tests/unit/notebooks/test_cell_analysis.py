@@ -376,9 +376,24 @@ def test_setting_an_environment_variable_is_noticed(source: str, line: int | Non
     assert analyse(source).environ_line == line
 
 
-def test_written_and_run_files_are_noticed() -> None:
+def test_written_files_are_noticed() -> None:
     assert analyse("%%writefile -a helper.py\nimport a").written == ["helper.py"]
-    assert analyse("%run -i ../script.py 3").ran == ["../script.py"]
+
+
+@pytest.mark.parametrize(
+    ("source", "ran", "imported"),
+    [
+        ("%run -i ../script.py 3", ["/p/script.py"], []),
+        ("%run lib/setup.ipynb", ["/p/nb/lib/setup.ipynb"], []),
+        ("%run 'my lib/setup.ipynb'", ["/p/nb/my lib/setup.ipynb"], []),
+        ("%cd ..\n%run script", ["/p/script"], []),
+        ("%run -t -N 3 script.py", ["/p/nb/script.py"], []),
+        ("%run -m a.b c", [], ["a.b"]),
+        ("%run", [], []),
+    ],
+)
+def test_what_a_cell_runs_is_noticed(source: str, ran: list[str], imported: list[str]) -> None:
+    assert (analyse(source).ran, modules(source)) == (ran, imported)
 
 
 PIECES = """

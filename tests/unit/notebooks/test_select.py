@@ -12,7 +12,7 @@ import pytest
 from envsolver.core.errors import ConfigurationError, NothingToRunError
 from envsolver.core.notebooks import Notebook
 from envsolver.core.settings import Config, NotebookSettings
-from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
+from envsolver.notebooks.select import find_notebooks, left_out_links, read_notebook, select_notebooks
 
 
 def write(root: Path, path: str, *sources: str, **metadata: object) -> Path:
@@ -98,6 +98,40 @@ def test_links_out_of_the_project_are_not_followed(tmp_path: Path) -> None:
     (root / "folder").symlink_to(tmp_path / "outside")
     (root / "b.ipynb").symlink_to(tmp_path / "outside" / "a.ipynb")
     assert found(root) == ()
+
+
+@pytest.mark.parametrize(
+    ("globs", "exclude", "named"),
+    [
+        (("**/*.ipynb",), (), ["b.ipynb", "folder"]),
+        (("**/*.ipynb",), ("b.ipynb",), ["folder"]),
+        (("*.ipynb",), (), ["b.ipynb"]),
+        (("folder/**",), (), ["folder"]),
+        (("real/**",), (), []),
+    ],
+)
+def test_links_out_of_the_project_are_named(
+    tmp_path: Path, globs: tuple[str, ...], exclude: tuple[str, ...], named: list[str]
+) -> None:
+    root = tmp_path / "project"
+    write(root, "real/a.ipynb")
+    write(tmp_path, "outside/a.ipynb")
+    (root / "folder").symlink_to(tmp_path / "outside")
+    (root / "b.ipynb").symlink_to(tmp_path / "outside" / "a.ipynb")
+    (root / "inside").symlink_to(root / "real")
+    (root / "data.csv").symlink_to("/etc/hosts")
+    (root / "dead.ipynb").symlink_to(tmp_path / "nowhere.ipynb")
+    lines = left_out_links(Config(root=root, notebooks=globs, exclude=exclude))
+    assert [line.split()[2] for line in lines] == named
+    assert all(str(tmp_path / "outside") in line for line in lines)
+
+
+def test_where_nothing_but_links_out_is_found_they_are_named(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "folder").symlink_to(tmp_path)
+    with pytest.raises(NothingToRunError, match="left out: folder is a link"):
+        select_notebooks(Config(root=root), (), root)
 
 
 def test_links_within_the_project_are_followed_and_end(tmp_path: Path) -> None:
@@ -301,7 +335,7 @@ def test_the_code_of_another_language_is_not_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("execution", "timeout", "allow_errors"),
+    ("execution", "cell_timeout", "allow_errors"),
     [
         ({"timeout": 30, "allow_errors": True}, 30.0, True),
         ({"timeout": -1}, None, False),
@@ -312,10 +346,10 @@ def test_the_code_of_another_language_is_not_looked_at(tmp_path: Path) -> None:
     ],
 )
 def test_the_metadata_of_the_execution_is_honoured(
-    tmp_path: Path, execution: object, timeout: float | None, *, allow_errors: bool
+    tmp_path: Path, execution: object, cell_timeout: float | None, *, allow_errors: bool
 ) -> None:
     notebook = read(tmp_path, execution=execution)
-    assert (notebook.timeout, notebook.allow_errors) == (timeout, allow_errors)
+    assert (notebook.cell_timeout, notebook.allow_errors) == (cell_timeout, allow_errors)
 
 
 @pytest.mark.parametrize(("value", "group"), [({"group": "ml"}, "ml"), ({"group": " "}, None), ({}, None), (3, None)])
@@ -450,6 +484,38 @@ def test_the_projects_own_package_is_wanted_unless_it_is_found_without_being_ins
 def test_a_script_that_is_run_is_followed(tmp_path: Path) -> None:
     (tmp_path / "setup_it.py").write_text("import torch\n")
     assert imports(read(tmp_path, "%run setup_it.py")) == ["torch"]
+    assert imports(read(tmp_path, "%run setup_it")) == ["torch"]
+
+
+def test_a_notebook_that_is_run_is_followed_as_a_script_is(tmp_path: Path) -> None:
+    (tmp_path / "lib" / "tools").mkdir(parents=True)
+    (tmp_path / "lib" / "tools" / "helper.py").write_text("import jax\n")
+    setup = [
+        "import torch",
+        "%pip install rich>=13",
+        "import sys\nsys.path.append('lib/tools')",
+        "%run lib/setup.ipynb",
+    ]
+    write(tmp_path, "lib/setup.ipynb", *setup)
+    notebook = read(tmp_path, "%run lib/setup.ipynb", "import helper")
+    assert [(wanted.module, str(wanted.origin)) for wanted in notebook.imports] == [
+        ("torch", "lib/setup.ipynb, cell 1, line 1"),
+        ("jax", "lib/tools/helper.py:1"),
+    ]
+    assert [(wanted.text, str(wanted.origin)) for wanted in notebook.installs] == [
+        ("rich>=13", "lib/setup.ipynb, cell 2, line 1")
+    ]
+    write(tmp_path, "lib/setup.ipynb", "import jax")
+    assert read_notebook(tmp_path, "a.ipynb").code_digest != notebook.code_digest
+
+
+@pytest.mark.parametrize("name", ["nowhere.ipynb", "broken.ipynb", "../outside.ipynb"])
+def test_a_notebook_that_is_run_and_cannot_be_read_is_left_to_the_cell(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "broken.ipynb").write_text("{")
+    write(tmp_path, "outside.ipynb", "import torch")
+    assert imports(read(root, f"%run {name}\nimport numpy")) == ["numpy"]
 
 
 SCRIPT = (

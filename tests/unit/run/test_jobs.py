@@ -45,17 +45,38 @@ def placed(path: str = "a.ipynb") -> Assignment:
         (None, {}, None, 600),
         (None, {"timeout": 50}, None, 50),
         (None, {"timeout": 50, "groups": {"core": {"timeout": 40}}}, None, 40),
-        (None, {"timeout": 50, "groups": {"core": {"timeout": 40}}}, 30, 30),
+        (None, {"timeout": 50, "groups": {"core": {"timeout": 40}}}, 30, 40),
         (None, {"notebook": {"a.ipynb": {"timeout": 20}}}, 30, 20),
         (10, {"notebook": {"a.ipynb": {"timeout": 20}}}, 30, 10),
+        (None, {}, 30, 600),
+        (None, {}, 3600, 3600),
+        (None, {"groups": {"core": {"timeout": 40}}}, 3600, 40),
     ],
 )
 def test_the_most_particular_time_limit_wins(
     timeout: float | None, settings: dict[str, Any], metadata: float | None, expected: float
 ) -> None:
-    notebook = Notebook(path="a.ipynb", timeout=metadata)
+    notebook = Notebook(path="a.ipynb", cell_timeout=metadata)
     (job,), _ = plan_jobs(defaults(settings, timeout), resolved(notebook, placed()), [placed()])
     assert job.limits.timeout == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "metadata", "expected"),
+    [
+        ({}, None, 300),
+        ({}, 30, 30),
+        ({"cell_timeout": 50}, 3600, 3600),
+        ({"cell_timeout": 50}, None, 50),
+        ({"notebook": {"a.ipynb": {"cell_timeout": 20}}}, 30, 20),
+    ],
+)
+def test_the_notebooks_own_time_limit_is_for_each_cell(
+    settings: dict[str, Any], metadata: float | None, expected: float
+) -> None:
+    notebook = Notebook(path="a.ipynb", cell_timeout=metadata)
+    (job,), _ = plan_jobs(defaults(settings), resolved(notebook, placed()), [placed()])
+    assert job.limits.cell_timeout == expected
 
 
 def test_variables_of_the_notebook_win_over_the_groups_and_the_projects() -> None:

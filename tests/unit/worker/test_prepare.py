@@ -1,0 +1,30 @@
+"""Promise: what a notebook says about its cells decides which of them run, and which may raise."""
+
+from __future__ import annotations
+
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from envsolver.core.jobs import Edits
+from envsolver.worker.prepare import prepare
+
+
+def cell(source: str, *tags: str) -> NotebookNode:
+    made: NotebookNode = new_code_cell(source, metadata={"tags": list(tags)})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("cells", "ran", "may_raise"),
+    [
+        ([cell("x = 1"), new_markdown_cell("# NBVAL_SKIP"), cell("")], [1], []),
+        ([cell("x = 1", "skip-execution"), cell("# NBVAL_SKIP\n1 / 0"), cell("y", "nbval-skip"), cell("z")], [4], []),
+        ([cell("1 / 0", "raises-exception"), cell("# NBVAL_RAISES_EXCEPTION\n1 / 0")], [1, 2], [1, 2]),
+        ([cell("1 / 0", "nbval-raises-exception"), cell("z")], [1, 2], [1]),
+    ],
+)
+def test_tags_and_comments_decide(cells: list[NotebookNode], ran: list[int], may_raise: list[int]) -> None:
+    steps = prepare(new_notebook(cells=cells), Edits()).cells
+    assert [step.number for step in steps if step.run] == ran
+    assert [step.number for step in steps if step.may_raise] == may_raise
