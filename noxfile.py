@@ -97,7 +97,8 @@ def unit(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Run all tests and report the branches covered, in processes that tests start too; arguments go to pytest."""
     install(session, "coverage")
-    session.run("coverage", "erase")
+    if not session.posargs:  # a second run, of what failed, adds to the first
+        session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")

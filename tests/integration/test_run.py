@@ -294,7 +294,7 @@ def test_an_interruption_keeps_what_is_finished_and_leaves_no_process(
     process = started("--workers", "1", "--order", "name")
     assert process.stdout is not None
     until(lambda: "a.ipynb" in process.stdout.readline())  # type: ignore[union-attr]  # asserted above
-    until(lambda: any("sleep(300)" in " ".join(p.cmdline()) for p in marked_processes(sandbox.root)))
+    until(lambda: any("sleep(300)" in " ".join(_words(p)) for p in marked_processes(sandbox.root)))
     for _ in range(times):  # as people do who want to be sure
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.2)
@@ -314,7 +314,7 @@ def test_nothing_outlives_a_controller_that_is_killed(
     sandbox.configure("pass-env = ['ENVSOLVER_TEST']\n")
     sandbox.notebook("b.ipynb", SLEEPER, FOREVER)
     process = started()
-    until(lambda: any("sleep(300)" in " ".join(p.cmdline()) for p in marked_processes(sandbox.root)))
+    until(lambda: any("sleep(300)" in " ".join(_words(p)) for p in marked_processes(sandbox.root)))
     os.kill(process.pid, sent)
     process.wait(PATIENCE)
     until(lambda: not marked_processes(sandbox.root))
