@@ -130,7 +130,8 @@ def rows_of(run: Run, expected: History) -> list[dict[str, Any]]:
 
 
 def _row(index: int, result: Result, usual: float | None, longest: float) -> dict[str, Any]:
-    what = headline(result)
+    # What did not pass has a card that tells the rest.
+    what = one_line(result.reason, None) if result.good else headline(result)
     name = one_line(result.notebook)
     seconds = 0.0 if result.status == "cached" else result.seconds
     ratio = seconds / usual if usual and seconds else None

@@ -112,6 +112,12 @@ def test_a_failure_shows_cell_traceback_reason_and_log(run: Run) -> None:
     assert 'log of <span class="af1">demos/finance/asian_option.ipynb</span>' in text
 
 
+@pytest.mark.parametrize("status", ["environment", "timeout", "skipped"])
+def test_a_long_reason_is_shown_whole(status: str) -> None:
+    words = " ".join(f"word{number}" for number in range(100))
+    assert words in " ".join(Page(build_html(one(status=status, reason=words))).text.split())
+
+
 def test_executed_notebooks_stand_in_frames_without_rights(run: Run) -> None:
     page = Page(build_html(run, executed=lambda _: '<p title="&quot;">executed</p>'))
     frames = page.all("iframe")
