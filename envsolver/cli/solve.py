@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from envsolver.report.formatting import json_text
 
 if TYPE_CHECKING:
     from envsolver.core.environments import Group
+    from envsolver.resolver.compatibility import SolveReport
     from envsolver.run.project import Project
 
 
@@ -41,9 +43,8 @@ def solve_command(
 
     Without any configuration, the groups are those that the NOTEBOOKs imply.
     """
-    from envsolver.cli.tables import print_table
     from envsolver.environments.sizes import package_sizes
-    from envsolver.resolver.compatibility import GroupExamination, group_rows, pair_rows, to_json
+    from envsolver.resolver.compatibility import GroupExamination, to_json
     from envsolver.run.project import open_project
 
     project = open_project(directory, upgrade=upgrade, resolution=resolution, build=build)
@@ -62,16 +63,23 @@ def solve_command(
     if as_json:
         click.echo(json_text({**to_json(report), "remarks": remarks}))
     else:
-        print_table(("group", "python", "outcome"), group_rows(report))
-        if report.pairs:
-            click.echo()
-            print_table(("groups", "one environment?"), pair_rows(report))
-        for remark in remarks:
-            click.echo(f"\n{remark}")
-        for version, reason in left_out:
-            click.echo(f"\nPython {version} was left out: {reason}")
-        click.echo(f"\nasked uv {report.calls} times, {report.seconds:.1f} s")
+        _print_examination(report, remarks, left_out)
     return 0 if report.good else UnsolvableError.exit_code
+
+
+def _print_examination(report: SolveReport, remarks: Sequence[str], left_out: Sequence[tuple[str, str]]) -> None:
+    from envsolver.cli.tables import print_table
+    from envsolver.resolver.compatibility import group_rows, pair_rows
+
+    print_table(("group", "python", "outcome"), group_rows(report))
+    if report.pairs:
+        click.echo()
+        print_table(("groups", "one environment?"), pair_rows(report))
+    for remark in remarks:
+        click.echo(f"\n{remark}")
+    for version, reason in left_out:
+        click.echo(f"\nPython {version} was left out: {reason}")
+    click.echo(f"\nasked uv {report.calls} times, {report.seconds:.1f} s")
 
 
 @click.command("lock")

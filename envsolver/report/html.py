@@ -69,39 +69,46 @@ def build_html(
     log_tail
         Gives the end of a result's log.
     """
-    script, style = _part("report.js"), _part("report.css")
+    script = _part("report.js")
     bad = [(index, result) for index, result in enumerate(run.results) if not result.good]
-    groups = sorted({result.group for result in run.results if result.group} | {e.group for e in run.environments})
-    laid = timeline(run)
     context: dict[str, Any] = {
-        "title": title_of(run),
+        **_whole_run(run),
         "policy": _policy(script),
         "script": script,
-        "style": style,
-        "started": shown_date(run.started),
-        "shares": shares_of(run),
-        "stopped": one_line(run.stopped).rstrip("."),
-        "not_run": run.not_run,
-        "figures": figures_of(run),
+        "style": _part("report.css"),
         "failures": [
             failure_view(run, index, result, log_tail(result), executed(result) if place < EXECUTED else None)
             for place, (index, result) in enumerate(bad)
         ],
+        "rows": rows_of(run, expected or {}),
+        "compared": bool(expected),
+        "conflicts": [strip_ansi(sentence) for sentence in conflicts],
+        "version": __version__,
+    }
+    # A name may hold control characters, which no HTML document may.
+    return redact(_CONTROL.sub("", str(_template().render(context))))
+
+
+def _whole_run(run: Run) -> dict[str, Any]:
+    """Return what the report's parts that are of no single notebook show."""
+    groups = sorted({result.group for result in run.results if result.group} | {e.group for e in run.environments})
+    laid = timeline(run)
+    return {
+        "title": title_of(run),
+        "started": shown_date(run.started),
+        "shares": shares_of(run),
+        "stopped": one_line(run.stopped, None).rstrip("."),
+        "not_run": run.not_run,
+        "figures": figures_of(run),
         "groups": groups,
         "colours": {group: f"var(--g{place % COLOURS})" for place, group in enumerate(groups)},
         "pythons": sorted({result.python for result in run.results if result.python}, key=version_key),
         "verdicts": count_verdicts(run.results),
         "lanes": lanes_of(run, laid),
         "ticks": [{"left": percent(tick / laid.seconds), "text": clock(tick)} for tick in laid.ticks],
-        "rows": rows_of(run, expected or {}),
-        "compared": bool(expected),
-        "conflicts": [strip_ansi(sentence) for sentence in conflicts],
         "environments": [environment_view(each) for each in run.environments],
-        "version": __version__,
         "directory": str(run.directory),
     }
-    # A name may hold control characters, which no HTML document may.
-    return redact(_CONTROL.sub("", str(_template().render(context))))
 
 
 def write_html(
