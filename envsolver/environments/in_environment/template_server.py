@@ -20,7 +20,6 @@ import json
 import os
 import runpy
 import select
-import signal
 import socket
 import sys
 
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 
 _NEEDS_SHELL = ("matplotlib_inline",)  # known to, so that nobody has to find out
 _ROUNDS = 8  # attempts to find the modules that cannot be loaded ahead
-_POLL = 20  # milliseconds between looks at the kernels where the system has no descriptors for processes
-_LONGEST_REQUEST = 1_000_000
-_REQUEST_SECONDS = 10.0
 
 
 class Node:
@@ -50,55 +46,6 @@ class Node:
         self.listener = socket.socket(fileno=entry["listener"])
 
 
-class Kernels:
-    """The kernels that a node has forked and not yet seen the end of."""
-
-    def __init__(self) -> None:
-        self.connections: dict[int, tuple[socket.socket, int]] = {}
-        self.descriptors: dict[int, int] = {}
-
-    def add(self, pid: int, connection: socket.socket) -> None:
-        """Take in a kernel that has just been forked."""
-        self.connections[connection.fileno()] = (connection, pid)
-        try:
-            self.descriptors[os.pidfd_open(pid)] = pid  # type: ignore[attr-defined,unused-ignore]
-        except (AttributeError, OSError):  # an old Python or an old kernel
-            pass
-
-    @property
-    def timeout(self) -> int | None:
-        """Milliseconds to wait at most, None for no limit."""
-        return _POLL if len(self.descriptors) < len(self.connections) else None
-
-    def reap(self) -> None:
-        """Tell the exit of each kernel that has ended."""
-        for number, (connection, pid) in list(self.connections.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if not ended:
-                continue
-            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            _answer(connection, {"exit": code})
-            connection.close()
-            del self.connections[number]
-            for descriptor, which in list(self.descriptors.items()):
-                if which == pid:
-                    os.close(descriptor)
-                    del self.descriptors[descriptor]
-
-    def abandoned(self, number: int) -> None:
-        """End the kernel whose worker has gone."""
-        _, pid = self.connections[number]
-        _kill_session(pid)
-
-    def forget(self) -> None:
-        """Close what a forked child must not hold."""
-        for connection, _ in self.connections.values():
-            connection.close()
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-        self.__init__()  # type: ignore[misc]
-
-
 class Template:
     """One node of the tree, as the process that it runs in sees it.
 
@@ -110,13 +57,15 @@ class Template:
         What the process has loaded so far.
     kernel
         What `template_kernel` defines.
+    kernels
+        The `Kernels` that it forks.
     """
 
-    def __init__(self, spec: dict[str, Any], preload: Any, kernel: dict[str, Any]) -> None:
+    def __init__(self, spec: dict[str, Any], preload: Any, kernel: dict[str, Any], kernels: Any) -> None:
         self.spec = spec
         self.preload = preload
         self.kernel = kernel
-        self.kernels = Kernels()
+        self.kernels = kernels
         self.nodes = {entry["id"]: Node(entry) for entry in spec["nodes"]}
         self.own: Node | None = None
         self.excluded: dict[str, str] = dict.fromkeys(spec["excluded"], "it was refused before")
@@ -170,18 +119,16 @@ class Template:
             self._start(top)
             return None
         connection, _ = node.listener.accept()
-        connection.settimeout(_REQUEST_SECONDS)
         refusal = top.refusal or self._unfit()
         request: dict[str, Any] = {}
         if not refusal:
             try:
-                request = json.loads(_read_line(connection))
+                request = self.kernels.read_request(connection)
                 refusal = self._mismatch(request)
             except (OSError, ValueError):
                 refusal = "the request cannot be read"
         if refusal:
-            _answer(connection, {"refused": refusal})
-            connection.close()
+            self.kernels.refuse(connection, refusal)
             return None
         return self._fork(connection, request)
 
@@ -193,7 +140,6 @@ class Template:
             os.setsid()
             return request
         self.kernels.add(pid, connection)
-        _answer(connection, {"pid": pid})
         return None
 
     def _unfit(self) -> str:
@@ -217,8 +163,7 @@ class Template:
         """
         for node in self.nodes.values():
             node.listener.detach()
-        for connection, _ in self.kernels.connections.values():
-            connection.detach()
+        self.kernels.let_go()
 
     # The tree
 
@@ -292,33 +237,8 @@ class Template:
             del self.nodes[other.id]
 
     def _end(self) -> None:
-        for _, pid in self.kernels.connections.values():
-            _kill_session(pid)
+        self.kernels.end()
         os._exit(0)
-
-
-def _kill_session(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except OSError:
-        pass
-
-
-def _answer(connection: socket.socket, message: dict[str, Any]) -> None:
-    try:
-        connection.sendall(json.dumps(message).encode() + b"\n")
-    except OSError:  # the worker has gone; its kernel is ended when that is noticed
-        pass
-
-
-def _read_line(connection: socket.socket) -> bytes:
-    data = b""
-    while not data.endswith(b"\n"):
-        piece = connection.recv(65536)
-        if not piece or len(data) > _LONGEST_REQUEST:
-            raise OSError("no request")
-        data += piece
-    return data
 
 
 def _write_all(number: int, data: bytes) -> None:
@@ -349,7 +269,10 @@ def main(place: str) -> None:
     from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
 
     kernel = _beside("template_kernel")
-    template = Template(spec, _beside("template_preload")["Preload"](), kernel)
+    randomness = _beside("random_state")["RandomState"]()
+    tripwires = _beside("tripwires")["Tripwires"](randomness)
+    preload = _beside("template_preload")["Preload"](tripwires, randomness)
+    template = Template(spec, preload, kernel, _beside("children")["Kernels"]())
     baseline, request = (spec["baseline"], None) if spec["baseline"] else kernel["probe"](template)
     if request is None:
         template.nodes["base"].modules = baseline["modules"]

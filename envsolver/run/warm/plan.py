@@ -113,23 +113,11 @@ def plan_templates(
     workers
         How many jobs run at once.
     """
-    families: dict[tuple[object, ...], list[Job]] = {}
-    for job in jobs:
-        key = keys.get(job.target)
-        cold = job.warm_start.cold or notebooks[job.notebook].early_environ or known.get(job.id, KernelHistory()).cold
-        if key and not cold and platform.startswith("linux"):
-            same = (
-                job.group,
-                job.python,
-                key,
-                job.limits.cores,
-                job.binding.pass_env,
-                tuple(sorted(job.binding.env.items())),
-            )
-            families.setdefault(same, []).append(job)
+    if not platform.startswith("linux"):
+        return WarmPlan()
     templates: list[TemplateSpec] = []
     serves: dict[str, Served] = {}
-    for family in families.values():
+    for family in _families(jobs, notebooks, keys, known):
         if len(family) < 2:  # noqa: PLR2004  # a single kernel gains nothing from being forked
             continue
         first = family[0]
@@ -149,6 +137,24 @@ def plan_templates(
         )
         serves.update({job.id: Served(name, tree.serving[index]) for index, job in enumerate(family)})
     return WarmPlan(templates=tuple(templates), serves=serves)
+
+
+def _families(
+    jobs: Sequence[Job],
+    notebooks: Mapping[str, Notebook],
+    keys: Mapping[Target, str],
+    known: Mapping[str, KernelHistory],
+) -> list[list[Job]]:
+    """Return the jobs that may start warm, together those whose kernels find the same before their first cell."""
+    families: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        key, binding = keys.get(job.target), job.binding
+        cold = job.warm_start.cold or notebooks[job.notebook].early_environ or known.get(job.id, KernelHistory()).cold
+        if key and not cold:
+            env = tuple(sorted(binding.env.items()))
+            same = (job.group, job.python, key, job.limits.cores, binding.pass_env, env)
+            families.setdefault(same, []).append(job)
+    return list(families.values())
 
 
 def _wishes(job: Job, notebook: Notebook, known: KernelHistory) -> tuple[tuple[str, ...], bool]:
