@@ -107,7 +107,7 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         on_exit("executor", lambda: executor.close(gently=not ending.in_haste))
         services = Services(project.config.services, root=project.root, logs=logs, run_id=run_id)
         on_exit("services", services.stop)
-        templates = Templates(plan, run_id=run_id, logs=logs, learnt=project.history.template_facts())
+        templates = Templates(plan, run_id=run_id, logs=logs, facts=project.history.template_facts())
         on_exit("templates", templates.stop)
         on_exit("history", lambda: project.history.record_facts(templates.template_facts()))
         on_exit("work", lambda: _stop_work(context, ending))

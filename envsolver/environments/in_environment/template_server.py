@@ -318,6 +318,6 @@ def _end_as(code: int) -> None:
     os._exit(code)
 
 
-if __name__ == "__template__":  # as `warm` starts it
+if __name__ == "__template__":  # as `run/warm/templates` starts it
     main(sys.argv[2])
     _end_as(_run_kernel())

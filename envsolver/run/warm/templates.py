@@ -58,7 +58,7 @@ class Templates:
         The run.
     logs
         Directory for what they say.
-    learnt
+    facts
         What is known of each environment's template, by the environment's key, as `template_facts` gave it.
     """
 
@@ -68,13 +68,13 @@ class Templates:
         *,
         run_id: str,
         logs: Path,
-        learnt: Mapping[str, str] | None = None,
+        facts: Mapping[str, str] | None = None,
         outer: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
         self._run_id = run_id
         self._logs = logs
-        self._learnt = {key: _facts(text) for key, text in (learnt or {}).items()}
+        self._facts = {key: _sound_facts(text) for key, text in (facts or {}).items()}
         self._outer = os.environ if outer is None else outer
         self._running: dict[str, tuple[TemplateSpec, Path, subprocess.Popen[bytes]]] = {}
         self._sizes: dict[tuple[Path, str], tuple[float, int]] = {}
@@ -139,11 +139,11 @@ class Templates:
         """
         found: dict[str, str] = {}
         for spec, directory, _ in self._running.values():
-            told = self._learnt.get(spec.environment, _facts(""))
-            excluded = set(told["excluded"])
+            facts = self._facts.get(spec.environment, _sound_facts(""))
+            excluded = set(facts["excluded"])
             for node in spec.nodes:
-                excluded |= set(_told(directory, node.id).get("excluded", ()))
-            baseline = told["baseline"]
+                excluded |= set(_node_record(directory, node.id).get("excluded", ()))
+            baseline = facts["baseline"]
             with contextlib.suppress(OSError, ValueError):
                 baseline = json.loads((directory / "probe.told").read_text(encoding="utf-8"))
             found[spec.environment] = json.dumps({"baseline": baseline, "excluded": sorted(excluded)})
@@ -222,7 +222,7 @@ class Templates:
         return spec, directory, process
 
     def _specification(self, spec: TemplateSpec, directory: Path, numbers: list[int], seen: Mapping[str, str]) -> str:
-        told = self._learnt.get(spec.environment, _facts(""))
+        facts = self._facts.get(spec.environment, _sound_facts(""))
         return json.dumps(
             {
                 "directory": str(directory),
@@ -230,21 +230,21 @@ class Templates:
                 "private": PRIVATE,
                 "variables": dict(seen),
                 "arguments": KERNEL_ARGUMENTS,
-                "baseline": told["baseline"],
-                "excluded": told["excluded"],
+                "baseline": facts["baseline"],
+                "excluded": facts["excluded"],
                 "nodes": [_entry(node, number) for node, number in zip(spec.nodes, numbers, strict=True)],
             }
         )
 
 
-def _facts(text: str) -> dict[str, Any]:
+def _sound_facts(text: str) -> dict[str, Any]:
     """Return what an earlier run wrote down of an environment's template, as far as it is sound."""
     try:
-        told = json.loads(text or "{}")
+        held = json.loads(text or "{}")
     except (ValueError, RecursionError):
-        told = None
-    told = told if isinstance(told, dict) else {}
-    baseline, excluded = told.get("baseline"), told.get("excluded")
+        held = None
+    held = held if isinstance(held, dict) else {}
+    baseline, excluded = held.get("baseline"), held.get("excluded")
     return {
         "baseline": baseline if _is_baseline(baseline) else None,
         "excluded": excluded if _are_texts(excluded) else [],
@@ -265,19 +265,19 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _told(directory: Path, node: str) -> dict[str, Any]:
+def _node_record(directory: Path, node: str) -> dict[str, Any]:
     """Return what a template wrote down of one of its nodes; empty until that is up."""
     try:
-        told: dict[str, Any] = json.loads((directory / f"{node}.json").read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((directory / f"{node}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return told
+    return record
 
 
 def _resident(directory: Path, node: str) -> int:
     """Return a node's memory, bytes; 0 until it is up."""
     try:
-        return int(psutil.Process(_told(directory, node)["pid"]).memory_info().rss)
+        return int(psutil.Process(_node_record(directory, node)["pid"]).memory_info().rss)
     except (KeyError, psutil.Error):
         return 0
 

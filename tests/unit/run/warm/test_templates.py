@@ -33,7 +33,7 @@ def specification(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     node = NodeSpec(id=BASE, parent=None, modules=(), allowed=(), eager=True)
     spec = TemplateSpec(key="t", group="core", python="3.11", environment="e", job=job(), nodes=(node,))
-    templates = Templates(WarmPlan(templates=(spec,), serves={}), run_id="r" * 32, logs=tmp_path, learnt={"e": told})
+    templates = Templates(WarmPlan(templates=(spec,), serves={}), run_id="r" * 32, logs=tmp_path, facts={"e": told})
     templates.start(spec, Environment(key="e", group="core", python="3.11", prefix=tmp_path))
     return started[0]
 
