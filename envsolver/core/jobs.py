@@ -119,8 +119,6 @@ class Job:
         Whether `Result.values` is wanted.
     attempt
         How often the run has started it, this time included.
-    core_release
-        Socket on which the controller hears that its cores are free again; empty when nobody listens.
     """
 
     id: str
@@ -137,7 +135,6 @@ class Job:
     allow_errors: bool = False
     want_values: bool = False
     attempt: int = 1
-    core_release: str = ""
 
     @property
     def target(self) -> Target:

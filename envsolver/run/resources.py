@@ -20,7 +20,6 @@ from envsolver.run.scheduler.inline import InlineExecutor
 from envsolver.run.scheduler.outcome import RunOutcome
 from envsolver.run.scheduler.protocols import JobExecutor
 from envsolver.run.services import Services
-from envsolver.worker.core_release import ReleaseListener
 from envsolver.worker.guardian import owned
 from envsolver.worker.processes import JOB_MARK, RUN_MARK, kill_marked
 
@@ -63,7 +62,6 @@ class Resources:
     services: Services
     templates: Templates
     executor: JobExecutor
-    listener: ReleaseListener
     ending: Ending
 
 
@@ -100,9 +98,6 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         ended = stack.enter_context(owned(run_id, [scratch]))
         ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(scratch, context.directory))
         ending = Ending()
-        # One at a time means that the next does not even start while the last one ends.
-        listener = ReleaseListener("" if context.options.sequential else run_id)
-        on_exit("listener", listener.close)
         executor = HealingExecutor(_make_executor(context, scratch), rebuild)
         on_exit("executor", lambda: executor.close(gently=not ending.in_haste))
         services = Services(project.config.services, root=project.root, logs=logs, run_id=run_id)
@@ -111,7 +106,7 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         on_exit("templates", templates.stop)
         on_exit("history", lambda: project.history.record_facts(templates.template_facts()))
         on_exit("work", lambda: _stop_work(context, ending))
-        yield Resources(services=services, templates=templates, executor=executor, listener=listener, ending=ending)
+        yield Resources(services=services, templates=templates, executor=executor, ending=ending)
 
 
 def _stop_work(context: RunContext, ending: Ending) -> None:

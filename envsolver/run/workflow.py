@@ -31,7 +31,6 @@ from envsolver.run.preparation import Preparation, choose_templates, rebuild_dam
 from envsolver.run.project import Project
 from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.resources import acquire
-from envsolver.run.scheduler.events import CoresReleased
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
 from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, sort_jobs
 from envsolver.run.scheduler.scheduler import Scheduler
@@ -204,9 +203,7 @@ def _run_jobs(
             costs=costs,
             retries=options.retries,
             templates=resources.templates,
-            core_release=resources.listener.path,
         )
-        resources.listener.listen(lambda mark: scheduler.post(CoresReleased(mark=mark)))
         preparation = Preparation(context, resolution, resources, record, scheduler.post)
         preparation.start(dict.fromkeys(job.target for job in jobs))
         resources.ending.outcome = outcome = scheduler.run()

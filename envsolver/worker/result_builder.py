@@ -21,8 +21,6 @@ class ResultBuilder:
         Reading of the monotonic clock.
     waited
         Seconds that passed until a template answered; they are not the notebook's.
-    ended
-        Reading of the monotonic clock when the notebook no longer needed its cores; None when it had them to the end.
     allowed
         Phrases for the errors that `allow_errors` let pass.
     changed
@@ -33,7 +31,6 @@ class ResultBuilder:
         self.job = job
         self.began = time.monotonic()
         self.waited = 0.0
-        self.ended: float | None = None
         self.allowed: list[str] = []
         self.changed: tuple[str, ...] = ()
         self.result = Result(
@@ -68,6 +65,6 @@ class ResultBuilder:
         return replace(
             self.result,
             started=started,
-            seconds=(self.ended or time.monotonic()) - self.began,
+            seconds=time.monotonic() - self.began,
             reason="; ".join(filter(None, reasons)),
         )

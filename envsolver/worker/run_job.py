@@ -122,7 +122,7 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
         builder.changed = place.changed_sources()
     finally:
         # Whoever hears of the job's end clears the run's directory away too.
-        if job.core_release and builder.passes:
+        if builder.passes:
             place.keep()
         else:
             place.remove()

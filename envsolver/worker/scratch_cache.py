@@ -136,7 +136,8 @@ class ScratchCache:
             place.parent.rmdir()
             return ReusableEntries(home=home, left=_untouched(str(directory), name, placed))
         except OSError:  # such as a directory that nobody may enter any more
-            _delete(str(directory))
+            with contextlib.suppress(FileNotFoundError):  # or something cleared the temporary directories away
+                _delete(str(directory))
             return ReusableEntries()
 
 

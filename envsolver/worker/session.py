@@ -12,7 +12,6 @@ from envsolver.core.jobs import Edits, Job
 from envsolver.core.results import CellTime
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.bounded_client import BoundedClient
-from envsolver.worker.core_release import release_cores
 from envsolver.worker.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
 from envsolver.worker.memory import Monitor, oom_kills
 from envsolver.worker.questions import ask_modules, ask_prefix, ask_values
@@ -108,7 +107,6 @@ class Session:
             if await self._start():
                 await self._run_cells()
                 await self._finish()
-            self._release_cores()
         except OutOfTimeError:
             whole = self.builder.remaining() <= 0
             self._judge(judge_timeout(self.job.limits, self._current(), whole=whole))
@@ -219,13 +217,6 @@ class Session:
         if builder.passes and job.want_values:
             values, faults = await ask_values(self.kernel)
             builder.result = replace(builder.result, values=values, value_faults=faults)
-
-    def _release_cores(self) -> None:
-        """Let another notebook have the cores, unless this one will be tried again, in a cold kernel."""
-        result = self.builder.result
-        if result.status == "passed" or (result.status == "failed" and not result.warm):
-            self.builder.ended = time.monotonic()
-            release_cores(self.job.core_release, self.job.mark)
 
     async def _end(self) -> None:
         builder = self.builder

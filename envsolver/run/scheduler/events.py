@@ -1,4 +1,4 @@
-"""Events that a run's scheduling waits for, from the threads that prepare environments and listen to workers."""
+"""Events that a run's scheduling waits for, from the threads that prepare environments."""
 
 from __future__ import annotations
 
@@ -51,11 +51,4 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CoresReleased:
-    """A job's last cell has ended: it needs its cores no more, and has its memory and its worker until it is done."""
-
-    mark: str
-
-
-Event: TypeAlias = EnvironmentLocated | EnvironmentReady | EnvironmentUnavailable | Message | CoresReleased
+Event: TypeAlias = EnvironmentLocated | EnvironmentReady | EnvironmentUnavailable | Message

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from envsolver.core.jobs import Job
 from envsolver.run.scheduler.policy import ResourceRequest
-
-ENDING = 2
-"""How many jobs may be ending while as many others have their cores already; an executor has so many workers more."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -21,8 +18,6 @@ class RunningJob:
     slot: int
     started: float
     """Seconds of `time.monotonic`."""
-    ending: bool = False
-    """Whether it has given its cores and its slot back."""
 
     @property
     def worker(self) -> str:
@@ -36,7 +31,7 @@ class RunningJobs:
     Parameters
     ----------
     slots
-        How many jobs may run at once, beside those that are ending.
+        How many jobs may run at once.
     """
 
     def __init__(self, slots: int) -> None:
@@ -55,7 +50,7 @@ class RunningJobs:
 
     def add(self, job: Job, need: ResourceRequest) -> int:
         """Note a job that starts now, and return its ticket."""
-        taken = {running.slot for running in self._by_ticket.values() if not running.ending}
+        taken = {running.slot for running in self._by_ticket.values()}
         slot = next(n for n in range(self._slots) if n not in taken)
         self._tickets += 1
         self._by_ticket[self._tickets] = RunningJob(job=job, need=need, slot=slot, started=time.monotonic())
@@ -74,12 +69,3 @@ class RunningJobs:
         """Return the seconds that each job probably still takes, and what it holds of the budget."""
         now = time.monotonic()
         return [(r.need.seconds - (now - r.started), r.need) for r in self._by_ticket.values()]
-
-    def release(self, mark: str) -> None:
-        """Let others have the cores and the slot of a job that is ending, as far as there are workers for that."""
-        if sum(running.ending for running in self._by_ticket.values()) >= ENDING:
-            return
-        for running in self._by_ticket.values():
-            if running.job.mark == mark:
-                running.ending = True
-                running.need = replace(running.need, cores=0, slots=0, seconds=0.0)

@@ -20,7 +20,6 @@ from envsolver.core.progress import Progress
 from envsolver.core.results import Result
 from envsolver.run.scheduler.attempts import Attempts, Lost, Retry
 from envsolver.run.scheduler.events import (
-    CoresReleased,
     EnvironmentLocated,
     EnvironmentReady,
     EnvironmentUnavailable,
@@ -30,7 +29,7 @@ from envsolver.run.scheduler.events import (
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
 from envsolver.run.scheduler.policy import Budget, ResourceRequest, backfill, need_of, oversized
 from envsolver.run.scheduler.protocols import JobExecutor, KernelTemplates
-from envsolver.run.scheduler.running import ENDING, RunningJob, RunningJobs
+from envsolver.run.scheduler.running import RunningJob, RunningJobs
 from envsolver.run.scheduler.waiting import WaitingJobs
 
 CHECK_SECONDS = 1.0
@@ -97,9 +96,6 @@ class Scheduler:
         How many more times a notebook that does not pass is run.
     templates
         The templates that fork the jobs' kernels; None when all start anew.
-    core_release
-        Socket on which the workers say that a job has given its cores back, which is then posted as `CoresReleased`;
-        empty when nobody listens.
     """
 
     def __init__(
@@ -113,7 +109,6 @@ class Scheduler:
         costs: Mapping[str, Cost] | None = None,
         retries: int = 0,
         templates: KernelTemplates | None = None,
-        core_release: str = "",
     ) -> None:
         self._waiting = WaitingJobs(jobs)
         self._running = RunningJobs(budget.slots)
@@ -124,7 +119,6 @@ class Scheduler:
         self._attempts = Attempts(retries)
         self._verdicts = verdicts or Verdicts(progress)
         self._progress = progress
-        self._core_release = core_release
         self._events: SimpleQueue[Event | _AttemptEnded] = SimpleQueue()
 
     def post(self, event: Event) -> None:
@@ -186,10 +180,6 @@ class Scheduler:
         self._progress.note(event.text)
 
     @_handle.register
-    def _(self, event: CoresReleased) -> None:
-        self._running.release(event.mark)
-
-    @_handle.register
     def _(self, event: _AttemptEnded) -> None:
         running = self._running.remove(event.ticket)
         if running is None:  # its workers were given up before, and so was this attempt
@@ -204,8 +194,7 @@ class Scheduler:
         jobs = len(self._waiting.of(target))
         if key not in self._opened and jobs:
             self._opened.add(key)
-            slots = self._costs.budget.slots + (ENDING if self._core_release else 0)
-            self._executor.open(key, prefix, min(slots, jobs), gpus)
+            self._executor.open(key, prefix, min(self._costs.budget.slots, jobs), gpus)
 
     def _start_what_fits(self) -> None:
         if self._verdicts.stopped:
@@ -238,7 +227,6 @@ class Scheduler:
             binding=job.binding.bound(ready.environment, ready.env),
             warm_start=replace(job.warm_start, template=template, expected=self._costs.seconds(job)),
             attempt=self._attempts.begin(job),
-            core_release=self._core_release,
         )
 
     def _lose(self, running: RunningJob, reason: str) -> None:

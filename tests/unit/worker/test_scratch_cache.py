@@ -241,3 +241,11 @@ def test_a_large_one_is_not_kept(project: Path, run_id: str, monkeypatch: pytest
     monkeypatch.setattr(scratch, "CACHED_BYTES", 10)
     scratch.create(project, NOTEBOOK, run_id).keep()
     assert not run_directory(run_id).exists()
+
+
+def test_one_that_was_cleared_away_meanwhile_is_made_anew(project: Path, run_id: str) -> None:
+    scratch.create(project, NOTEBOOK, run_id).keep()
+    remove(run_directory(run_id))
+    second = scratch.create(project, NOTEBOOK, run_id)
+    assert (second.root / "docs/m.py").exists()
+    second.remove()

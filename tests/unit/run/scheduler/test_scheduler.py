@@ -10,12 +10,11 @@ import pytest
 from fakes import FakeProgress, job
 
 from envsolver.core.environments import Environment, Target
-from envsolver.core.jobs import Binding, Cost, Job, Limits
+from envsolver.core.jobs import Binding, Cost, Job
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
 from envsolver.run.scheduler import scheduler
 from envsolver.run.scheduler.events import (
-    CoresReleased,
     EnvironmentLocated,
     EnvironmentReady,
     EnvironmentUnavailable,
@@ -127,7 +126,6 @@ def make(
     retries: int = 0,
     costs: dict[str, Cost] | None = None,
     templates: FakeTemplates | None = None,
-    core_release: str = "",
 ) -> tuple[Scheduler, FakeProgress]:
     progress = FakeProgress()
     loop = Scheduler(
@@ -139,7 +137,6 @@ def make(
         retries=retries,
         costs=costs,
         templates=templates,
-        core_release=core_release,
     )
     return loop, progress
 
@@ -316,74 +313,6 @@ def test_memory_that_kernels_share_with_their_template_counts_once() -> None:
     assert most == {0: 2, 400_000_000: 4}
 
 
-class Giving(FakeExecutor):
-    """Holds all jobs; whenever nothing happens, one that runs says that it has given its cores back."""
-
-    def __init__(self) -> None:
-        super().__init__(hold=True)
-        self.loop: Scheduler | None = None
-        self.told: list[str] = []
-        self.order: list[str] = []
-
-    def submit(self, key: str, job: Job) -> Future[Result]:
-        self.order.append(f"start {job.id}")
-        return super().submit(key, job)
-
-    def broken(self) -> tuple[str, ...]:
-        assert self.loop is not None
-        untold = [sent for sent, _ in self.held if sent.mark not in self.told]
-        if untold and len(self.told) < len(self.sent):
-            self.told.append(untold[0].mark)
-            self.order.append(f"told {untold[0].id}")
-            self.loop.post(CoresReleased(mark=untold[0].mark))
-        else:
-            sent, future = next((j, f) for j, f in self.held if not f.done())
-            self.order.append(f"done {sent.id}")
-            self._settle(sent, future)
-        return ()
-
-
-def test_the_next_job_starts_while_one_that_gave_its_cores_back_is_ending() -> None:
-    executor = Giving()
-    loop, _ = make([job("a"), job("b")], executor, slots=1, core_release="/n")
-    executor.loop = loop
-    loop.post(ready())
-    outcome = loop.run()
-    assert verdicts(outcome) == {"a.ipynb": "passed", "b.ipynb": "passed"}
-    assert executor.order[:3] == ["start a", "told a", "start b"]
-    assert [sent.core_release for sent in executor.sent] == ["/n", "/n"]
-    # Its lane is free too: bars of the timeline do not overlap.
-    assert {r.worker for r in outcome.results} == {"worker 1"}
-
-
-def test_no_more_jobs_are_ending_at_once_than_there_are_workers_for() -> None:
-    executor = Giving()
-    loop, _ = make([job(name) for name in "abcde"], executor, slots=1, core_release="/n")
-    executor.loop = loop
-    loop.post(ready())
-    assert len(loop.run().results) == 5
-    assert executor.opened == [("key-core", 3)]
-    assert executor.most == 3
-
-
-def test_without_word_from_workers_there_are_no_spare_ones() -> None:
-    executor = FakeExecutor()
-    loop, _ = make([job(name) for name in "abcde"], executor, slots=1)
-    loop.post(ready())
-    loop.run()
-    assert executor.opened == [("key-core", 1)]
-
-
-def test_a_job_that_gave_its_cores_back_keeps_its_memory() -> None:
-    executor = Giving()
-    big = [job(name, limits=Limits(memory=600_000_000)) for name in "ab"]
-    loop, _ = make(big, executor, slots=2, core_release="/n")
-    executor.loop = loop
-    loop.post(ready())
-    loop.run()
-    assert executor.order[:4] == ["start a", "told a", "done a", "start b"]
-
-
 class Loading(FakeTemplates):
     """Templates of which each job needs the parts in `needs`, until they are up."""
 
@@ -407,9 +336,8 @@ class Loading(FakeTemplates):
     ids=["another", "another below the same", "none", "the same for all", "all are up"],
 )
 def test_one_job_waits_for_a_template_while_others_run(needs: dict[str, set[str]], first: list[str]) -> None:
-    executor = Giving()
+    executor = Releasing(hold=True)
     loop, _ = make([job(name) for name in "abc"], executor, slots=2, templates=Loading(needs))
-    executor.loop = loop
     loop.post(ready())
     assert len(loop.run().results) == 3
     assert [sent.id for sent in executor.sent[:2]] == first
