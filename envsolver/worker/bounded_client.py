@@ -6,20 +6,25 @@ single message. What a notebook itself may hold is its memory limit's business.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from nbclient import NotebookClient
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, DeadKernelError
 from nbformat import NotebookNode
 
 from envsolver.worker.kernel import KernelDiedError
 from envsolver.worker.prepare import stream_output
+from envsolver.worker.verdicts import NO_REPLY
 
 _OVERHEAD = 64  # bytes charged for each rich output, so that a million empty ones are bounded too
 _SHORT = 10_000  # characters of an error's message, and of each of its frames, when it exceeds the limit
 _FRAMES = 50
 _PIECE = 1_000_000
+
+REPLY_SECONDS = 10.0
+"""How long a reply may take once the kernel said that it is done; it sends the reply before it says so."""
 
 
 class BoundedClient(NotebookClient):
@@ -41,6 +46,8 @@ class BoundedClient(NotebookClient):
     async def execute_one(self, cell: NotebookNode, index: int) -> dict[str, Any]:
         """Execute a cell, with its output bounded, and return the content of the kernel's reply.
 
+        Its status is `NO_REPLY` when the kernel sends none.
+
         Raises
         ------
         KernelDiedError
@@ -54,16 +61,33 @@ class BoundedClient(NotebookClient):
         self.on_cell_executed = keep
         self._begin()
         try:
-            await self.async_execute_cell(cell, index)
+            answered = await self._answered(cell, index)
         except DeadKernelError:
             raise KernelDiedError from None
         finally:
             self._end(cell)
-        return reply
+        return reply if answered else {"status": NO_REPLY}
+
+    async def _answered(self, cell: NotebookNode, index: int) -> bool:
+        """Execute a cell; False when the kernel is done with it and sends no reply."""
+        work = asyncio.ensure_future(self.async_execute_cell(cell, index))
+        idle = asyncio.ensure_future(self._idle.wait())
+        try:
+            await asyncio.wait({work, idle}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                await asyncio.wait({work}, timeout=REPLY_SECONDS)
+            if work.done():
+                work.result()
+            return work.done()
+        finally:
+            idle.cancel()
+            work.cancel()
+            await asyncio.gather(work, idle, return_exceptions=True)
 
     def _begin(self) -> None:
         self._kept = 0
         self._cut = 0
+        self._idle = asyncio.Event()
         self._comms = 0
         self._updates: dict[str, int] = {}
         self._stream: NotebookNode | None = None
@@ -95,7 +119,11 @@ class BoundedClient(NotebookClient):
             self._comms += _size(msg["content"]) + sum(map(len, msg.get("buffers") or ()))
             if self._comms > self.limit:
                 return None
-        result: NotebookNode | None = super().process_message(msg, cell, cell_index)
+        try:
+            result: NotebookNode | None = super().process_message(msg, cell, cell_index)
+        except CellExecutionComplete:
+            self._idle.set()
+            raise
         return result
 
     def output(

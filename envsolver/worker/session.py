@@ -159,11 +159,18 @@ class Session:
         finally:
             took = CellTime(cell=cell.number, seconds=time.monotonic() - began)
             self.builder.result = replace(self.builder.result, cells=(*self.builder.result.cells, took))
-        judgement = judge_reply(self.job, self._current(), reply, refused=self.installs.refused())
+        judgement = judge_reply(
+            self.job,
+            self._current(),
+            reply,
+            errors=[out for out in self.prepared.notebook.cells[index].outputs if out.output_type == "error"],
+            refused=self.installs.refused(),
+            log_tail=self.kernel.log_tail(),
+        )
         if judgement is None:
             return not leaves_kernel(reply)
         if self.job.allow_errors and judgement.status == "failed":
-            raised = reply.get("ename") or (judgement.failure and judgement.failure.ename)
+            raised = judgement.failure and judgement.failure.ename
             self.builder.allowed.append(f"cell {cell.number} raised {raised}")
             self._show(judgement)
             return True

@@ -4,6 +4,8 @@ What is not plain:
 
 - A cell that leaves the kernel with ``exit()`` while code cells remain makes the notebook `crashed`, since it did not
   run to its end; in the last code cell it is a way to end, and passes.
+- An output of type ``error`` fails its cell as the reply's status does: ``%run`` and displays show what they caught,
+  and the reply says ok. The first one is the cause; what comes after it, as a debugger without a person, is not.
 - A cell tagged ``raises-exception`` may raise. It may not install what the environment lacks, because no exception
   says so; with `allow_errors` even that passes.
 - SIGKILL that we did not send is `memory` when the system's count of out-of-memory kills went up, else `crashed`.
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,9 @@ from envsolver.core.verdicts import Verdict
 
 LONGEST_TEXT = 100_000
 """Characters of an error's message or traceback that a result carries."""
+
+NO_REPLY = "unanswered"
+"""Status in place of a reply, when the kernel was done with a cell and sent none."""
 
 _LONGEST_LINE = 500
 
@@ -86,19 +91,35 @@ class KernelExit:
     system_out_of_memory: bool = False
 
 
-def judge_reply(job: Job, cell: CurrentCell, reply: Mapping[str, Any], *, refused: str = "") -> Judgement | None:
-    """Judge a cell by the kernel's reply; None when nothing is wrong with it.
+def judge_reply(
+    job: Job,
+    cell: CurrentCell,
+    reply: Mapping[str, Any],
+    *,
+    errors: Sequence[Mapping[str, Any]] = (),
+    refused: str = "",
+    log_tail: str = "",
+) -> Judgement | None:
+    """Judge a cell by the kernel's reply and its outputs; None when nothing is wrong with it.
 
     Parameters
     ----------
+    errors
+        The cell's outputs of type ``error``, in their order.
     refused
         What the cell tried to install and the environment lacks, as a message; empty for nothing.
+    log_tail
+        The last lines of what the kernel wrote.
     """
     raised = reply.get("status") == "error"
     if refused:
         return judge_install(cell, refused)
-    if raised and not cell.may_raise:
-        return _judge_exception(job, cell, reply)
+    if (raised or errors) and not cell.may_raise:
+        return _judge_exception(job, cell, errors[0] if errors else reply)
+    if reply.get("status") == NO_REPLY:
+        text = f"the kernel was done with cell {cell.number} and gave no answer"
+        text += f"; its last lines were:\n{log_tail}" if log_tail else ""
+        return _judgement("failed", "NoReply", text, cell, traceback=log_tail)
     if leaves_kernel(reply):
         text = f"cell {cell.number} left the kernel with exit(), and the cells after it were not run"
         return None if cell.last else _judgement("crashed", "KernelExit", text, cell)
@@ -165,11 +186,12 @@ def exit_phrase(code: int | None) -> str:
         return f"was killed by signal {-code}"
 
 
-def _judge_exception(job: Job, cell: CurrentCell, reply: Mapping[str, Any]) -> Judgement:
-    ename, evalue = str(reply.get("ename", "")), str(reply.get("evalue", ""))
-    traceback = "\n".join(map(str, reply.get("traceback", ())))
+def _judge_exception(job: Job, cell: CurrentCell, raised: Mapping[str, Any]) -> Judgement:
+    ename, evalue = str(raised.get("ename", "")), str(raised.get("evalue", ""))
+    traceback = "\n".join(map(str, raised.get("traceback", ())))
     if ename == "StdinNotImplementedError":
-        reason = f"cell {cell.number} asks for input, and nobody is there to answer: remove input()"
+        reason = f"cell {cell.number} asks for input, and nobody is there to answer"
+        reason += ": let it go on without input() or getpass()"
     else:
         said = f"cell {cell.number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
         reason = said + _remedy(ename, evalue, job.group, job.binding)

@@ -19,7 +19,7 @@ from nbclient.output_widget import OutputWidget
 
 from envsolver.core.jobs import Binding, Edits, Job, Limits
 from envsolver.core.results import Result
-from envsolver.worker import prepare
+from envsolver.worker import bounded_client, prepare
 from envsolver.worker.kernel import Kernel
 from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import RUN_MARK, marked
@@ -573,3 +573,52 @@ def test_jobs_run_side_by_side_in_one_process(bench: Bench) -> None:
     with ThreadPoolExecutor(2) as pool:
         run: Callable[[int], Result] = lambda i: bench.run(f"print({i})", notebook=f"n{i}.ipynb", id=f"side{i}")  # noqa: E731
         assert [r.status for r in pool.map(run, range(2))] == ["passed", "passed"]
+
+
+SHOWN = (
+    "class Shown:\n    def _repr_html_(self):\n        raise KeyError('k')\n"
+    "class Text:\n    def __repr__(self):\n        raise KeyError('k')"
+)
+ERRORS = {
+    "plain": (["1 / 0"], "raised ZeroDivisionError"),
+    "syntax": (["x ="], "raised SyntaxError"),
+    "run": (["%run broken.py"], "raised ValueError: broken"),
+    "run that exits": (["%run exits.py"], "raised SystemExit: 3"),
+    "run that exits well": (["%run ends.py"], ""),
+    "run, then more": (["%run broken.py\nprint(1)"], "raised ValueError: broken"),
+    "rich display": ([SHOWN, "Shown()"], "raised KeyError: 'k'"),
+    "display": ([SHOWN, "display(Shown())"], "raised KeyError: 'k'"),
+    "repr": ([SHOWN, "Text()"], "raised KeyError: 'k'"),
+    "debugger": (["%pdb on", "1 / 0"], "raised ZeroDivisionError"),
+    "capture": (["%%capture\n1 / 0"], "raised ZeroDivisionError"),
+    "script cell": (["%%bash\nexit 3"], "raised CalledProcessError"),
+    "thread": (["import threading\nt = threading.Thread(target=lambda: 1 / 0)\nt.start(); t.join()"], ""),
+    "printed": (["import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()"], ""),
+    "shown on purpose": (
+        ["try:\n    1 / 0\nexcept ZeroDivisionError:\n    get_ipython().showtraceback()"],
+        "raised Zero",
+    ),
+    "exception as a value": (["ValueError('x')"], ""),
+    "getpass": (["import getpass; getpass.getpass()"], "asks for input"),
+    "input": (["input()"], "asks for input"),
+}
+
+
+@pytest.mark.parametrize(("cells", "says"), ERRORS.values(), ids=ERRORS)
+def test_an_error_fails_its_cell_on_whatever_channel_it_comes(bench: Bench, cells: list[str], says: str) -> None:
+    folder = bench.root / "nb"
+    folder.mkdir()
+    for name, text in (("broken", "raise ValueError('broken')"), ("exits", "exit(3)"), ("ends", "exit(0)")):
+        (folder / f"{name}.py").write_text(text.replace("exit", "import sys; sys.exit"), encoding="utf-8")
+    result = bench.run(*cells)
+    assert result.status == ("failed" if says else "passed"), result.reason
+    assert says in result.reason
+
+
+def test_a_cell_on_which_the_kernel_never_answers_fails_long_before_its_limit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_client, "REPLY_SECONDS", 0.5)
+    result = bench.run("x = " + " + ".join(["1"] * 6000))
+    assert result.status == "failed"
+    assert "RecursionError" in result.reason

@@ -49,6 +49,7 @@ KEPT = {"status": "ok", "payload": [{"source": "ask_exit", "keepkernel": True}]}
         (OK, CurrentCell(number=1, may_raise=True), "no x", ("failed", "PackageNotInEnvironment"), "no x"),
         (LEFT, CELL, "", ("crashed", "KernelExit"), "cell 3 left the kernel with exit()"),
         ({}, CELL, "", ("crashed", "NoReply"), "the kernel gave no verdict on cell 3"),
+        ({"status": "unanswered"}, CELL, "", ("failed", "NoReply"), "was done with cell 3 and gave no answer"),
         ({"status": "aborted"}, CELL, "", ("crashed", "NoReply"), "the kernel gave no verdict on cell 3"),
     ],
 )
@@ -61,6 +62,18 @@ def test_a_reply_that_is_no_pass(
     assert (judgement.status, judgement.failure.ename) == verdict
     assert says in judgement.reason
     assert (judgement.failure.cell, judgement.failure.source) == (cell.number, cell.source)
+
+
+@pytest.mark.parametrize("reply", [OK, {**RAISED, "ename": "StdinNotImplementedError"}], ids=["ok", "another"])
+def test_the_first_error_that_a_cell_shows_is_the_cause_whatever_the_reply_says(reply: dict[str, Any]) -> None:
+    shown: list[dict[str, Any]] = [
+        {"ename": "ZeroDivisionError", "evalue": "zero", "traceback": ["x"]},
+        {"ename": "Later", "evalue": ""},
+    ]
+    judgement = judge_reply(JOB, CELL, reply, errors=shown)
+    assert judgement is not None
+    assert (judgement.status, judgement.reason) == ("failed", "cell 3 raised ZeroDivisionError: zero")
+    assert judge_reply(JOB, CurrentCell(number=3, may_raise=True), reply, errors=shown) is None
 
 
 @pytest.mark.parametrize(
