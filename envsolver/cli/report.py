@@ -35,7 +35,11 @@ def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> in
     click.echo(str(path))
     if not no_open:
         click.launch(path.as_uri())
-    return 0
+    if finished.state == "complete" and not finished.not_run:
+        return 0
+    names = ", ".join(finished.not_run) or "none"
+    click.echo(f"{finished.stopped or 'The run has not come to its end'}; not run: {names}", err=True)
+    return 1
 
 
 def _run_folder(state: Path, run: Path) -> Path:
@@ -113,4 +117,5 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
     write_junit(merged)
     write_html(merged, conflicts=merged.conflicts)
     click.echo("\n".join(report_lines(merged, color=use_color(sys.stdout, color))), color=True)
-    return 0 if all(result.good for result in merged.results) and not merged.not_run else 1
+    whole = merged.state == "complete" and not merged.not_run
+    return 0 if whole and all(result.good for result in merged.results) else 1

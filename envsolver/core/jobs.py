@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from envsolver.core.environments import Environment, Target
+from envsolver.core.results import ResultKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +141,11 @@ class Job:
     def target(self) -> Target:
         """What its environment is built for."""
         return Target(self.group, self.python)
+
+    @property
+    def key(self) -> ResultKey:
+        """What its result will be of."""
+        return ResultKey(self.notebook, self.group, self.python)
 
     @property
     def mark(self) -> str:

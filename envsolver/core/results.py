@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from envsolver.core.environments import Environment
 from envsolver.core.verdicts import GOOD, Verdict
+
+RunState: TypeAlias = Literal["running", "complete", "interrupted"]
+"""Whether a run came to its end. One that reads `running` and runs no more was killed."""
 
 
 class ResultKey(NamedTuple):
@@ -184,3 +187,5 @@ class Run:
     """Why groups are kept apart, a sentence each."""
     shard: Shard | None = None
     """Which part this is, when the run was split over several machines."""
+    state: RunState = "complete"
+    """Only a run in which every notebook got its verdict is complete."""

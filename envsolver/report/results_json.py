@@ -38,6 +38,7 @@ def run_to_data(run: Run) -> dict[str, Any]:
         "environments": [asdict(environment) for environment in run.environments],
         "not_run": run.not_run,
         "stopped": run.stopped,
+        "state": run.state,
         "conflicts": run.conflicts,
         "shard": asdict(run.shard) if run.shard else None,
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from envsolver.core.environments import Environment
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.progress import Progress
-from envsolver.core.results import Result, Run, Shard
+from envsolver.core.results import Result, ResultKey, Run, RunState, Shard
 from envsolver.report.results_json import write_results
 from envsolver.run.directories import new_run_directory, prepare_state
 from envsolver.run.options import Options, worker_count
@@ -74,6 +74,8 @@ class RunRecord:
         When the command started, by `time.monotonic`.
     settled
         The results of notebooks that will not run.
+    planned
+        What will run. It is written down at once, so that a run that is killed does not read as a whole one.
 
     Attributes
     ----------
@@ -82,7 +84,13 @@ class RunRecord:
     """
 
     def __init__(
-        self, context: RunContext, *, clock: float, shard: Shard | None = None, settled: Sequence[Result] = ()
+        self,
+        context: RunContext,
+        *,
+        clock: float,
+        shard: Shard | None = None,
+        settled: Sequence[Result] = (),
+        planned: Sequence[ResultKey] = (),
     ) -> None:
         self.environments: list[Environment] = []
         self.errors: list[EnvsolverError] = []
@@ -91,17 +99,20 @@ class RunRecord:
         self._started = datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds")
         self._shard = shard
         self._results = list(settled)
-        self._saved = 0.0
+        self._planned = tuple(planned)
+        self._save()
 
     def add(self, result: Result, digest: str) -> None:
         """Keep a verdict as soon as it is known, `digest` being that of what its notebook depends on."""
         self._results.append(result)
         self._context.project.history.add(result, digest)
-        now = time.monotonic()
-        if now - self._saved > SAVE_SECONDS:
-            self._saved = now
-            with contextlib.suppress(OSError):  # the last one, which holds all of them, says so
-                write_results(self.run())
+        if time.monotonic() - self._saved > SAVE_SECONDS:
+            self._save()
+
+    def _save(self) -> None:
+        self._saved = time.monotonic()
+        with contextlib.suppress(OSError):  # the last one, which holds all of them, says so
+            write_results(self.run())
 
     def run(self, outcome: RunOutcome | None = None, *, conflicts: Sequence[str] = ()) -> Run:
         """Return what the reports see.
@@ -113,6 +124,13 @@ class RunRecord:
         conflicts
             Why groups are kept apart, a sentence each.
         """
+        done = {result.key for result in self._results}
+        not_run = (
+            outcome.not_run if outcome else tuple(sorted({key.notebook for key in self._planned if key not in done}))
+        )
+        state: RunState = "running"
+        if outcome is not None:
+            state = "interrupted" if outcome.stopped or outcome.not_run else "complete"
         return Run(
             directory=self._context.directory,
             started=self._started,
@@ -120,8 +138,9 @@ class RunRecord:
             workers=worker_count(self._context.options),
             results=tuple(self._results),
             environments=tuple(self.environments),
-            not_run=outcome.not_run if outcome else (),
-            stopped=outcome.stopped if outcome else "",
+            not_run=not_run,
+            stopped=outcome.stopped if outcome else "the run has not come to its end",
+            state=state,
             conflicts=tuple(conflicts),
             shard=self._shard,
         )

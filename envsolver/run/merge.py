@@ -87,6 +87,8 @@ def merge(runs: Sequence[Run], directory: Path) -> Run:
     for run in ordered:
         _copy_files(run, directory)
     missing = _missing_shards(ordered)
+    not_run = _not_run(ordered, missing)
+    whole = not not_run and all(run.state == "complete" for run in ordered)
     return Run(
         directory=directory,
         started=min((run.started for run in ordered), key=_moment),
@@ -94,7 +96,8 @@ def merge(runs: Sequence[Run], directory: Path) -> Run:
         workers=sum(run.workers for run in ordered),
         results=tuple(_named(run, result) for run in ordered for result in run.results),
         environments=_environments(ordered),
-        not_run=_not_run(ordered, missing),
+        not_run=not_run,
+        state="complete" if whole else "interrupted",
         stopped=_why_incomplete(ordered, missing),
         conflicts=tuple(dict.fromkeys(text for run in ordered for text in run.conflicts)),
     )

@@ -79,7 +79,7 @@ def run(
         config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout
     )
     jobs, settled = plan_jobs(defaults, resolution, chosen)
-    record = RunRecord(context, clock=clock, shard=shard, settled=settled)
+    record = RunRecord(context, clock=clock, shard=shard, settled=settled, planned=[job.key for job in jobs])
     outcome = _execute(context, resolution, jobs, settled, record)
     conflicts = (*resolution.conflicts, *configured_conflicts(project, resolution, chosen))
     finished = record.run(outcome, conflicts=conflicts)

@@ -23,6 +23,8 @@ class ResultBuilder:
         Seconds that passed until a template answered; they are not the notebook's.
     allowed
         Phrases for the errors that `allow_errors` let pass.
+    unwritten
+        What could not be written down about it, and why, as a sentence; empty for nothing.
     changed
         Files of the project itself that changed meanwhile.
     """
@@ -32,6 +34,7 @@ class ResultBuilder:
         self.began = time.monotonic()
         self.waited = 0.0
         self.allowed: list[str] = []
+        self.unwritten = ""
         self.changed: tuple[str, ...] = ()
         self.result = Result(
             notebook=job.notebook,
@@ -62,6 +65,7 @@ class ResultBuilder:
             reasons = [f"errors are allowed, and {', '.join(self.allowed)}"]
         if self.changed:
             reasons.append(f"while it ran, files of the project changed: {', '.join(self.changed)}")
+        reasons.append(self.unwritten)
         return replace(
             self.result,
             started=started,

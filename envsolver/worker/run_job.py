@@ -99,8 +99,11 @@ def _run(job: Job, builder: ResultBuilder) -> None:
             _execute(job, prepared, builder)
     finally:
         relative = PurePosixPath("executed", f"{job.python}-{job.group}", job.notebook)
-        prepare.write(prepared.notebook, Path(job.run_dir, *relative.parts))
-        builder.result = replace(builder.result, executed=str(relative))
+        try:
+            prepare.write(prepared.notebook, Path(job.run_dir, *relative.parts))
+            builder.result = replace(builder.result, executed=str(relative))
+        except OSError as error:  # the verdict stands without it
+            builder.unwritten = f"its executed copy could not be written: {error.strerror or error}"
 
 
 def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilder) -> None:

@@ -320,6 +320,33 @@ def test_nothing_outlives_a_controller_that_is_killed(
     until(lambda: not marked_processes(sandbox.root))
 
 
+def test_a_run_that_was_killed_never_reads_as_a_whole_one(
+    sandbox: Sandbox, started: Callable[..., subprocess.Popen[str]]
+) -> None:
+    sandbox.configure("pass-env = ['ENVSOLVER_TEST']\n")
+    sandbox.notebook("a.ipynb", SLEEPER, FOREVER)
+    sandbox.notebook("b.ipynb", SLEEPER, FOREVER)
+    process = started()
+    until(lambda: any("sleep(300)" in " ".join(_words(p)) for p in marked_processes(sandbox.root)))
+    process.kill()
+    process.wait(PATIENCE)
+    assert sandbox.results()["state"] == "running"
+    assert sandbox.results()["not_run"] == ["a.ipynb", "b.ipynb"]
+    for command in (["report", "--no-open"], ["merge", ".envsolver/runs/latest"]):
+        ended = subprocess.run(
+            [sys.executable, "-m", "envsolver", *command],
+            cwd=sandbox.root,
+            env=sandbox.environ(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 1
+        assert "the run has not come to its end" in ended.stdout + ended.stderr
+        assert "b.ipynb" in ended.stdout + ended.stderr
+    until(lambda: not marked_processes(sandbox.root))
+
+
 def test_a_notebook_that_kills_its_worker_is_lost_and_the_others_pass(sandbox: Sandbox) -> None:
     sandbox.notebook("kills.ipynb", "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)")
     sandbox.notebook("other.ipynb", "x = 1")

@@ -622,3 +622,11 @@ def test_a_cell_on_which_the_kernel_never_answers_fails_long_before_its_limit(
     result = bench.run("x = " + " + ".join(["1"] * 6000))
     assert result.status == "failed"
     assert "RecursionError" in result.reason
+
+
+def test_a_verdict_stands_where_the_executed_copy_cannot_be_written(bench: Bench) -> None:
+    bench.run_dir.mkdir()
+    (bench.run_dir / "executed").write_text("in the way")
+    result = bench.run("1 / 1")
+    assert (result.status, result.executed) == ("passed", "")
+    assert "its executed copy could not be written" in result.reason
