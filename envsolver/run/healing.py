@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,8 +64,8 @@ class HealingExecutor:
         """End whatever an attempt whose worker was lost left running."""
         self._executor.clear(job)
 
-    def broken(self) -> tuple[str, ...]:
-        """Name the environments whose workers are gone for good."""
+    def broken(self) -> Mapping[str, str]:
+        """Name the environments whose workers are gone for good, and why."""
         return self._executor.broken()
 
     def reopen(self, key: str) -> None:

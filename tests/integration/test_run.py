@@ -369,6 +369,37 @@ def test_work_goes_on_when_a_pool_of_workers_is_killed(
     assert sandbox.verdicts() == {"a.ipynb": "passed"}
 
 
+SHORT_MARGIN = (
+    "import envsolver.run.parsl.executor as e; e.MARGIN_SECONDS = 3.0; from envsolver.cli import main; main()"
+)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+@pytest.mark.parametrize("which", ["interchange", "pool"])
+def test_a_run_ends_whichever_of_parsls_processes_falls_silent(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, which: str, sent: signal.Signals
+) -> None:
+    monkeypatch.setattr(sandbox, "command", lambda *words: [sys.executable, "-c", SHORT_MARGIN, *words])
+    sandbox.configure("timeout = 5\n")
+    sandbox.notebook("a.ipynb", "import time; time.sleep(3)")
+    process = sandbox.start()
+    try:
+        until(lambda: any("ipykernel_launcher" in _words(p) for p in _of_run(sandbox, process)))
+        for each in _of_run(sandbox, process):
+            if which in _words(each):
+                each.send_signal(sent)
+        output, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert sandbox.verdicts() == {"a.ipynb": "passed"}
+    until(lambda: not marked_processes(sandbox.root))
+
+
+def _of_run(sandbox: Sandbox, process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [*marked_processes(sandbox.root), *psutil.Process(process.pid).children(recursive=True)]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_workers_are_forked_from_a_server_that_has_imported_what_they_run(sandbox: Sandbox) -> None:
     sandbox.notebook(

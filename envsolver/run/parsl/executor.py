@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import threading
+import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +25,16 @@ from envsolver.worker.processes import JOB_MARK, kill_marked
 if TYPE_CHECKING:
     from parsl.dataflow.dflow import DataFlowKernel
     from parsl.executors import HighThroughputExecutor
+
+
+START_SECONDS = 180.0
+"""How long an executor may take until it stands; Parsl gives its interchange 120 s."""
+
+MARGIN_SECONDS = 60.0
+"""How much longer than its limits allow a job may take on its way to its worker, there, and back."""
+
+CLOSE_SECONDS = 20.0
+"""How long Parsl may take to stop; what it leaves is ended with the run."""
 
 
 class ParslJobExecutor:
@@ -55,6 +68,9 @@ class ParslJobExecutor:
         self._opened: dict[str, Future[HighThroughputExecutor]] = {}
         self._specification: dict[str, tuple[Path, int, tuple[str, ...]]] = {}
         self._generation: dict[str, int] = {}
+        # When each job that has not come back should be, by its future; the threads that change it hold the lock.
+        self._due: dict[Future[Result], tuple[str, float]] = {}
+        self._guard = threading.Lock()
         # Executors are started one after the other, in the order of their work's urgency: each start is
         # bound by the processor, and Parsl's kernel is not made for starts from several threads.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parsl-start")
@@ -70,32 +86,52 @@ class ParslJobExecutor:
     def submit(self, key: str, job: Job) -> Future[Result]:
         """Send the job as soon as the executor stands."""
         outcome: Future[Result] = Future()
-        self._opened[key].add_done_callback(lambda started: self._send(started, job, outcome))
+        self._expect(key, outcome, START_SECONDS)
+        outcome.add_done_callback(self._arrived)
+        self._opened[key].add_done_callback(lambda started: self._send(started, key, job, outcome))
         return outcome
 
     def clear(self, job: Job) -> None:
         """End the processes of an attempt whose worker was lost."""
         kill_marked(JOB_MARK, job.mark)
 
-    def broken(self) -> tuple[str, ...]:
-        """Name environments whose interchange, or whose only pool, has ended."""
-        return tuple(key for key, opened in self._opened.items() if _is_broken(opened))
+    def broken(self) -> Mapping[str, str]:
+        """Name environments whose interchange, or whose only pool, has ended or says nothing any more, and why."""
+        now = time.monotonic()
+        with self._guard:
+            late = {key for key, due in self._due.values() if due < now}
+        silent = dict.fromkeys(late, "nothing came from its worker long after its limit")
+        return silent | {key: why for key, opened in self._opened.items() if (why := _why_broken(opened))}
 
     def reopen(self, key: str) -> None:
-        """Start another executor in place of a broken one."""
+        """Start another executor in place of a broken one, from which nothing is expected any more."""
+        with self._guard:
+            self._due = {outcome: due for outcome, due in self._due.items() if due[0] != key}
         self.open(key, *self._specification[key])
 
     def close(self, *, gently: bool) -> None:
         """Stop Parsl. Without `gently` its processes are taken for dead and nothing is awaited."""
-        self._starter.shutdown(wait=gently, cancel_futures=True)
-        if self._kernel is None:
-            return
-        if gently and not self.broken():
-            self._kernel.cleanup()
-        else:
-            # Parsl's own clean-up asks the interchange, which would wait for ever on a dead one.
+        self._starter.shutdown(wait=False, cancel_futures=True)
+        if gently and not self.broken() and not any(self._generation[key] > 1 for key in self._generation):
+            # It asks the interchanges, which may die at any time; then it would wait for ever.
+            stopping = threading.Thread(target=self._stop, name="parsl-stop", daemon=True)
+            stopping.start()
+            stopping.join(CLOSE_SECONDS)
+        if self._kernel is not None:
             atexit.unregister(self._kernel.atexit_cleanup)
-        self._kernel = None
+
+    def _stop(self) -> None:
+        self._starter.shutdown(wait=True)
+        if self._kernel is not None:
+            self._kernel.cleanup()
+
+    def _expect(self, key: str, outcome: Future[Result], seconds: float) -> None:
+        with self._guard:
+            self._due[outcome] = (key, time.monotonic() + seconds)
+
+    def _arrived(self, outcome: Future[Result]) -> None:
+        with self._guard:
+            self._due.pop(outcome, None)
 
     def _load(self) -> DataFlowKernel:
         if self._kernel is not None:
@@ -138,7 +174,7 @@ class ParslJobExecutor:
         executor.scale_out_facade(1)
         return executor
 
-    def _send(self, started: Future[HighThroughputExecutor], job: Job, outcome: Future[Result]) -> None:
+    def _send(self, started: Future[HighThroughputExecutor], key: str, job: Job, outcome: Future[Result]) -> None:
         if started.cancelled():
             outcome.cancel()
             return
@@ -152,6 +188,8 @@ class ParslJobExecutor:
             from envsolver.run.parsl.task import run_job
 
             app = python_app(run_job, data_flow_kernel=self._kernel, executors=[started.result().label], cache=False)
+            # A warm attempt and the cold one after it have the whole limit each.
+            self._expect(key, outcome, 2 * job.limits.timeout + MARGIN_SECONDS)
             app(job).add_done_callback(lambda done: _copy(done, outcome))
         except Exception as problem:  # noqa: BLE001  any failure to send must reach whoever waits
             outcome.set_exception(problem)
@@ -165,14 +203,15 @@ def _copy(done: Future[Result], outcome: Future[Result]) -> None:
         outcome.set_result(done.result())
 
 
-def _is_broken(opened: Future[Any]) -> bool:
+def _why_broken(opened: Future[Any]) -> str:
+    """Return why an executor can carry no jobs; empty for one that can, or is still starting."""
     if not opened.done() or opened.cancelled():
-        return False
-    if opened.exception() is not None:
-        return True
+        return ""
+    if (error := opened.exception()) is not None:
+        return f"its pool of workers could not be started: {error}"
     executor = opened.result()
     if executor.bad_state_is_set or executor.interchange_proc.poll() is not None:
-        return True
+        return "the interchange of its pool of workers ended"
     blocks = list(executor.provider.resources)
     states = executor.provider.status(blocks)
-    return bool(states) and all(state.terminal for state in states)
+    return "its pool of workers ended" if states and all(state.terminal for state in states) else ""

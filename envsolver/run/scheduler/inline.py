@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,9 +37,9 @@ class InlineExecutor:
         """End what the job left running."""
         self._clear(job)
 
-    def broken(self) -> tuple[str, ...]:
+    def broken(self) -> Mapping[str, str]:
         """Nothing breaks here."""
-        return ()
+        return {}
 
     def reopen(self, key: str) -> None:
         """Nothing to replace."""

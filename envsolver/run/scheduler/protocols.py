@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
@@ -25,8 +26,8 @@ class JobExecutor(Protocol):
     def clear(self, job: Job) -> None:
         """End whatever an attempt whose worker was lost left running."""
 
-    def broken(self) -> tuple[str, ...]:
-        """Name the environments whose workers are gone for good."""
+    def broken(self) -> Mapping[str, str]:
+        """Name the environments whose workers are gone for good, and why."""
 
     def reopen(self, key: str) -> None:
         """Replace the workers of a broken environment."""

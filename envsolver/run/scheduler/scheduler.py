@@ -243,8 +243,8 @@ class Scheduler:
             self._verdicts.add(decision.result)
 
     def _replace_broken_workers(self) -> None:
-        for key in self._executor.broken():
+        for key, why in self._executor.broken().items():
             concerned = self._running.remove_all(key)
             self._executor.reopen(key)
             for running in concerned:
-                self._lose(running, "its pool of workers ended")
+                self._lose(running, why)

@@ -48,8 +48,8 @@ class Disk:
     def clear(self, job: Job) -> None:
         pass
 
-    def broken(self) -> tuple[str, ...]:
-        return ()
+    def broken(self) -> dict[str, str]:
+        return {}
 
     def reopen(self, key: str) -> None:
         pass

@@ -73,8 +73,8 @@ class FakeExecutor:
     def clear(self, job: Job) -> None:
         self.cleared.append(job.mark)
 
-    def broken(self) -> tuple[str, ...]:
-        gone, self.gone = tuple(self.gone), []
+    def broken(self) -> Mapping[str, str]:
+        gone, self.gone = dict.fromkeys(self.gone, "its pool of workers ended"), []
         return gone
 
     def reopen(self, key: str) -> None:
@@ -88,9 +88,9 @@ class FakeExecutor:
 class Releasing(FakeExecutor):
     """Holds all jobs; whenever nothing happens, one of them ends."""
 
-    def broken(self) -> tuple[str, ...]:
+    def broken(self) -> Mapping[str, str]:
         self._settle(*next((j, f) for j, f in self.held if not f.done()))
-        return ()
+        return {}
 
 
 class FakeTemplates:
@@ -270,7 +270,7 @@ def test_jobs_of_a_pool_that_died_run_in_a_new_one() -> None:
 
 def test_an_interruption_keeps_the_finished_verdicts_and_names_the_others() -> None:
     class Interrupted(FakeExecutor):
-        def broken(self) -> tuple[str, ...]:
+        def broken(self) -> Mapping[str, str]:
             raise KeyboardInterrupt
 
     def script(sent: Job, attempt: int) -> Result:
