@@ -209,7 +209,8 @@ def _remedy(ename: str, evalue: str, group: str, binding: Binding) -> str:
     module = missing[1].split(".")[0]
     where = binding.requirements_file
     if not where:
-        return f"; its environment follows from its imports: a line `%pip install {module}` in it would add that"
+        line = f"a `%pip install` line in it with what provides {module} adds that"
+        return f"; its environment follows from its imports: {line}"
     return f"; if it should be there, add what provides {module} to {where} (group {group})"
 
 

@@ -396,6 +396,26 @@ def test_a_run_ends_whichever_of_parsls_processes_falls_silent(
     until(lambda: not marked_processes(sandbox.root))
 
 
+def test_a_worker_that_was_stopped_is_replaced_long_after_its_jobs_limit(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "command", lambda *words: [sys.executable, "-c", SHORT_MARGIN, *words, "--cold"])
+    sandbox.configure("timeout = 5\n")
+    sandbox.notebook("a.ipynb", "import time; time.sleep(3)")
+    process = sandbox.start()
+    try:
+        until(lambda: any("ipykernel_launcher" in _words(p) for p in _of_run(sandbox, process)))
+        kernel = next(p for p in _of_run(sandbox, process) if "ipykernel_launcher" in _words(p))
+        psutil.Process(kernel.ppid()).send_signal(signal.SIGSTOP)
+        output, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert "nothing came from its worker long after its limit" in output
+    assert sandbox.by_notebook()["a.ipynb"]["attempts"] == 2
+    until(lambda: not marked_processes(sandbox.root))
+
+
 def _of_run(sandbox: Sandbox, process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [*marked_processes(sandbox.root), *psutil.Process(process.pid).children(recursive=True)]
 

@@ -100,7 +100,7 @@ def test_a_kernel_is_left_by_exit_alone(reply: dict[str, Any], leaves: bool) -> 
     [
         ("No module named 'numpy.linalg'", GROUPED, "add what provides numpy to requirements/ml.in (group ml)"),
         ("No module named 'numpy'; 'numpy' is not a package", GROUPED, "add what provides numpy to"),
-        ("No module named 'numpy'", Binding(), "a line `%pip install numpy` in it would add that"),
+        ("No module named 'numpy'", Binding(), "a `%pip install` line in it with what provides numpy adds that"),
     ],
 )
 def test_a_missing_module_is_told_with_what_to_do(evalue: str, binding: Binding, says: str) -> None:
