@@ -74,8 +74,10 @@ class Result:
         Which worker ran it, such as ``core/0``.
     reason
         One sentence for people; always present unless the verdict is a plain pass.
-    left_behind
-        Files that the notebook wrote in its scratch directory, relative to the project's root.
+    left_behind, left_behind_count
+        Files that the notebook made, changed or deleted, relative to the project's root: the first ones, and how many.
+    isolation
+        How the notebook was kept from the project: ``namespace`` or ``copies``; empty when it did not run.
     executed, log
         The executed copy and the kernel's log, relative to the run's folder.
     attempts
@@ -96,6 +98,8 @@ class Result:
     failure: Failure | None = None
     cells: tuple[CellTime, ...] = ()
     left_behind: tuple[str, ...] = ()
+    left_behind_count: int = 0
+    isolation: str = ""
     executed: str = ""
     log: str = ""
     attempts: int = 1

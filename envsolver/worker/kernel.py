@@ -79,6 +79,8 @@ class Kernel:
         File for what the kernel's process writes to its standard output and error.
     template
         Socket of a template to fork it from; empty for a cold start.
+    plan
+        The file that tells `in_environment.namespaces` what it enters; None for nothing.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Kernel:
         variables: Mapping[str, str],
         log: Path,
         template: str = "",
+        plan: Path | None = None,
     ) -> None:
         self._folder = folder
         self._variables = dict(variables)
@@ -113,6 +116,7 @@ class Kernel:
         self.manager._kernel_spec = spec  # noqa: SLF001  # the library offers no way around its search for one
         self._provisioner = WarmProvisioner(kernel_id="envsolver", kernel_spec=spec, parent=self.manager)
         self._provisioner.template = template
+        self._provisioner.plan = plan
         self.manager.provisioner = self._provisioner
         self.client: AsyncKernelClient | None = None
 

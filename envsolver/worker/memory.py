@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from envsolver.worker.processes import JOB_MARK, kill_all, marked, tree, tree_rss
+from envsolver.worker.processes import JOB_MARK, kill_all, marked, pss, rss, tree
 
 _INTERVAL = 0.2  # seconds
 _MARK_INTERVAL = 2.0
@@ -26,6 +26,8 @@ class Monitor(threading.Thread):
         The kernel.
     mark
         The job's mark, by which re-parented processes are found, every 2 s.
+    keepers
+        How many processes, the first of them `pid`, stand before the kernel itself; they take no memory of their own.
     limit
         Bytes; above it, the whole tree is killed. None for no limit.
 
@@ -39,13 +41,14 @@ class Monitor(threading.Thread):
         All processes ever seen, so that they can be ended even when they gave up their mark.
     """
 
-    def __init__(self, pid: int, mark: str, limit: int | None) -> None:
+    def __init__(self, pid: int, mark: str, limit: int | None, *, keepers: int = 0) -> None:
         super().__init__(name="envsolver-memory", daemon=True)
         self.peak = 0
         self.exceeded: int | None = None
         self.seen: set[psutil.Process] = set()
         self._pid = pid
         self._mark = mark
+        self._keepers = keepers
         self._limit = limit
         self._reparented: list[psutil.Process] = []
         self._stop_event = threading.Event()
@@ -71,16 +74,20 @@ class Monitor(threading.Thread):
 
     def note_high_water(self) -> None:
         """Take the kernel's own high-water mark into account. Call it while the kernel lives."""
-        self.peak = max(self.peak, high_water(self._pid))
+        for kernel in tree(self._pid)[self._keepers : self._keepers + 1]:
+            self.peak = max(self.peak, high_water(kernel.pid))
 
     def _sample(self) -> None:
         members = tree(self._pid)
         self.seen.update(members, self._reparented)
-        if not members:
-            return
-        total = tree_rss(members[0], [*members, *self._reparented])
+        counted = {*members[self._keepers :], *self._reparented} - {*members[: self._keepers]}
+        total = sum(map(rss, counted))
         self.peak = max(self.peak, total)
-        if self._limit is not None and total > self._limit and self.exceeded is None:
+        if self._limit is None or total <= self._limit or self.exceeded is not None:
+            return
+        # Pages that several share, as after a fork, count once. Asking for that takes longer, so it comes second.
+        total = sum(map(pss, {*members, *counted}))
+        if total > self._limit:
             self.exceeded = total
             kill_all(lambda: tree(self._pid))
 

@@ -7,9 +7,9 @@ The rule, in order:
    `COPIED_BYTES` bytes. A file above `LARGEST_COPY` is linked.
 3. Elsewhere, files up to `SMALL_FILE` are copied until `SMALL_FILES` or `SMALL_BYTES` of them, so that one which a
    notebook writes again, such as a figure in a neighbouring folder, is its own.
-4. Every other file is a link to the project's. So are the directories in `LINKED` and virtualenvs, hidden
-   directories outside the notebook's folder, and what is beyond the bounds.
-5. What is in `LEFT_OUT` is not there at all.
+4. Every other file is a link to the project's. So are the directories in `LINKED`, hidden directories outside the
+   notebook's folder, and what is beyond the bounds. What is linked can be written, so `changed` finds out what was.
+5. What is in `LEFT_OUT`, and virtualenvs, is not there at all.
 
 Symbolic links are kept as links, and never followed.
 """
@@ -22,15 +22,17 @@ import stat
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-
-from envsolver.worker.scratch_cache import HERE, CachedEntry, ReusableEntries, Stamp, stamp_of
+from typing import TypeAlias
 
 LEFT_OUT = frozenset(
-    {".envsolver", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox", "__pycache__"}
+    {
+        *(".envsolver", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox"),
+        *(".venv", "venv", "node_modules", "__pycache__"),
+    }
 )
 """Names of directories that a notebook does not see."""
 
-LINKED = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "venv"})
+LINKED = frozenset({".git", ".hg", ".svn"})
 """Names of directories that are linked as a whole."""
 
 LARGEST_COPY = 64 * 1024 * 1024
@@ -45,6 +47,12 @@ ENTRIES = 2000
 
 Fingerprint = tuple[int, int]
 """Size and time of change, nanoseconds: what tells that a file was written."""
+
+State: TypeAlias = tuple[int, int, int]
+"""Size, time of change of the content, and of anything about it, of a file of the project."""
+
+WATCHED = 200_000
+"""How many files of the project are watched for changes."""
 
 IS_LINK = (-1, -1)
 """The fingerprint of a link."""
@@ -63,26 +71,21 @@ class Mirror:
         What stands for it.
     folder
         The notebook's folder, relative to the root.
-    known
-        What is there already.
 
     Attributes
     ----------
     seen
         Fingerprint of each file that was put there, by path relative to the root.
     sources
-        The project's files that are linked, with their size and time of change, by path relative to the root.
-    placed
-        All that was put there, by path relative to the root.
+        The project's own files behind the likeness, with their state before, by path relative to the root.
     """
 
-    def __init__(self, root: Path, target: Path, folder: str, known: ReusableEntries) -> None:
+    def __init__(self, root: Path, target: Path, folder: str) -> None:
         self.source = str(root)
         self.target = str(target)
         self.seen: dict[str, Fingerprint] = {}
-        self.sources: dict[str, tuple[Path, int, int]] = {}
-        self.placed: dict[str, CachedEntry] = {}
-        self.known = known
+        self.sources: dict[str, State] = {}
+        self.linked: list[str] = []
         self.folder = folder
         self.on_the_way = {folder, *map(str, PurePosixPath(folder).parents)}
         self.files = COPIED_FILES
@@ -92,27 +95,21 @@ class Mirror:
 
     def build(self) -> None:
         """Make the notebook's folder first, so that the bounds are spent on it, then the rest."""
-        for path in sorted(self.on_the_way, key=lambda path: (path != HERE, len(path))):
-            # What the last notebook had here may have been a link to the project's own directory.
-            if self.known.take(path, ()) is None:
-                Path(self.target, path).mkdir(parents=path == HERE)
-            self._note(path, (), (0, 0))
+        Path(self.target, self.folder).mkdir(parents=True)
         self._fill(deque([self.folder]), copy=True)
         self.files = min(self.files, SMALL_FILES)
         self.bytes = min(self.bytes, SMALL_BYTES)
         self._fill(deque(map(str, reversed(PurePosixPath(self.folder).parents))), copy=False)
-        self.known.finish()
 
-    def _note(self, path: str, source: Stamp, fingerprint: Fingerprint) -> None:
-        stamp = stamp_of(os.lstat(f"{self.target}/{path}"))
-        self.placed[path] = CachedEntry(source, stamp, fingerprint)
-
-    def _is_there(self, path: str, source: Stamp) -> CachedEntry | None:
-        """Return what is at a path already, if it was made from the same source; note it."""
-        known = self.known.take(path, source)
-        if known is not None:
-            self.placed[path] = known
-        return known
+    def changed(self) -> tuple[str, ...]:
+        """Return which of the project's own files and folders changed since, sorted, by path relative to the root."""
+        now: dict[str, State] = {}
+        for path in self.sources:
+            if path not in self.linked:
+                _watch(self.source, path, now, whole=False)
+        for path in self.linked:
+            _watch(self.source, path, now, whole=True)
+        return tuple(sorted(path for path in {*self.sources, *now} if self.sources.get(path) != now.get(path)))
 
     def _fill(self, queue: deque[str], *, copy: bool) -> None:
         while queue:
@@ -143,37 +140,32 @@ class Mirror:
     def _directory(self, entry: os.DirEntry[str], path: str, *, copy: bool) -> bool:
         if entry.name in LEFT_OUT:
             return False
+        if Path(entry.path, "pyvenv.cfg").exists():
+            return False
         whole = entry.name in LINKED or (not copy and entry.name.startswith("."))
-        full = self.directories <= 0 or self.entries <= 0
-        if whole or full or Path(entry.path, "pyvenv.cfg").exists():
+        if whole or self.directories <= 0 or self.entries <= 0:
             self._link(entry.path, path)
+            self.linked.append(path)
+            _watch(self.source, path, self.sources, whole=True)
             return False
         self.directories -= 1
-        if self._is_there(path, ()) is None:
-            Path(self.target, path).mkdir()
-            self._note(path, (), (0, 0))
+        Path(self.target, path).mkdir()
         return True
 
     def _file(self, entry: os.DirEntry[str], path: str, *, copy: bool) -> None:
         status = entry.stat()
         size = status.st_size
-        if size > (LARGEST_COPY if copy else SMALL_FILE) or size > self.bytes or self.files <= 0:
-            self._link(entry.path, path)
-            self.sources[path] = (Path(entry.path), size, status.st_mtime_ns)
-            return
-        target = f"{self.target}/{path}"
-        origin = ("copy", status.st_ino, size, status.st_mtime_ns, status.st_ctime_ns)
-        there = self._is_there(path, origin)
-        if there is not None:
-            self.seen[path] = there.fingerprint
-        else:
+        self.sources[path] = state_of(status)
+        copied = size <= (LARGEST_COPY if copy else SMALL_FILE) and size <= self.bytes and self.files > 0
+        if copied:
             try:
-                self.seen[path] = _copy(entry.path, target, status)
+                self.seen[path] = _copy(entry.path, f"{self.target}/{path}", status)
             except PermissionError:
-                Path(target).unlink(missing_ok=True)
-                self._link(entry.path, path)
-                return
-            self._note(path, origin, self.seen[path])
+                Path(self.target, path).unlink(missing_ok=True)
+                copied = False
+        if not copied:
+            self._link(entry.path, path)
+            return
         self.files -= 1
         self.bytes -= size
 
@@ -187,10 +179,7 @@ class Mirror:
 
     def _link(self, to: str, path: str) -> None:
         self.entries -= 1
-        origin = ("link", to)
-        if self._is_there(path, origin) is None:
-            os.symlink(to, f"{self.target}/{path}")  # noqa: PTH211  # as above
-            self._note(path, origin, IS_LINK)
+        os.symlink(to, f"{self.target}/{path}")  # noqa: PTH211  # there are many, and a `Path` costs more than the call
         self.seen[path] = IS_LINK
 
 
@@ -199,6 +188,25 @@ def fingerprint_of(status: os.stat_result) -> Fingerprint:
     if stat.S_ISLNK(status.st_mode):
         return IS_LINK
     return status.st_size, status.st_mtime_ns
+
+
+def state_of(status: os.stat_result) -> State:
+    """Return the state of a file of the project."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _watch(root: str, path: str, states: dict[str, State], *, whole: bool) -> None:
+    """Add the state of a file, or of all that a directory holds, to `states`; of the first `WATCHED` at most."""
+    waiting = [path]
+    while waiting and len(states) < WATCHED:
+        path = waiting.pop()
+        try:
+            status = os.lstat(f"{root}/{path}")
+            states[path] = state_of(status)
+            if whole and stat.S_ISDIR(status.st_mode):
+                waiting += [f"{path}/{name}" for name in os.listdir(f"{root}/{path}")]  # noqa: PTH208  # names are wanted
+        except OSError:  # it vanished, or it may not be read
+            continue
 
 
 def _copy(source: str, target: str, status: os.stat_result) -> Fingerprint:

@@ -20,7 +20,7 @@ def run_directory(run_id: str) -> Path:
     The controller hands it to the guardian, which removes it when the controller vanishes.
     """
     digest = hashlib.sha256(run_id.encode()).hexdigest()[:10]
-    return _temporary() / f"envsolver-{os.getuid()}-{digest}"
+    return temporary() / f"envsolver-{os.getuid()}-{digest}"
 
 
 def make_private(directory: Path) -> bool:
@@ -63,7 +63,8 @@ def remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _temporary() -> Path:
+def temporary() -> Path:
+    """Return the directory for temporary files, or one whose path leaves room for a socket's name."""
     place = Path(tempfile.gettempdir()).resolve()
     # macOS gives every user a long directory; a socket's path has no room for it.
     short = len(os.fsencode(place)) <= _LONGEST_TEMPORARY

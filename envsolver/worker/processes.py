@@ -98,17 +98,6 @@ def session_members(session: int) -> list[psutil.Process]:
     return _existing(pid for pid in psutil.pids() if _session(pid) == session)
 
 
-def tree_rss(process: psutil.Process, others: Iterable[psutil.Process] = ()) -> int:
-    """Return the resident memory of a process tree, bytes.
-
-    Parameters
-    ----------
-    others
-        Processes that count too, such as re-parented ones that carry the job's mark.
-    """
-    return sum(_rss(member) for member in {*tree(process.pid), *others})
-
-
 def _carries(pid: int, entry: bytes) -> bool:
     import psutil
 
@@ -189,10 +178,23 @@ def _session(pid: int) -> int:
         return -1
 
 
-def _rss(process: psutil.Process) -> int:
+def rss(process: psutil.Process) -> int:
+    """Return the resident memory of a process, bytes; 0 when it is gone."""
     import psutil
 
     try:
         return int(process.memory_info().rss)
     except (psutil.Error, OSError):
         return 0
+
+
+def pss(process: psutil.Process) -> int:
+    """Return a process's share of the memory that is resident, bytes: pages that several have are divided among them.
+
+    Where the system does not tell, it is all resident memory.
+    """
+    try:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return rss(process)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

@@ -11,10 +11,13 @@ import json
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from envsolver.environments.in_environment import NAMESPACES
 
 PATIENCE = 120.0
 """Seconds for a template to get ready and fork; then a cold kernel is started."""
@@ -95,6 +98,8 @@ class WarmProvisioner(LocalProvisioner):
     ----------
     template
         Path of the template's socket; empty for a cold kernel.
+    plan
+        The file that tells `in_environment.namespaces` what the kernel enters; None for nothing.
     forked
         The kernel's process when it came from the template, else None.
     refusal
@@ -102,6 +107,7 @@ class WarmProvisioner(LocalProvisioner):
     """
 
     template: str = ""
+    plan: Path | None = None
     forked: WarmProcess | None = None
     refusal: str = ""
 
@@ -119,6 +125,7 @@ class WarmProvisioner(LocalProvisioner):
                 "cwd": str(kwargs["cwd"]),
                 "env": dict(kwargs["env"]),
                 "log": str(kwargs["stdout"].name),
+                "plan": json.loads(self.plan.read_text(encoding="utf-8")) if self.plan is not None else None,
             }
             try:
                 forked = await asyncio.wait_for(_ask(self.template, request), PATIENCE)
@@ -130,7 +137,9 @@ class WarmProvisioner(LocalProvisioner):
                 self.pid = self.pgid = forked.pid
                 self.cwd = kwargs["cwd"]
                 return self.connection_info
-        return await super().launch_kernel(cmd, **kwargs)
+        # Isolated, since the notebook's own files must not be imported by what stands outside.
+        keeper = [] if self.plan is None else [cmd[0], "-I", "-S", str(NAMESPACES), str(self.plan)]
+        return await super().launch_kernel([*keeper, *cmd], **kwargs)
 
 
 async def _ask(template: str, request: dict[str, Any]) -> WarmProcess:

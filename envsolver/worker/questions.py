@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
-from pathlib import Path
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from envsolver.worker.kernel import Kernel, KernelDiedError, OutOfTimeError
 
 _BINDING = {
     "prefix": "__import__('os').path.realpath(__import__('sys').prefix)",
+    "path": "[place for place in __import__('sys').path if isinstance(place, str)]",
     # Let a crash write its Python stack to the kernel's log; ipykernel has put a pipe in the place of standard error.
     "stack": "__import__('faulthandler').enable(__import__('sys').stderr._original_stdstream_copy, False)",
 }
@@ -23,14 +25,15 @@ _MODULES = {
         " for spec in [getattr(module, '__dict__', {}).get('__spec__')]"
         " for origin in [getattr(spec, 'origin', None)]"
         " if isinstance(name, str) and isinstance(origin, str) and getattr(spec, 'name', None) == name)"
-    )
+    ),
+    "path": "[place for place in __import__('sys').path if isinstance(place, str)]",
 }
 _VALUES = {"values": "__import__('_envsolver_values').captured(globals())"}
 _PATIENCE = 30.0  # seconds for the kernel to answer after the last cell
 
 
-async def ask_prefix(kernel: Kernel, seconds: float) -> str:
-    """Return the kernel's real ``sys.prefix``; from now on a crash writes its stack to the kernel's log.
+async def ask_binding(kernel: Kernel, seconds: float) -> tuple[str, tuple[str, ...]]:
+    """Return the kernel's real ``sys.prefix`` and its ``sys.path``; from now on a crash writes its stack to the log.
 
     Raises
     ------
@@ -38,11 +41,19 @@ async def ask_prefix(kernel: Kernel, seconds: float) -> str:
         When it does not answer in time.
     """
     answer = await kernel.unless_dead(kernel.ask(_BINDING), seconds)
-    return str(answer["prefix"])
+    return str(answer["prefix"]), tuple(map(str, answer["path"] or ()))
 
 
-async def ask_modules(kernel: Kernel, private: Path) -> tuple[str, ...]:
-    """Return what the kernel has imported, as in `Result.modules`, but for what stands in the directory `private`.
+async def ask_modules(kernel: Kernel, home: Path, search_path: Sequence[str]) -> tuple[str, ...]:
+    """Return what the kernel has imported, as in `Result.modules`, but for modules that are local to the notebook.
+
+    Parameters
+    ----------
+    home
+        What the kernel takes for the project's root.
+    search_path
+        Its ``sys.path`` before the first cell. What an environment finds in the project without the notebook's help,
+        such as an editable install, is not local.
 
     Raises
     ------
@@ -50,9 +61,22 @@ async def ask_modules(kernel: Kernel, private: Path) -> tuple[str, ...]:
         When it does not answer in time.
     """
     answer = await kernel.unless_dead(kernel.ask(_MODULES), _PATIENCE)
-    local = f"={private}/"  # what stands in the scratch directory is the project's
-    names = (answer["modules"] or "").split("\n")
-    return tuple(name for name in names if name and local not in name)
+    names = filter(None, (answer["modules"] or "").split("\n"))
+    # The first entry is the notebook's folder. What no entry holds was found by a hook of the environment.
+    added = {*search_path[:1], *map(str, answer["path"] or ())} - set(search_path[1:])
+    places = {place for place in map(_real, added) if place == str(home) or place.startswith(f"{home}/")}
+    return tuple(name for name in names if not _is_local(name, places))
+
+
+def _real(place: str) -> str:
+    return os.path.realpath(place)
+
+
+def _is_local(module: str, places: set[str]) -> bool:
+    """Return whether a module, ``name=path``, was found in one of some directories."""
+    name, _, origin = module.partition("=")
+    above = PurePosixPath(origin).parents[name.count(".") + origin.endswith("/__init__.py")] if origin else None
+    return above is not None and _real(str(above)) in places
 
 
 async def ask_values(kernel: Kernel) -> tuple[dict[str, object] | None, Mapping[str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
-from envsolver.worker.verdicts import Judgement
+from envsolver.worker.verdicts import Judgement, judge_changes
 
 
 class ResultBuilder:
@@ -25,8 +26,6 @@ class ResultBuilder:
         Phrases for the errors that `allow_errors` let pass.
     unwritten
         What could not be written down about it, and why, as a sentence; empty for nothing.
-    changed
-        Files of the project itself that changed meanwhile.
     """
 
     def __init__(self, job: Job) -> None:
@@ -35,7 +34,6 @@ class ResultBuilder:
         self.waited = 0.0
         self.allowed: list[str] = []
         self.unwritten = ""
-        self.changed: tuple[str, ...] = ()
         self.result = Result(
             notebook=job.notebook,
             group=job.group,
@@ -54,6 +52,11 @@ class ResultBuilder:
         status, reason, failure = judgement.status, judgement.reason, judgement.failure
         self.result = replace(self.result, status=status, reason=reason, failure=failure)
 
+    def changed(self, paths: Sequence[str]) -> None:
+        """Take note of the project's own files that changed meanwhile: nothing may reach the project."""
+        if paths:
+            self.judge(judge_changes(self.result, paths))
+
     def remaining(self) -> float:
         """Return what is left of the notebook's time, seconds."""
         return self.job.limits.timeout - (time.monotonic() - self.began - self.waited)
@@ -63,8 +66,6 @@ class ResultBuilder:
         reasons = [self.result.reason]
         if self.passes and self.allowed:
             reasons = [f"errors are allowed, and {', '.join(self.allowed)}"]
-        if self.changed:
-            reasons.append(f"while it ran, files of the project changed: {', '.join(self.changed)}")
         reasons.append(self.unwritten)
         return replace(
             self.result,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import errno
 import os
 import traceback
 from dataclasses import replace
@@ -17,6 +18,7 @@ from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.jobs import Job
 from envsolver.core.results import Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
+from envsolver.worker.isolation import choose_isolation
 from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.session import Session
 from envsolver.worker.verdicts import Judgement
@@ -24,6 +26,10 @@ from envsolver.worker.verdicts import Judgement
 WARM_PATIENCE_SECONDS = 60.0
 WARM_PATIENCE_FACTOR = 5.0
 """A warm kernel gets so many times what its notebook is expected to take, and no less than the seconds."""
+
+
+class _NamespaceError(Exception):
+    """The kernel cannot have its own view of the project."""
 
 
 def run_job(job: Job) -> Result:
@@ -75,10 +81,12 @@ def _run_cold(job: Job, warm: Result, started: str) -> Result:
     )
 
 
-def _attempt(job: Job) -> ResultBuilder:
+def _attempt(job: Job, *, copies: bool = False) -> ResultBuilder:
     builder = ResultBuilder(job)
     try:
-        _run(job, builder)
+        _run(job, builder, copies=copies)
+    except _NamespaceError:
+        return _attempt(job, copies=True)
     except Exception as error:  # noqa: BLE001  # a fault of our own must become a verdict, and never a pass
         name = type(error).__name__
         failure = Failure(cell=None, ename=name, evalue=str(error), traceback=traceback.format_exc())
@@ -87,7 +95,7 @@ def _attempt(job: Job) -> ResultBuilder:
     return builder
 
 
-def _run(job: Job, builder: ResultBuilder) -> None:
+def _run(job: Job, builder: ResultBuilder, *, copies: bool) -> None:
     try:
         notebook = prepare.read(Path(job.root, *PurePosixPath(job.notebook).parts))
         prepared = prepare.prepare(notebook, job.edits)
@@ -96,7 +104,7 @@ def _run(job: Job, builder: ResultBuilder) -> None:
         return
     try:
         if prepared.runs:
-            _execute(job, prepared, builder)
+            _execute(job, prepared, builder, copies=copies)
     finally:
         relative = PurePosixPath("executed", f"{job.python}-{job.group}", job.notebook)
         try:
@@ -106,7 +114,7 @@ def _run(job: Job, builder: ResultBuilder) -> None:
             builder.unwritten = f"its executed copy could not be written: {error.strerror or error}"
 
 
-def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilder) -> None:
+def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilder, *, copies: bool) -> None:
     python = Path(job.binding.prefix, "bin", "python")
     if not job.binding.prefix or not os.access(python, os.X_OK):
         reason = f"the environment has no interpreter: {python}"
@@ -114,18 +122,31 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
         return
     log = Path(job.run_dir, job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
-    place = scratch.create(Path(job.root), job.notebook, job.run_id)
+    isolation = "copies" if copies else choose_isolation(Path(job.root))[0]
+    builder.result = replace(builder.result, isolation=isolation)
+    place = scratch.create(Path(job.root), job.notebook, job.run_id, isolation)
     try:
         kernel_env.write_shims(job, place.base)
         variables = kernel_env.variables(job, place.base, job.mark, os.environ)
         builder.result = replace(builder.result, log=job.log)
         session = Session(job, prepared, builder, place, variables=variables, log=log)
         asyncio.run(session.run())
-        builder.result = replace(builder.result, left_behind=place.left_behind())
-        builder.changed = place.changed_sources()
+        if (failure := namespace_failure(place, builder.result)) and not copies:
+            raise _NamespaceError(failure)
+        left = place.left_behind()
+        builder.result = replace(builder.result, left_behind=left.paths, left_behind_count=left.count)
+        builder.changed(place.changed_sources())
     finally:
-        # Whoever hears of the job's end clears the run's directory away too.
-        if builder.passes:
-            place.keep()
-        else:
-            place.remove()
+        place.remove()
+
+
+def namespace_failure(place: scratch.Scratch, result: Result) -> str:
+    """Return why a notebook must run without namespaces; empty when it need not.
+
+    An overlay cannot copy a file whose owner or group the kernel's user cannot be, which shows only when a notebook
+    opens one for writing.
+    """
+    if not isinstance(place, scratch.OverlayScratch):
+        return ""
+    raised = f"{result.failure.ename}: {result.failure.evalue}" if result.failure is not None else ""
+    return place.failure() or (raised if os.getuid() and f"[Errno {errno.EOVERFLOW}]" in raised else "")

@@ -1,106 +1,174 @@
-"""The private scratch directory that a job runs in, so that a notebook never touches the source tree.
+"""The private directory that a job runs in, and its view of the project, so that a notebook never touches that.
 
-It holds the likeness of the project that `mirror` describes. A file of the project's own that is linked there, and
-changed while the notebook ran, is told by `changed_sources`. The directory of a notebook that passed may serve the
-next of the same run; see `scratch_cache`.
+With the isolation ``namespace`` the view is an overlay at the project's own path (`isolation`), with ``copies`` a
+likeness of the project in the private directory (`mirror`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from envsolver.worker.mirror import IS_LINK, LEFT_OUT, Mirror, fingerprint_of
+from envsolver.worker.isolation import FAILED, Isolation, plan_namespace
+from envsolver.worker.mirror import LEFT_OUT, Mirror, fingerprint_of
 from envsolver.worker.private_directories import job_directory, remove
-from envsolver.worker.scratch_cache import ScratchCache, Stamp
 
-CACHED_BYTES = 32 * 1024 * 1024
-"""Above so much a copy is not kept, since each worker keeps one."""
+LISTED = 200
+"""How many files that a notebook left behind are named."""
 
-_LISTED = 200
-_WALKED = 20_000
-
-_cache = ScratchCache()
+_NO_CONTENT = frozenset({".ipynb_checkpoints", "__pycache__"})
+_PIECE = 1024 * 1024
 
 
-@dataclass(kw_only=True, slots=True)
-class Scratch:
-    """A job's private directory.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftBehind:
+    """What a notebook left behind.
+
+    Attributes
+    ----------
+    paths
+        New, changed and deleted files relative to the project's root, sorted; the first `LISTED` of them.
+    count
+        How many there are.
+    """
+
+    paths: tuple[str, ...] = ()
+    count: int = 0
+
+
+class Scratch(ABC):
+    """A job's private directory with its view of the project.
 
     Attributes
     ----------
     base
         The private directory itself: real path, mode 0700, short enough for sockets.
-    root
-        Stands for the project's root.
     folder
-        Stands for the notebook's folder: the kernel's working directory.
-    mirror
-        What was put there.
-    key
-        What it is the likeness of.
+        The kernel's working directory, which is or stands for the notebook's folder.
     """
 
-    base: Path
-    root: Path
-    folder: Path
-    mirror: Mirror
-    key: Stamp = ()
+    isolation: Isolation
+
+    def __init__(self, base: Path, folder: Path) -> None:
+        self.base = base
+        self.folder = folder
+
+    @property
+    def plan(self) -> Path | None:
+        """The file that tells `namespaces` what to do; None where the kernel enters none."""
+        return None
+
+    @property
+    @abstractmethod
+    def home(self) -> Path:
+        """What the kernel takes for the project's root."""
+
+    def left_behind(self) -> LeftBehind:
+        """Return the files that are new, changed or deleted."""
+        found = sorted(self._left())
+        return LeftBehind(paths=tuple(found[:LISTED]), count=len(found))
+
+    @abstractmethod
+    def changed_sources(self) -> tuple[str, ...]:
+        """Return the project's own files that changed since the directory was made, sorted."""
+
+    def remove(self) -> None:
+        """Delete the directory, and the run's when it was the last. Never raises."""
+        _remove_with_parent(self.base)
+
+    @abstractmethod
+    def _left(self) -> Iterator[str]: ...
+
+
+class OverlayScratch(Scratch):
+    """The project at its own path under an overlay, which catches all that is written."""
+
+    isolation = "namespace"
+
+    def __init__(self, base: Path, root: Path, folder: PurePosixPath) -> None:
+        super().__init__(base, root / folder)
+        self._root = root
+        (base / "plan.json").write_text(json.dumps(plan_namespace(root, base)), encoding="utf-8")
+
+    @property
+    def plan(self) -> Path | None:
+        """The file that tells `namespaces` what to do."""
+        return self.base / "plan.json"
+
+    @property
+    def home(self) -> Path:
+        """The project's root itself."""
+        return self._root
+
+    def failure(self) -> str:
+        """Return why the kernel could not enter the namespaces; empty when it could."""
+        try:
+            return (self.base / FAILED).read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    def changed_sources(self) -> tuple[str, ...]:
+        """Return nothing: the overlay lets nothing through."""
+        return ()
+
+    def _left(self) -> Iterator[str]:
+        upper = self.base / "up"
+        for directory, names, files in os.walk(upper):
+            names[:] = [name for name in names if name not in _NO_CONTENT]
+            inside = Path(directory).relative_to(upper)
+            for name in files:
+                path = inside / name
+                status = (upper / path).lstat()
+                if stat.S_ISCHR(status.st_mode):  # how an overlay keeps in mind that a file is gone
+                    yield f"{path.as_posix()} (deleted)"
+                elif not _same_content(upper / path, self._root / path, status):
+                    yield path.as_posix()
+
+
+class MirrorScratch(Scratch):
+    """A likeness of the project inside the private directory."""
+
+    isolation = "copies"
+
+    def __init__(self, base: Path, root: Path, folder: PurePosixPath) -> None:
+        # It keeps the project's name: notebooks look for their root by it.
+        self.root = base / "w" / (root.name or "root")
+        super().__init__(base, self.root / folder)
+        self._mirror = Mirror(root, self.root, str(folder))
+        self._mirror.build()
+
+    @property
+    def home(self) -> Path:
+        """The likeness."""
+        return self.root
 
     def changed_sources(self) -> tuple[str, ...]:
         """Return the project's own files that changed since the directory was made, sorted; at most 200."""
-        found = []
-        for path, (source, *before) in self.mirror.sources.items():
-            try:
-                status = source.stat()
-            except OSError:
-                found.append(path)
-                continue
-            if [status.st_size, status.st_mtime_ns] != before:
-                found.append(path)
-        return tuple(sorted(found)[:_LISTED])
+        return self._mirror.changed()[:LISTED]
 
-    def left_behind(self) -> tuple[str, ...]:
-        """Return the new or changed files, relative to the project's root, sorted; at most 200."""
-        found: list[str] = []
-        walked = 0
+    def _left(self) -> Iterator[str]:
         start = len(str(self.root)) + 1
         for directory, names, files in os.walk(self.root):
-            names[:] = sorted(name for name in names if name not in LEFT_OUT)
-            walked += len(files) + len(names)
-            if walked > _WALKED or len(found) >= _LISTED:
-                break
+            names[:] = [name for name in names if name not in LEFT_OUT]
             inside = f"{directory}/"[start:]
-            found += [inside + name for name in files if self._changed(inside + name)]
-        return tuple(sorted(found)[:_LISTED])
-
-    def keep(self) -> None:
-        """Delete the directory, but keep the likeness for the next notebook of this run.
-
-        Whoever asks for this must remove the run's directory in the end. Never raises.
-        """
-        size = sum(thing.fingerprint[0] for thing in self.mirror.placed.values() if thing.fingerprint != IS_LINK)
-        if size <= CACHED_BYTES:
-            with contextlib.suppress(OSError):
-                _cache.keep(self.key, self.base / "w", self.mirror.placed)
-        self.remove()
-
-    def remove(self) -> None:
-        """Delete the directory. Never raises."""
-        _remove_with_parent(self.base)
+            yield from (inside + name for name in files if self._changed(inside + name))
 
     def _changed(self, path: str) -> bool:
         try:
             status = os.lstat(f"{self.root}/{path}")  # there are many, and a `Path` costs more than the call
         except OSError:
             return False
-        return self.mirror.seen.get(path) != fingerprint_of(status)
+        return self._mirror.seen.get(path) != fingerprint_of(status)
 
 
-def create(root: Path, notebook: str, run_id: str) -> Scratch:
-    """Make the scratch directory of a job.
+def create(root: Path, notebook: str, run_id: str, isolation: Isolation) -> Scratch:
+    """Make the private directory of a job.
 
     Parameters
     ----------
@@ -117,18 +185,30 @@ def create(root: Path, notebook: str, run_id: str) -> Scratch:
         When there is no place for it.
     """
     base = job_directory(run_id)
+    folder = PurePosixPath(*PurePosixPath(notebook).parts[:-1])
     try:
         (base / "tmp").mkdir()
-        parts = PurePosixPath(notebook).parts[:-1]
-        # It keeps the project's name: notebooks look for their root by it.
-        home = base / "w" / (root.name or "root")
-        known = _cache.take((run_id, root), base / "w", home.name)
-        mirror = Mirror(root, home, str(PurePosixPath(*parts)), known)
-        mirror.build()
+        return (OverlayScratch if isolation == "namespace" else MirrorScratch)(base, root, folder)
     except BaseException:
         _remove_with_parent(base)
         raise
-    return Scratch(base=base, root=home, folder=home.joinpath(*parts), mirror=mirror, key=(run_id, root))
+
+
+def _same_content(one: Path, other: Path, status: os.stat_result) -> bool:
+    """Return whether a file that an overlay holds is what the project has, as when it was only opened for writing."""
+    try:
+        before = other.lstat()
+        if stat.S_IFMT(before.st_mode) != stat.S_IFMT(status.st_mode) or before.st_size != status.st_size:
+            return False
+        if stat.S_ISLNK(status.st_mode):
+            return one.readlink() == other.readlink()
+        with one.open("rb") as mine, other.open("rb") as theirs:
+            while piece := mine.read(_PIECE):
+                if piece != theirs.read(_PIECE):
+                    return False
+    except OSError:
+        return False
+    return True
 
 
 def _remove_with_parent(base: Path) -> None:

@@ -12,9 +12,10 @@ from envsolver.core.jobs import Edits, Job
 from envsolver.core.results import CellTime
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.bounded_client import BoundedClient
+from envsolver.worker.isolation import KEEPERS
 from envsolver.worker.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
 from envsolver.worker.memory import Monitor, oom_kills
-from envsolver.worker.questions import ask_modules, ask_prefix, ask_values
+from envsolver.worker.questions import ask_binding, ask_modules, ask_values
 from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.verdicts import (
     CurrentCell,
@@ -87,6 +88,7 @@ class Session:
             variables=variables,
             log=log,
             template="" if job.warm_start.cold else job.warm_start.template,
+            plan=place.plan,
         )
         self.client = BoundedClient(
             prepared.notebook,
@@ -99,6 +101,7 @@ class Session:
             iopub_timeout=_LATE_OUTPUT,
         )
         self.monitor: Monitor | None = None
+        self.search_path: tuple[str, ...] = ()
         self.index = -1
 
     async def run(self) -> None:
@@ -128,12 +131,13 @@ class Session:
         builder.result = replace(builder.result, warm=self.kernel.warm)
         if self.kernel.warm or self.job.warm_start.template:
             builder.waited = time.monotonic() - began
-        self.monitor = Monitor(self.kernel.pid, self.job.mark, self.job.limits.memory)
+        keepers = 0 if self.place.plan is None else KEEPERS
+        self.monitor = Monitor(self.kernel.pid, self.job.mark, self.job.limits.memory, keepers=keepers)
         self.monitor.start()
         self.client.kc = self.kernel.client
         info = await self.kernel.unless_dead(self.kernel.ready(), builder.remaining())
         self.prepared.notebook.metadata["language_info"] = info.get("language_info", {})
-        prefix = await ask_prefix(self.kernel, builder.remaining())
+        prefix, self.search_path = await ask_binding(self.kernel, builder.remaining())
         builder.result = replace(builder.result, start_seconds=time.monotonic() - builder.began)
         judgement = judge_binding(prefix, self.prefix)
         if judgement is not None:
@@ -218,7 +222,7 @@ class Session:
             self._judge(judge_install(self._current(), late))
         # A warm kernel tells the same as a cold one: its template held nothing that the notebook does not load itself.
         if builder.passes and job.warm_start.want_modules and job.edits == Edits():
-            modules = await ask_modules(self.kernel, self.place.base)
+            modules = await ask_modules(self.kernel, self.place.home, self.search_path)
             builder.result = replace(builder.result, modules=modules)
         # A notebook that has ended its kernel has no variables, and has passed all the same.
         if builder.passes and job.want_values:

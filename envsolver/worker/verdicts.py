@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envsolver.core.jobs import Binding, Job, Limits
-from envsolver.core.results import Failure
+from envsolver.core.results import Failure, Result
 from envsolver.core.verdicts import Verdict
 
 LONGEST_TEXT = 100_000
@@ -232,3 +232,13 @@ def _bounded(text: str) -> str:
 
 def _mebibytes(size: int) -> str:
     return f"{size / 2**20:,.0f} MiB"
+
+
+def judge_changes(result: Result, paths: Sequence[str]) -> Judgement:
+    """Return the judgement of a notebook while which ran files of the project changed: it does not pass for that."""
+    told = (
+        f"while it ran, files of the project changed, which nothing keeps it from on this machine: {', '.join(paths)}"
+    )
+    if result.status != "passed":
+        return Judgement(status=result.status, reason=f"{result.reason}; {told}", failure=result.failure)
+    return Judgement(status="failed", reason=told)

@@ -25,6 +25,7 @@ from envsolver.core.results import Result
 from envsolver.notebooks.read import read_notebook
 from envsolver.run.warm.plan import plan_templates
 from envsolver.run.warm.templates import Templates
+from envsolver.worker.isolation import CHOICE, choose_isolation
 from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import RUN_MARK, marked, tree
 from envsolver.worker.run_job import run_job
@@ -298,7 +299,12 @@ def test_a_job_that_must_be_cold_is(bench: Bench) -> None:
     assert run_job(with_options(job, template=templates.path_for(job), cold=True)).warm is False
 
 
-def test_the_end_of_a_template_ends_its_kernels_and_the_notebook_runs_cold(bench: Bench) -> None:
+def test_the_end_of_a_template_ends_its_kernels_and_the_notebook_runs_cold(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only there can a notebook reach its template.
+    monkeypatch.setenv(CHOICE, "copies")
+    choose_isolation.cache_clear()
     source = (
         "import os, time\nparent = os.getppid()\n"
         "if 'template_server.py' in open(f'/proc/{parent}/cmdline').read():\n    os.kill(parent, 9)\n    time.sleep(60)"
@@ -306,6 +312,7 @@ def test_the_end_of_a_template_ends_its_kernels_and_the_notebook_runs_cold(bench
     job = bench.job("orphan", [source])
     bench.start([job])
     result = bench.warm(job)
+    choose_isolation.cache_clear()
     assert (result.status, result.warm) == ("passed", False)
     assert result.warm_verdict.startswith("crashed: the kernel was killed by SIGKILL")
     assert "passed in a cold kernel" in result.reason

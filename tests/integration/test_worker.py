@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from nbclient.output_widget import OutputWidget
 from envsolver.core.jobs import Binding, Edits, Job, Limits
 from envsolver.core.results import Result
 from envsolver.worker import bounded_client, prepare
+from envsolver.worker.isolation import CHOICE, choose_isolation
 from envsolver.worker.kernel import Kernel
 from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import RUN_MARK, marked
@@ -102,7 +103,7 @@ def nothing_left(bench: Bench) -> Any:
     place = run_directory(bench.run_id)
     kept = list(place.iterdir()) if place.exists() else []
     remove(place)
-    assert len(kept) <= 1, "beside the likeness for the run's next notebook nothing may stay"
+    assert kept == []
 
 
 def test_a_kernel_that_listens_late_is_found_soon(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -630,3 +631,93 @@ def test_a_verdict_stands_where_the_executed_copy_cannot_be_written(bench: Bench
     result = bench.run("1 / 1")
     assert (result.status, result.executed) == ("passed", "")
     assert "its executed copy could not be written" in result.reason
+
+
+@pytest.fixture(params=["namespace", "copies"])
+def isolation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, bench: Bench) -> str:
+    wanted: str = request.param
+    if wanted == "copies":
+        monkeypatch.setenv(CHOICE, "copies")
+    choose_isolation.cache_clear()
+    chosen, reason = choose_isolation(bench.root)
+    if chosen != wanted:
+        pytest.skip(f"no namespaces here: {reason}")
+    return wanted
+
+
+@pytest.fixture(autouse=True)
+def forget_the_isolation() -> Iterator[None]:
+    yield
+    choose_isolation.cache_clear()
+
+
+WRITES = {
+    "git": ".git/config",
+    "virtualenv": ".venv/pyvenv.cfg",
+    "hidden": ".hidden/h",
+    "far": "many/d350/file",
+    "beside": "nb/data.txt",
+}
+
+
+@pytest.mark.parametrize("path", WRITES.values(), ids=WRITES)
+def test_what_a_notebook_writes_through_its_own_tree_is_held_or_fails_it(
+    bench: Bench, isolation: str, path: str
+) -> None:
+    for number in range(360):
+        (bench.root / f"many/d{number}").mkdir(parents=True)
+        (bench.root / f"many/d{number}/file").write_text("before", encoding="utf-8")
+    for name in {*WRITES.values()} - {WRITES["far"]}:
+        (bench.root / name).parent.mkdir(exist_ok=True, parents=True)
+        (bench.root / name).write_text("before", encoding="utf-8")
+    result = bench.run(f"open('../{path}', 'a').write('after')")
+    held = (bench.root / path).read_text(encoding="utf-8") == "before"
+    assert result.isolation == isolation
+    if isolation == "namespace":
+        assert (held, result.status, result.left_behind) == (True, "passed", (path,))
+    else:
+        assert held or (result.status == "failed" and path in result.reason)
+
+
+def test_a_notebook_sees_the_project_at_its_own_path(bench: Bench, isolation: str) -> None:
+    result = bench.run("import os; os.getcwd()")
+    at_home = f"'{bench.root}/nb'" in bench.text_of(result)
+    assert at_home is (isolation == "namespace")
+
+
+def test_what_a_notebook_deletes_is_told_and_stays(bench: Bench, isolation: str) -> None:
+    (bench.root / "nb").mkdir()
+    (bench.root / "nb/data.txt").write_text("1", encoding="utf-8")
+    result = bench.run("import os; os.remove('data.txt')")
+    assert (bench.root / "nb/data.txt").exists()
+    assert result.status == "passed"
+    if isolation == "namespace":
+        assert result.left_behind == ("nb/data.txt (deleted)",)
+
+
+def test_a_daemon_without_any_mark_does_not_outlive_its_notebook(bench: Bench) -> None:
+    if choose_isolation(bench.root)[0] != "namespace":
+        pytest.skip("no namespaces here")
+    seconds = "987654.25"
+    result = bench.run(
+        f"import subprocess; subprocess.Popen('setsid env -i sleep {seconds} &', shell=True).wait()",
+        "import time; time.sleep(0.3)",
+    )
+    assert result.status == "passed"
+    assert [p for p in psutil.process_iter(["cmdline"]) if seconds in (p.info["cmdline"] or ())] == []
+
+
+def test_memory_that_forked_processes_share_counts_once(bench: Bench) -> None:
+    source = (
+        "import os, time\nhold = b'x' * (300 * 2**20)\nchildren = [os.fork() for _ in range(2)]\n"
+        "if 0 in children:\n    time.sleep(2)\n    os._exit(0)\ntime.sleep(1)"
+    )
+    result = bench.run(source, memory=800 * 2**20)
+    assert (result.status, result.reason) == ("passed", "")
+
+
+@pytest.mark.parametrize(("deed", "phrase"), [("os._exit(9)", "exit code 9"), ("os.kill(os.getpid(), 11)", "SIGSEGV")])
+def test_how_a_kernel_ended_is_told_across_namespaces(bench: Bench, deed: str, phrase: str) -> None:
+    result = bench.run(f"import os; {deed}")
+    assert result.status == "crashed"
+    assert phrase in result.reason

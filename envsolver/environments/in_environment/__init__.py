@@ -18,3 +18,6 @@ PYTHONPATH = _HERE / "pythonpath"
 
 PIP_GUARD = PYTHONPATH / "_envsolver_guard.py"
 """What `pip`, `uv` and `conda` are while a notebook runs."""
+
+NAMESPACES = _HERE / "namespaces.py"
+"""Starts a cold kernel with its own view of the project and of the processes."""

@@ -55,6 +55,9 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
                 os.close(int(name))
             except OSError:  # that of the listing
                 pass
+    if request.get("plan"):
+        # What comes back is a process further; the template hears of its end through those that stay.
+        spec["namespaces"]["enter"](request["plan"], spec["library"])
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update({**request["env"], "JPY_PARENT_PID": str(os.getppid())})

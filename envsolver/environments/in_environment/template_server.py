@@ -268,6 +268,8 @@ def main(place: str) -> None:
     sys.argv[:] = [launcher, "-f", os.path.join(spec["directory"], "kernel.json"), *spec["arguments"]]  # type: ignore[list-item]
     from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
 
+    spec["namespaces"] = _beside("namespaces")
+    spec["library"] = spec["namespaces"]["load_library"]()
     kernel = _beside("template_kernel")
     randomness = _beside("random_state")["RandomState"]()
     tripwires = _beside("tripwires")["Tripwires"](randomness)

@@ -19,9 +19,10 @@ from envsolver.worker.processes import (
     kill_marked,
     kill_tree,
     marked,
+    pss,
+    rss,
     session_members,
     tree,
-    tree_rss,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -132,16 +133,14 @@ def test_a_session_includes_what_was_re_parented(run_id: str) -> None:
     shell.wait()
 
 
-def test_tree_rss_counts_children_and_others_once(run_id: str) -> None:
-    hold = "hold = b'x' * (64 * 2**20); print('ready', flush=True); import time; time.sleep(600)"
-    code = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {hold!r}]); p.wait()"
+def test_pages_that_processes_share_count_once(run_id: str) -> None:
+    code = "import os, time; hold = b'x' * (64 * 2**20); os.fork(); print('ready', flush=True); time.sleep(600)"
     environment = {**os.environ, RUN_MARK: run_id}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
-        parent.stdout.readline()
-        process = psutil.Process(parent.pid)
-        total = tree_rss(process)
-        assert 64 * 2**20 < total < 256 * 2**20
-        assert tree_rss(process, tree(parent.pid)) < total + 16 * 2**20
+        assert [parent.stdout.readline() for _ in range(2)] == [b"ready\n"] * 2
+        members = tree(parent.pid)
+        assert sum(map(rss, members)) > 128 * 2**20
+        assert 64 * 2**20 < sum(map(pss, members)) < 128 * 2**20
         kill_tree(parent.pid)
-    assert tree_rss(process) == 0
+    assert [rss(member) + pss(member) for member in members] == [0, 0]

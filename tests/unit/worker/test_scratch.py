@@ -42,10 +42,12 @@ def project(tmp_path: Path) -> Path:
 class Maker:
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self.made: list[scratch.Scratch] = []
+        self.made: list[scratch.MirrorScratch] = []
 
-    def __call__(self, root: Path, notebook: str) -> scratch.Scratch:
-        self.made.append(scratch.create(root, notebook, self.run_id))
+    def __call__(self, root: Path, notebook: str) -> scratch.MirrorScratch:
+        place = scratch.create(root, notebook, self.run_id, "copies")
+        assert isinstance(place, scratch.MirrorScratch)
+        self.made.append(place)
         return self.made[-1]
 
 
@@ -88,8 +90,8 @@ def test_files_of_the_notebooks_folder_may_be_overwritten(make: Maker, project: 
         (".envsolver", "absent"),
         (".git", "link"),
         (".hidden", "link"),
-        ("demos/nb/env", "link"),
-        ("demos/nb/node_modules", "link"),
+        ("demos/nb/env", "absent"),
+        ("demos/nb/node_modules", "absent"),
         ("pyproject.toml", "real"),
         ("data/x.csv", "real"),
         ("data", "real"),
@@ -163,21 +165,22 @@ def test_a_read_only_file_is_copied_writable(make: Maker, project: Path) -> None
 
 def test_new_and_changed_files_are_listed_and_nothing_else(make: Maker, project: Path) -> None:
     place = make(project, "demos/nb/a.ipynb")
-    assert place.left_behind() == ()
+    assert place.left_behind().paths == ()
     (place.folder / "helper.py").write_text("changed", encoding="utf-8")
     (place.folder / "figures").mkdir()
     (place.folder / "figures" / "f.png").write_text("", encoding="utf-8")
     (place.folder / "__pycache__").mkdir()
     (place.folder / "__pycache__" / "c.pyc").write_text("", encoding="utf-8")
     (place.root / "up.txt").write_text("", encoding="utf-8")
-    assert place.left_behind() == ("demos/nb/figures/f.png", "demos/nb/helper.py", "up.txt")
+    assert place.left_behind().paths == ("demos/nb/figures/f.png", "demos/nb/helper.py", "up.txt")
 
 
 def test_the_list_of_what_is_left_behind_is_bounded(make: Maker, project: Path) -> None:
     place = make(project, "demos/nb/a.ipynb")
     for number in range(300):
         (place.folder / f"f{number}").touch()
-    assert len(place.left_behind()) == 200
+    assert place.left_behind().count == 300
+    assert len(place.left_behind().paths) == 200
 
 
 def test_the_directory_is_private_and_short_enough_for_sockets(make: Maker, project: Path) -> None:
@@ -230,7 +233,7 @@ def test_a_file_elsewhere_that_a_notebook_writes_again_is_its_own(make: Maker, p
     place = make(project, "demos/nb/a.ipynb")
     (place.folder / "../../data/x.csv").write_text("changed", encoding="utf-8")
     assert (project / "data/x.csv").read_text(encoding="utf-8") == "1,2"
-    assert place.left_behind() == ("data/x.csv",)
+    assert place.left_behind().paths == ("data/x.csv",)
     assert place.changed_sources() == ()
 
 

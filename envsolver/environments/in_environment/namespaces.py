@@ -1,0 +1,188 @@
+# ruff: noqa: PTH109, PTH112, PTH115, PTH123  # it imports no more than it needs
+"""Gives a kernel its own view of the project and of the processes, by namespaces of the Linux kernel.
+
+The project's directory is covered by an overlay at its own path: what is written there lands in a directory of the
+job. A PID namespace ends every process that the kernel started, however it hides, when the kernel ends. Shared memory
+is the kernel's own as well. All this takes some milliseconds, whatever the size of the project.
+
+The process that enters stays outside as the kernel's keeper: it ends as the kernel ends, by the same exit code or
+signal. Between the two stands the init process of the namespace, which reaps.
+
+Run as a program by the environment's interpreter, ``python -I -S namespaces.py PLAN COMMAND...``; a template calls
+`enter` in a child that it has forked. Python 3.8 or later, with the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+TYPE_CHECKING = False  # without importing `typing` for it
+if TYPE_CHECKING:
+    from typing import Any
+
+FAILED = 70
+"""Exit code when the view cannot be made; why stands in the plan's ``failed`` file."""
+
+_NEW_MOUNTS, _NEW_USER, _NEW_PIDS = 0x00020000, 0x10000000, 0x20000000
+_NO_SUID, _NO_DEVICES, _NO_EXECUTION, _RECURSIVE, _PRIVATE = 2, 4, 8, 0x4000, 1 << 18
+_PARENT_DEATH_SIGNAL = 1
+
+
+def load_library() -> Any:
+    """Return the C library, without leaving a trace of what loads it in ``sys.modules``."""
+    before = set(sys.modules)
+    import ctypes
+
+    library: Any = ctypes.CDLL(None, use_errno=True)
+    library.last_error = ctypes.get_errno
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+    return library
+
+
+def enter(plan: dict[str, Any], library: Any) -> None:
+    """Enter the namespaces. Returns in the process that is to be the kernel; this one becomes its keeper.
+
+    Parameters
+    ----------
+    plan
+        ``root`` (the project), ``upper`` and ``work`` (empty directories of the job), ``hidden`` (directories of the
+        project that the kernel finds empty), ``failed`` (file for the reason when it cannot be done).
+    library
+        What `load_library` returned. The process must have one thread.
+    """
+    receive, send = os.pipe()
+    try:
+        _unshare(library)
+        _mount(library, None, "/", None, _RECURSIVE | _PRIVATE)
+        _cover(library, plan)
+        init = os.fork()
+    except OSError as error:
+        _fail(plan, error)
+    if init:
+        os.close(send)
+        _keep(init, receive)
+    os.close(receive)
+    library.prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    try:
+        kernel = _become_init(library)
+    except OSError as error:
+        _fail(plan, error)
+    if kernel:
+        _reap(kernel, send)
+    os.close(send)
+    os.setsid()
+
+
+def _unshare(library: Any) -> None:
+    user, group = os.getuid(), os.getgid()
+    privileged = user == 0
+    _check(library, library.unshare(_NEW_MOUNTS | _NEW_PIDS | (0 if privileged else _NEW_USER)))
+    if not privileged:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+
+
+def _cover(library: Any, plan: dict[str, Any]) -> None:
+    places = {"lowerdir": plan["root"], "upperdir": plan["upper"], "workdir": plan["work"]}
+    options = [f"{name}={_escaped(place)}" for name, place in places.items()]
+    # An ordinary user may not set the attributes that overlays keep their notes in by default.
+    options += ["userxattr"] if os.getuid() else []
+    _mount(library, "overlay", plan["root"], "overlay", 0, ",".join(options))
+    for place in plan["hidden"]:
+        _mount(library, "tmpfs", place, "tmpfs", _NO_SUID | _NO_DEVICES, "size=64k,mode=755")
+
+
+def _escaped(path: str) -> str:
+    return "".join("\\" + letter if letter in ",:\\" else letter for letter in path)
+
+
+def _become_init(library: Any) -> int:
+    """Set up what belongs to the new process numbers, and fork the kernel; 0 in the kernel."""
+    outside = os.readlink("/proc/self")  # still the number by which others know this process
+    _mount(library, "proc", "/proc", "proc", _NO_SUID | _NO_DEVICES | _NO_EXECUTION)
+    if os.path.isdir("/dev/shm"):  # noqa: S108  # it becomes the kernel's own
+        _mount(library, "tmpfs", "/dev/shm", "tmpfs", _NO_SUID | _NO_DEVICES, "mode=1777")  # noqa: S108
+    try:
+        # Names that programs make of their number stay as different as the numbers outside.
+        with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+            file.write(outside)
+    except OSError:
+        pass
+    return os.fork()
+
+
+def _keep(init: int, receive: int) -> None:
+    """Wait for the kernel's end, and end in the same way."""
+    told = b""
+    while piece := os.read(receive, 64):
+        told += piece
+    os.waitpid(init, 0)
+    status = int(told) if told else signal.SIGKILL  # an init that said nothing was killed with all the rest
+    if os.WIFSIGNALED(status):
+        _die_of(os.WTERMSIG(status))
+    os._exit(os.WEXITSTATUS(status))
+
+
+def _die_of(number: int) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
+
+
+def _reap(kernel: int, send: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        try:
+            pid, status = os.wait()
+        except InterruptedError:
+            continue
+        if pid == kernel:
+            os.write(send, str(status).encode())
+            os._exit(0)
+
+
+def _mount(  # noqa: PLR0917  # the system call's own order
+    library: Any, source: str | None, target: str, kind: str | None, flags: int, data: str | None = None
+) -> None:
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
+    _check(library, library.mount(*encoded[:3], flags, encoded[3]))
+
+
+def _check(library: Any, result: int) -> None:
+    if result != 0:
+        number = library.last_error()
+        raise OSError(number, os.strerror(number))
+
+
+def _fail(plan: dict[str, Any], error: OSError) -> None:
+    with open(plan["failed"], "w") as file:
+        file.write(str(error))
+    os._exit(FAILED)
+
+
+def main() -> None:
+    """Enter as the plan in a file says, then become the command."""
+    import json
+
+    with open(sys.argv[1], "rb") as file:
+        plan = json.loads(file.read())
+    folder = os.getcwd()
+    enter(plan, load_library())
+    os.chdir(folder)  # it was entered before it was covered
+    # A kernel whose parent is the first process of its namespace need not watch for that one's end.
+    os.environ["JPY_PARENT_PID"] = "1"
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  # no shell is wanted
+
+
+if __name__ == "__main__":
+    main()
