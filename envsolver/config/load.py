@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envsolver.config.cache import as_python, memory, recall, remember
 from envsolver.config.checks import semantic_faults
 from envsolver.config.faults import Key, KeyFault
+from envsolver.config.tables import as_python
 from envsolver.config.toml_lines import dotted, key_lines, line_of
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.globs import glob_matches
@@ -68,7 +68,7 @@ def find_root(start: Path) -> Path:
     return start
 
 
-def load_config(root: Path, cache: Path | None = None) -> Config:
+def load_config(root: Path) -> Config:
     """Read the configuration of the project at `root`; a project without any gets the defaults.
 
     Every ``requirements/*.in`` that is not named becomes a group too, and every group's `requirements` names its file.
@@ -79,8 +79,6 @@ def load_config(root: Path, cache: Path | None = None) -> Config:
     ----------
     root
         The project's root directory.
-    cache
-        Directory in which a table that was once found faultless is remembered; None to validate anew.
 
     Raises
     ------
@@ -90,7 +88,7 @@ def load_config(root: Path, cache: Path | None = None) -> Config:
     root = root.resolve()
     source = _read_source(root)
     try:
-        given, faults = _typed(source, cache)
+        given, faults = _typed(source)
         config = _completed(given, root, source.name)
         faults = [*faults, *semantic_faults(replace(config, python=given.python))]
     except ODD_INPUT as error:
@@ -171,20 +169,14 @@ def _at(name: str, error: MalformedError) -> str:
     return ":".join([name, *(str(number) for number in (error.line, error.column) if number)])
 
 
-def _typed(source: _Source, cache: Path | None) -> tuple[Config, list[KeyFault]]:
+def _typed(source: _Source) -> tuple[Config, list[KeyFault]]:
     """Return what is usable of a file's table, and the faults of its keys and types."""
     table, own = as_python(source.table), not source.prefix
     if table == {}:
         return Config(), []
-    file = memory(table, cache, in_own_file=own)
-    if (known := recall(file)) is not None:
-        return known, []
     from envsolver.config.validation import type_faults
 
-    config, faults = type_faults(table, in_own_file=own)
-    if not faults:
-        remember(file, config)
-    return config, faults
+    return type_faults(table, in_own_file=own)
 
 
 def _completed(config: Config, root: Path, source: str) -> Config:

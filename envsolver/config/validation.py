@@ -16,8 +16,8 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from envsolver.config.cache import TABLES, config_of
 from envsolver.config.faults import Key, KeyFault, nearest, show
+from envsolver.config.tables import TABLES, config_of
 from envsolver.core.settings import HIDDEN, Config
 
 _CONSTRAINED: dict[str, Any] = {

@@ -133,5 +133,5 @@ def open_project(start: Path, *, resolution: str | None = None, upgrade: bool = 
     ConfigurationError
         With every fault of the configuration.
     """
-    config = load_config(find_root(start.absolute()), cache_directory())
+    config = load_config(find_root(start.absolute()))
     return Project(config=config, resolution=resolution, upgrade=upgrade, build=build)

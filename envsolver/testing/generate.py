@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from envsolver.config.cache import as_python
 from envsolver.config.load import settings_for
+from envsolver.config.tables import as_python
 from envsolver.core.errors import ConfigurationError, NothingToRunError, UnusableNotebookError
 from envsolver.core.jobs import Edits
 from envsolver.core.settings import Config, NotebookSettings, merged

@@ -339,57 +339,6 @@ def test_an_empty_list_of_a_later_entry_counts() -> None:
     assert merged(entries) == NotebookSettings(skip_cells=(), timeout=1.0)
 
 
-FULL = """
-[tool.envsolver]
-python = ["3.11", "3.12"]
-output-limit = "2MiB"
-[tool.envsolver.groups.core]
-memory = "4GiB"
-env = { A = "1" }
-[tool.envsolver.services.model]
-command = "python serve.py {port}"
-[tool.envsolver.notebook."*.ipynb"]
-parameters = { n = 4, x = 0.1, name = "a", quick = true }
-skip-cells = ["plot("]
-"""
-
-
-def test_a_remembered_configuration_is_the_validated_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = project(tmp_path, FULL, core="numpy\n")
-    first = load_config(root, tmp_path / "cache")
-    assert first == load_config(root)
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "envsolver.config.validation", None)  # no validation any more
-        assert load_config(root, tmp_path / "cache") == first
-        with pytest.raises(ImportError):
-            load_config(root)
-
-
-def test_a_changed_table_is_validated_anew(tmp_path: Path) -> None:
-    load_config(project(tmp_path, FULL, core="numpy\n"), tmp_path / "cache")
-    project(tmp_path, FULL.replace('"2MiB"', "true"))
-    with pytest.raises(ConfigurationError, match="output-limit: must be a size"):
-        load_config(tmp_path, tmp_path / "cache")
-    with pytest.raises(ConfigurationError, match="output-limit: must be a size"):  # faults are never remembered
-        load_config(tmp_path, tmp_path / "cache")
-
-
-@pytest.mark.parametrize(
-    "damage", ["", "{", "[]", '{"unknown": 1}', '{"groups": {"core": {"core": 1}}}', '{"groups": 1}']
-)
-def test_a_damaged_memory_is_not_believed(tmp_path: Path, damage: str) -> None:
-    root = project(tmp_path, FULL, core="numpy\n")
-    first = load_config(root, tmp_path / "cache")
-    (file,) = (tmp_path / "cache" / "configurations").iterdir()
-    file.write_text(damage, encoding="utf-8")
-    assert load_config(root, tmp_path / "cache") == first
-
-
-def test_a_memory_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "cache").write_text("a file where a directory should be", encoding="utf-8")
-    assert load_config(project(tmp_path, FULL, core="numpy\n"), tmp_path / "cache").python == ("3.11", "3.12")
-
-
 def test_the_root_is_the_nearest_directory_that_mentions_us(tmp_path: Path) -> None:
     inner = tmp_path / "docs" / "deep"
     inner.mkdir(parents=True)

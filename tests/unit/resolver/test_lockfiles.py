@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeUv, Question, refused, solved
 
-from envsolver.config.cache import config_of
+from envsolver.config.tables import config_of
 from envsolver.core.environments import Group, Interpreter
 from envsolver.core.errors import BuildError, ConfigurationError, UnsolvableError
 from envsolver.core.settings import Config, GroupSettings

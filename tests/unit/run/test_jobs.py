@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from envsolver.config.cache import config_of
+from envsolver.config.tables import config_of
 from envsolver.core.environments import Assignment, Group, Interpreter
 from envsolver.core.notebooks import Notebook, Script
 from envsolver.run.jobs import JobDefaults, plan_jobs
