@@ -7,6 +7,7 @@ where it can be known, the line; so one odd file is that file's fault and never 
 from __future__ import annotations
 
 import ast
+import codecs
 import json
 import re
 import sys
@@ -28,6 +29,13 @@ ODD_INPUT = (ValueError, RecursionError, MemoryError, ArithmeticError, SyntaxErr
 
 _MOST_DIGITS = 4300  # what Python converts at most, unless it is told otherwise
 _NUMBER = re.compile(rf"\d{{{_MOST_DIGITS + 1}}}")
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte order marks, the longer before those that they begin with."""
 _HALF = re.compile(r"[\ud800-\udfff]")
 
 
@@ -96,6 +104,23 @@ def decode(data: bytes) -> str:
         raw = error.object[error.start]
         line = error.object.count(b"\n", 0, error.start) + 1
         raise MalformedError(f"not UTF-8 text: byte 0x{raw:02x}", line=line) from error
+
+
+def decode_requirements(data: bytes) -> str:
+    """Return the bytes of a requirements file as text: UTF-8, or what its byte order mark says, as pip reads them.
+
+    Raises
+    ------
+    MalformedError
+        They are neither.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            try:
+                return data.decode(encoding).removeprefix("\ufeff")
+            except UnicodeDecodeError as error:
+                raise MalformedError(f"not the {encoding.upper()} text that its first bytes announce") from error
+    return decode(data)
 
 
 def parse_json(text: str) -> Any:

@@ -17,7 +17,9 @@ _NAMESPACES = frozenset({
 
 
 def distributions_for(module: str, extra: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the distributions that may provide a module, normalised (PEP 503), the likeliest first.
+    """Return requirements for the distributions that are known to provide a module, the likeliest first.
+
+    A module that nobody knows has none: that a registry holds a package of its name says nothing.
 
     Parameters
     ----------
@@ -30,23 +32,12 @@ def distributions_for(module: str, extra: Mapping[str, str]) -> tuple[str, ...]:
         if prefix in extra:
             return (canonicalize_name(extra[prefix]),)
     table = _table()
-    for prefix in _prefixes(module):
-        if prefix in table:
-            return table[prefix]
-    top, *rest = module.split(".")
-    if top in _NAMESPACES and rest:
-        return tuple(_own_name(prefix) for prefix in _prefixes(module) if "." in prefix)
-    return (_own_name(top),)
+    return next((table[prefix] for prefix in _prefixes(module) if prefix in table), ())
 
 
 def is_namespace(module: str) -> bool:
     """Tell whether several distributions share a module, so that what is taken out of it names another module."""
     return module in _NAMESPACES or module in _shared()
-
-
-def _own_name(module: str) -> str:
-    """Return the distribution of a module's own name; a distribution's name neither begins nor ends with `_`."""
-    return canonicalize_name(module).strip("-") or module
 
 
 def _prefixes(module: str) -> Iterator[str]:
@@ -61,11 +52,9 @@ def _table() -> dict[str, tuple[str, ...]]:
     """Read the table that ships with the package, its sections joined."""
     text = resources.files("envsolver.notebooks").joinpath("distributions.toml").read_text(encoding="utf-8")
     sections: dict[str, dict[str, str]] = parse_toml(text)
-    return {
-        module: tuple(canonicalize_name(name) for name in names.split())
-        for section in sections.values()
-        for module, names in section.items()
-    }
+    alike = " ".join(sections.pop("named-alike").values()).split()
+    named = {module: tuple(names.split()) for section in sections.values() for module, names in section.items()}
+    return {module: (canonicalize_name(module),) for module in alike} | named
 
 
 @lru_cache(maxsize=1)

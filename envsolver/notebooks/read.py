@@ -15,7 +15,7 @@ from typing import Any
 from envsolver.core.cell_rules import cells_run, may_raise
 from envsolver.core.digests import digest, file_digest
 from envsolver.core.errors import UnusableNotebookError
-from envsolver.core.notebooks import NOT_INSTALLED, Import, Notebook, Origin
+from envsolver.core.notebooks import Import, Notebook, Origin
 from envsolver.core.parsing import ODD_INPUT, phrase_of
 from envsolver.core.settings import NotebookSettings
 from envsolver.notebooks.cell_analysis import analyse_cell
@@ -29,22 +29,7 @@ from envsolver.notebooks.pep723 import read_script
 from envsolver.notebooks.saved_times import recorded_seconds
 from envsolver.notebooks.walk import shown_name
 
-# In the standard library of some Python only, so a notebook on another must not get a package of that name.
-_REMOVED = """
-    aifc annotationlib asynchat asyncore audioop binhex cgi cgitb chunk compression crypt distutils dummy_threading
-    formatter imghdr imp lib2to3 macpath mailcap msilib nis nntplib ossaudiodev parser pipes smtpd sndhdr spwd sunau
-    symbol telnetlib tomllib uu xdrlib
-"""
-# Python 2 had them. Where a registry has a package of such a name, it is something else.
-_OF_PYTHON_2 = """
-    BaseHTTPServer CGIHTTPServer ConfigParser Cookie HTMLParser Queue SimpleHTTPServer SimpleXMLRPCServer SocketServer
-    StringIO Tkinter UserDict UserList UserString __builtin__ anydbm cPickle cStringIO commands cookielib copy_reg
-    exceptions htmlentitydefs htmllib httplib md5 mimetools robotparser sets sgmllib sha thread tkFileDialog
-    tkMessageBox ttk urllib2 urlparse whichdb xmlrpclib
-"""
-_STANDARD = (
-    frozenset(sys.stdlib_module_names) | frozenset(_REMOVED.split()) | frozenset(_OF_PYTHON_2.split()) | {"__main__"}
-)
+_STANDARD = frozenset(sys.stdlib_module_names) | {"__main__"}
 _BARS = frozenset({"notebook", "tqdm_notebook", "tnrange"})
 """What draws with ipywidgets of what tqdm has."""
 
@@ -168,7 +153,7 @@ class _Reading:
         files = local.find(mention.module, mention.names)
         own = local.is_own_package(mention.module)
         if files is None:
-            if not (mention.module.split(".")[0] in NOT_INSTALLED if own else self._is_stray(mention)):
+            if own or not self._is_stray(mention):
                 _add(kept, mention, origin, optional=mention.optional)
             return
         if own:

@@ -6,7 +6,7 @@ all that the notebook imports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from envsolver.core.environments import Assignment, Group, Lock
 from envsolver.core.globs import glob_matches
 from envsolver.core.notebooks import Import, Notebook
 from envsolver.core.settings import Config, NotebookSettings
+from envsolver.resolver.declared import names_alike
 from envsolver.resolver.locks import KERNEL
 from envsolver.resolver.requirement_text import requirement_name
 
 Distributions = Callable[[str], tuple[str, ...]]
-"""Gives the distributions that may provide a module, best first; normalised names."""
+"""Gives requirements for the distributions that are known to provide a module, best first; none for an unknown one."""
 
 WITH_KERNEL = frozenset(
     {"comm", "ipykernel", "ipython", "jupyter-client", "jupyter-core", "matplotlib-inline", "traitlets"}
@@ -40,6 +41,8 @@ class Supply:
         How many requirements were written down.
     locked
         Whether `names` comes from a lock.
+    modules
+        Top-level modules of the local projects that it asks for, whatever their distributions are called.
     """
 
     group: str
@@ -47,6 +50,13 @@ class Supply:
     names: frozenset[str]
     direct: int
     locked: bool
+    modules: frozenset[str] = frozenset()
+
+    def provides(self, module: str, distributions: Distributions) -> bool:
+        """Return whether a module comes from one of the group's distributions, or from a local project."""
+        names = (requirement_name(Path(), text) for text in distributions(module))
+        top = module.partition(".")[0]
+        return top in self.modules or not self.names.isdisjoint([*names, *names_alike(module)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,13 +116,20 @@ def is_named(config: Config, notebook: Notebook, settings: NotebookSettings) -> 
     return _named(notebook, config, settings) is not None
 
 
-def missing_modules(notebook: Notebook, supply: Supply, distributions: Distributions) -> tuple[Import, ...]:
-    """Return the imports of a notebook that a group does not provide, optional ones left out, one a package."""
+def missing_modules(
+    notebook: Notebook, supply: Supply, distributions: Distributions, *, offered: Collection[Supply] = ()
+) -> tuple[Import, ...]:
+    """Return the imports of a notebook that a group does not provide, optional ones left out, one a package.
+
+    A module that is not known, and that no group of `offered` provides either, is left to the run.
+    """
     missing: dict[str, Import] = {}
     for wanted in notebook.imports:
-        candidates = distributions(wanted.module)
-        if not wanted.optional and not supply.names.intersection(candidates):
-            missing.setdefault(candidates[0] if candidates else wanted.module, wanted)
+        if wanted.optional or supply.provides(wanted.module, distributions):
+            continue
+        known = distributions(wanted.module)
+        if known or any(other.provides(wanted.module, distributions) for other in offered):
+            missing.setdefault(known[0] if known else wanted.module, wanted)
     return tuple(missing.values())
 
 
@@ -177,14 +194,15 @@ def _rejected(notebook: Notebook, reason: str, why: str) -> Assignment:
 
 def _by_imports(notebook: Notebook, supplied: Iterable[Supply], distributions: Distributions) -> Assignment:
     fits = []
+    supplied = tuple(supplied)
     for supply in supplied:
-        lacking = missing_modules(notebook, supply, distributions)
+        lacking = missing_modules(notebook, supply, distributions, offered=supplied)
         fits.append(_Fit(supply=supply, missing=tuple(_described(i.module, distributions) for i in lacking)))
     serving = [fit.supply for fit in fits if not fit.missing]
     if serving:
         best = _smallest(serving)
         return Assignment(notebook=notebook.path, group=best.group, why=_why(notebook, best, supplied, distributions))
-    return _unserved(notebook, fits, distributions)
+    return _unserved(notebook, fits, supplied, distributions)
 
 
 def _smallest(serving: list[Supply]) -> Supply:
@@ -196,13 +214,14 @@ def _smallest(serving: list[Supply]) -> Supply:
     return locked[0]
 
 
-def _why(notebook: Notebook, best: Supply, supplied: Iterable[Supply], distributions: Distributions) -> str:
+def _why(notebook: Notebook, best: Supply, supplied: Sequence[Supply], distributions: Distributions) -> str:
     """Return what decided for a group: the imports that the smaller groups lack."""
-    needed = [i.module.split(".")[0] for i in notebook.imports if not i.optional]
+    found = [i.module for i in notebook.imports if not i.optional and best.provides(i.module, distributions)]
+    needed = [module.split(".")[0] for module in found]
     if not needed:
         return "imports nothing that must be installed; the smallest group"
-    smaller = [s for s in supplied if s.group != best.group and missing_modules(notebook, s, distributions)]
-    decisive = {i.module.split(".")[0] for s in smaller for i in missing_modules(notebook, s, distributions)}
+    lacking = [missing_modules(notebook, s, distributions, offered=supplied) for s in supplied if s.group != best.group]
+    decisive = {i.module.split(".")[0] for missing in lacking for i in missing}
     # An import that only this group provides says most; else those that some other group lacks.
     alone = [m for m in dict.fromkeys(needed) if m in decisive]
     shown = alone or list(dict.fromkeys(needed))
@@ -211,13 +230,15 @@ def _why(notebook: Notebook, best: Supply, supplied: Iterable[Supply], distribut
     return phrase if alone else f"{phrase}; the smallest group that has it"
 
 
-def _unserved(notebook: Notebook, fits: list[_Fit], distributions: Distributions) -> Assignment:
+def _unserved(
+    notebook: Notebook, fits: list[_Fit], supplied: Collection[Supply], distributions: Distributions
+) -> Assignment:
     if not fits:
         return _rejected(notebook, "there are no groups; add a requirements/<group>.in file", "no group")
     closest = min(fits, key=lambda fit: (len(fit.missing), len(fit.supply.names), fit.supply.group))
     lines = [
         candidates[0] if (candidates := distributions(i.module)) else i.module.split(".")[0]
-        for i in missing_modules(notebook, closest.supply, distributions)
+        for i in missing_modules(notebook, closest.supply, distributions, offered=supplied)
     ]
     where = closest.supply.file or f"the group {closest.supply.group}"
     reason = (

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from envsolver.core.notebooks import NOT_INSTALLED, Notebook, Origin, Requirement
 from envsolver.resolver.assignment import WITH_KERNEL, Distributions
+from envsolver.resolver.declared import names_alike
 from envsolver.resolver.groups import canonical
 from envsolver.resolver.requirement_text import build_backend, parse, project_name
 
@@ -92,16 +94,26 @@ def own_project(root: Path) -> OwnProject | None:
 
 
 def demand_of(
-    notebook: Notebook, *, distributions: Distributions, own: OwnProject | None = None
+    notebook: Notebook,
+    *,
+    distributions: Distributions,
+    own: OwnProject | None = None,
+    declared: Mapping[str, str] | None = None,
 ) -> NotebookRequirements:
     """Return what a notebook asks for.
+
+    Only what somebody named is asked for: the notebook itself, the project's files, or the table of well-known
+    modules. An import that none of them knows asks for nothing: whatever provides it is there when the notebook runs,
+    or the import fails.
 
     Parameters
     ----------
     distributions
-        Gives the distributions that may provide a module, best first.
+        Gives requirements for the distributions that are known to provide a module, best first.
     own
         The project's own package.
+    declared
+        What the project's files name, by distribution.
     """
     fault = notebook.script_fault or " ".join(notebook.refused)
     if fault:
@@ -110,7 +122,10 @@ def demand_of(
         asked = [_owned(r, own) for r in notebook.script.dependencies]
         return _demand(notebook, asked, notebook.script.requires_python)
     asked = [_owned(r, own) for r in notebook.installs]
-    imported = list(_imported(notebook, {_name(r.text) for r in notebook.installs}, distributions, own))
+    installed = {_name(r.text) for r in notebook.installs}
+    meant = {**(declared or {}), **{_name(r.text): _name(r.text) for r in notebook.guarded_installs}}
+    wanted = partial(_distribution_for, installed=installed, named=meant, distributions=distributions)
+    imported = [(_owned(r, own), module) for r, module in _imported(notebook, wanted, own)]
     modules = {canonical(requirement.text): module for requirement, module in reversed(imported)}
     return _demand(notebook, [*asked, *(requirement for requirement, _ in imported)], None, modules)
 
@@ -136,19 +151,31 @@ def _demand(
 
 
 def _imported(
-    notebook: Notebook, installed: set[str], distributions: Distributions, own: OwnProject | None
+    notebook: Notebook, asked_for: Callable[[str], str | None], own: OwnProject | None
 ) -> Iterator[tuple[Requirement, str]]:
-    """Give a requirement for each import that the install lines do not already answer, with the module."""
-    meant = {_name(r.text) for r in notebook.guarded_installs}
+    """Yield a requirement for each import that asks for one, with the module."""
     for wanted in notebook.imports:
         if own is not None and wanted.module.split(".")[0] in own.modules:
             yield Requirement(text=own.text, origin=wanted.origin), wanted.module
         # What the package's own files import is among its dependencies, which it says itself.
         elif not wanted.optional and not (own is not None and own.holds(wanted.origin.path)):
-            candidates = distributions(wanted.module) or (canonicalize_name(wanted.module.split(".")[0]),)
-            if installed.isdisjoint(candidates):
-                chosen = next((name for name in candidates if name in meant), candidates[0])
-                yield Requirement(text=chosen, origin=wanted.origin), wanted.module
+            text = asked_for(wanted.module)
+            if text is not None:
+                yield Requirement(text=text, origin=wanted.origin), wanted.module
+
+
+def _distribution_for(
+    module: str, *, installed: Collection[str], named: Mapping[str, str], distributions: Distributions
+) -> str | None:
+    """Return the requirement that an import asks for; None when the install lines answer it, or nobody knows it."""
+    known = {_name(text): text for text in distributions(module)}
+    alike = names_alike(module)
+    if not set(installed).isdisjoint([*known, *alike]):
+        # A bound that the table gives counts whatever the notebook installs.
+        return next((text for name, text in known.items() if name in installed and text != name), None)
+    # Of several that provide it, the one that is named is meant; what only the project knows is as the project says.
+    chosen = next((text for name, text in known.items() if name in named), next(iter(known.values()), None))
+    return chosen or next((named[name] for name in alike if name in named), None)
 
 
 def _owned(requirement: Requirement, own: OwnProject | None) -> Requirement:

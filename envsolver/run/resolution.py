@@ -21,6 +21,7 @@ from envsolver.core.settings import Config
 from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.select import find_notebooks, left_out_links, read_notebook, select_notebooks
 from envsolver.resolver.assignment import assign, is_named, supplies
+from envsolver.resolver.declared import declared
 from envsolver.resolver.demands import NotebookRequirements, demand_of, own_project
 from envsolver.resolver.derive import Derived, derive
 from envsolver.resolver.groups import read_groups
@@ -220,7 +221,9 @@ def _derive(
     """Put notebooks into the groups that serve them, and the others into the fewest new ones that solve."""
     own = own_project(project.root)
     distributions = partial(_distributions, project.config)
-    demands = [demand_of(notebook, distributions=distributions, own=own) for notebook in notebooks]
+    demands = [
+        demand_of(n, distributions=distributions, own=own, declared=declared(project.root, n.path)) for n in notebooks
+    ]
     return derive(
         [_as_in_jupyter(demand, notebook) for demand, notebook in zip(demands, notebooks, strict=True)],
         interpreter=interpreter,

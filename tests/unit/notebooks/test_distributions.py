@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
-from envsolver.notebooks.distributions import _table, distributions_for, is_namespace
+import envsolver.notebooks
+from envsolver.core.parsing import parse_requirement, parse_toml
+from envsolver.notebooks.distributions import distributions_for, is_namespace
+
+TABLE = Path(envsolver.notebooks.__file__).with_name("distributions.toml")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +43,7 @@ from envsolver.notebooks.distributions import _table, distributions_for, is_name
         ("mpl_toolkits.mplot3d", "matplotlib"),
         ("mpl_toolkits.basemap", "basemap"),
         ("pylab", "matplotlib"),
-        ("pkg_resources", "setuptools"),
+        ("pkg_resources", "setuptools<82"),
         ("attr", "attrs"),
         ("dotenv", "python-dotenv"),
         ("jwt", "pyjwt"),
@@ -54,12 +59,30 @@ from envsolver.notebooks.distributions import _table, distributions_for, is_name
         ("numpy", "numpy"),
         ("scipy.stats", "scipy"),
         ("linear_operator", "linear-operator"),
-        ("my_Own.Module", "my-own"),
-        ("_private_", "private"),
+        ("torch_geometric.nn", "torch-geometric"),
+        ("netCDF4", "netcdf4"),
+        ("azure.identity", "azure-identity"),
     ],
 )
 def test_the_likeliest_distribution_of_a_module(module: str, distribution: str) -> None:
     assert distributions_for(module, {})[0] == distribution
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "tinylib",
+        "my_Own.Module",
+        "made_one",
+        "google",
+        "google.cloud.unheard_of",
+        "azure.whatever",
+        "_private_",
+        "tests",
+    ],
+)
+def test_what_nobody_knows_has_no_distribution(module: str) -> None:
+    assert distributions_for(module, {}) == ()
 
 
 def test_all_distributions_that_provide_a_module_are_candidates() -> None:
@@ -81,14 +104,17 @@ def test_the_users_table_wins_with_its_longest_name(
     assert distributions_for(module, extra) == expected
 
 
-def test_the_table_holds_normalised_names_that_differ_from_the_modules() -> None:
-    table = _table()
-    assert len(table) >= 250
-    for module, names in table.items():
-        assert names, module
-        assert all(name == canonicalize_name(name) for name in names), module
-        assert len(set(names)) == len(names), module
-        assert names != (canonicalize_name(module),) or "." in module, f"{module} needs no row"
+def test_the_table_names_each_module_once_and_each_distribution_normalised() -> None:
+    sections = parse_toml(TABLE.read_text(encoding="utf-8"))
+    alike = " ".join(sections.pop("named-alike").values()).split()
+    rows = [(module, names.split()) for section in sections.values() for module, names in section.items()]
+    assert len(rows) >= 250
+    assert len(alike) >= 1500
+    assert len({*alike, *(module for module, _ in rows)}) == len(alike) + len(rows)
+    for module, texts in rows:
+        names = [str(parse_requirement(text).name) for text in texts]
+        assert names == [canonicalize_name(name) for name in dict.fromkeys(names)], module
+        assert texts != [canonicalize_name(module)] or "." in module, f"{module} is named alike"
 
 
 def test_namespaces_are_those_whose_parts_belong_to_different_distributions() -> None:
@@ -101,8 +127,8 @@ def test_the_table_agrees_with_what_is_installed() -> None:
     installed = {
         module: {canonicalize_name(name) for name in names}
         for module, names in importlib.metadata.packages_distributions().items()
-        if module in _table()
+        if distributions_for(module, {})
     }
     assert installed
     for module, names in installed.items():
-        assert names & set(distributions_for(module, {})), module
+        assert names & {parse_requirement(text).name for text in distributions_for(module, {})}, module

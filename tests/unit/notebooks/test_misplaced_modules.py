@@ -50,7 +50,6 @@ def root(tmp_path: Path) -> Path:
         "import kit",
         "from kit import tools, y",
         "from kit.tools import g",
-        "from examples.part import models",
     ],
 )
 def test_a_module_of_another_folder_asks_for_no_package(root: Path, source: str) -> None:

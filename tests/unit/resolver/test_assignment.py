@@ -72,6 +72,33 @@ def decide(
     )
 
 
+def known_only(module: str) -> tuple[str, ...]:
+    return ("numpy",) if module.startswith("numpy") else ("scipy",) if module.startswith("scipy") else ()
+
+
+@pytest.mark.parametrize(
+    ("modules", "group"),
+    [
+        (("made_one",), "tiny"),
+        (("numpy", "made_one.part"), "tiny"),
+        (("scipy", "made_one"), "core"),
+        (("numpy", "torch"), "ml"),
+    ],
+)
+def test_a_module_that_nobody_knows_is_left_to_the_run_unless_a_group_has_its_name(
+    modules: tuple[str, ...], group: str
+) -> None:
+    found = assign(
+        notebook(*modules),
+        config=Config(source="pyproject.toml"),
+        settings=NotebookSettings(),
+        supplied=supplies(Path(), GROUPS, LOCKS),
+        distributions=known_only,
+    )
+    assert (found.group, found.reason) == (group, "")
+    assert "made_one" not in found.why
+
+
 @pytest.mark.parametrize(
     ("modules", "group"),
     [

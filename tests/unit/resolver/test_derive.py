@@ -102,6 +102,33 @@ def test_what_the_own_packages_files_import_is_left_to_its_dependencies() -> Non
     assert texts(given) == ["numpy", "obscure"]
 
 
+HEADLESS = "opencv-python-headless"
+NAMED = {"tinylib": "tinylib>=2", "google-cloud-odd": "google-cloud-odd", HEADLESS: HEADLESS}
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        (notebook(imports=["made_one", "numpy"]), ["numpy"]),
+        (notebook(imports=["made_one.part"], installs=required("six")), ["six"]),
+        (notebook(imports=["tinylib.sub"]), ["tinylib>=2"]),
+        (notebook(imports=["google.cloud.odd"]), ["google-cloud-odd"]),
+        (notebook(imports=["tinylib"], installs=required("tinylib==3")), ["tinylib==3"]),
+        (notebook(imports=["tinylib"], guarded_installs=required("tinylib<3")), ["tinylib"]),
+        (notebook(imports=["made_one"], guarded_installs=required("Made_One<3")), ["made-one"]),
+        (notebook(optional=["tinylib"]), []),
+        (notebook(imports=["cv2"]), ["opencv-python-headless"]),
+        (notebook(imports=["pkg_resources"]), ["setuptools<82"]),
+        (notebook(imports=["pkg_resources"], installs=required("setuptools")), ["setuptools", "setuptools<82"]),
+    ],
+    ids=str,
+)
+def test_only_what_somebody_named_is_asked_for(given: Notebook, asked: list[str]) -> None:
+    known = {"numpy": ("numpy",), "cv2": TABLE["cv2"], "pkg_resources": ("setuptools<82",)}
+    demand = demand_of(given, distributions=lambda module: known.get(module.partition(".")[0], ()), declared=NAMED)
+    assert [r.text for r in demand.requirements] == asked
+
+
 def test_the_own_package_is_one_however_it_is_asked_for() -> None:
     given = notebook(imports=["mine"], installs=required("-e .[extra]"))
     own = OwnProject(name="mine", modules=frozenset({"mine"}), text=".")
