@@ -46,14 +46,14 @@ def test_what_init_writes_places_every_notebook_where_it_was(tmp_path: Path, *, 
     assert sorted(path for path, home in before.items() if home == "environment") == [
         "address.ipynb",
         "docs/broken block.ipynb",
-        "lost.ipynb",
     ]
+    # A module that nobody knows is left to the run, which says what is missing.
+    assert before["lost.ipynb"] != "environment"
     assert len(set(before.values())) == 3
     told = envsolver(tmp_path, "init").stdout
-    assert (
-        "\nnot placed: lost.ipynb: surely-no-such-package-anywhere (lost.ipynb, cell 1, line 1) is in no registry"
-        in told
-    )
+    assert "\nnot placed: address.ipynb: " in told
+    assert "not placed: lost.ipynb" not in told
+    assert "surely-no-such-package-anywhere" not in told
     assert placement(tmp_path) == before
     file = tmp_path / ("pyproject.toml" if packaged else "envsolver.toml")
     text = file.read_text(encoding="utf-8")
