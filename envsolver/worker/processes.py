@@ -26,6 +26,8 @@ JOB_MARK = "ENVSOLVER_JOB"
 """Environment variable that names the job, unique per attempt, in its kernel and all that it starts."""
 
 _PATIENCE = 5.0  # seconds after which a process that survives SIGKILL is left to the system
+_LOOKS = 5  # at a process whose environment is empty
+_LISTS = 20  # of all processes for one answer, where others start without end
 _LINUX = sys.platform.startswith("linux")
 
 
@@ -39,7 +41,16 @@ def marked(name: str, value: str) -> list[psutil.Process]:
 
     carries = _carries_linux if _LINUX else _carries
     entry = os.fsencode(f"{name}={value}")
-    return _existing(pid for pid in psutil.pids() if pid != os.getpid() and carries(pid, entry))
+    found: list[int] = []
+    looked = {os.getpid()}
+    # A process can start another after a list was made and end before it is looked at, so a list must bring no new one.
+    for _ in range(_LISTS):
+        new = set(psutil.pids()) - looked
+        looked |= new
+        found += [pid for pid in new if carries(pid, entry)]
+        if not new:
+            break
+    return _existing(found)
 
 
 def kill_marked(name: str, value: str, grace: float = 0.0) -> int:
@@ -112,6 +123,12 @@ def _carries_linux(pid: int, entry: bytes) -> bool:
     # Reading the file is ten times cheaper than building psutil's object and parsing the environment.
     try:
         data = Path(f"/proc/{pid}/environ").read_bytes()
+        for _ in range(_LOOKS):
+            if data or not Path(f"/proc/{pid}/exe").exists():
+                break
+            # It is starting another program and has no environment for a moment; without any, it just waits in vain.
+            time.sleep(0.001)
+            data = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
     return entry in data and entry in data.split(b"\0")

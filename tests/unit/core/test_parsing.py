@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,7 @@ DIGITS = "9" * 5000
         (parse_python, "import a\n  b", "not valid Python: unexpected indent in line 2"),
         (parse_python, "x = " + " + ".join("1" * 100_000), "not usable Python: nested too deeply"),
         (parse_python, "x = '\ud800'", "not usable Python: UnicodeEncodeError"),
-        (parse_requirement, f"a; {'(' * 500}python_version>'3'{')' * 500}", "nested too deeply"),
+        (parse_requirement, f"a; {'(' * 500}python_version>'3'{')' * 500}", "(Marker expression is )?nested"),
         (parse_requirement, "a b", "Expected"),
         (parse_specifiers, "1.2", "Invalid specifier: '1.2'"),
         (decode, b"a\n\xe9", "not UTF-8 text: byte 0xe9 in line 2"),
@@ -45,7 +46,7 @@ DIGITS = "9" * 5000
 def test_odd_text_is_told_with_its_place(parse: Callable[[str | bytes], object], text: str | bytes, said: str) -> None:
     with pytest.raises(MalformedError) as caught:
         parse(text)
-    assert str(caught.value).startswith(said)
+    assert re.match(said, str(caught.value))
 
 
 def test_odd_strings_in_code_warn_nobody() -> None:

@@ -64,6 +64,15 @@ def test_a_zombie_is_not_found(run_id: str) -> None:
     process.wait()
 
 
+def test_a_process_that_is_starting_another_program_is_found(run_id: str, tmp_path: Path) -> None:
+    script = tmp_path / "again"
+    script.write_text('exec sh "$0"\n', encoding="utf-8")
+    with start(run_id, "sh", str(script)) as process:
+        until(lambda: bool(marked(RUN_MARK, run_id)))
+        assert [len(marked(RUN_MARK, run_id)) for _ in range(100)] == [1] * 100
+        process.kill()
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -127,8 +136,7 @@ def test_a_tree_that_is_gone_is_empty(run_id: str) -> None:
 
 def test_a_session_includes_what_was_re_parented(run_id: str) -> None:
     shell = start(run_id, "sh", "-c", "(sleep 600 &) ; sleep 600", start_new_session=True)
-    until(lambda: len(session_members(shell.pid)) == 3)
-    assert len(tree(shell.pid)) == 2
+    until(lambda: len(session_members(shell.pid)) == 3 and len(tree(shell.pid)) == 2)
     kill_marked(RUN_MARK, run_id)
     shell.wait()
 
