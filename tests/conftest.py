@@ -14,6 +14,8 @@ from envsolver.core.environments import Interpreter
 from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 
+pytest_plugins = ("warm_bench",)
+
 SECONDS = 300
 """The limit of each test, where pytest-timeout is there to keep it: in an option, pytest alone would not start."""
 

@@ -23,6 +23,19 @@ MODULES = {
     "says_goodbye": "import atexit\natexit.register(lambda: open('goodbye.txt', 'w').close())",
     "logs_to_root": "import logging\nlogging.basicConfig(format='%(levelname)s-%(message)s')",
     "looks_for_main": "import __main__, sys, builtins\nseen = (hasattr(__main__, '__file__'), hasattr(sys, 'ps1'), hasattr(builtins, '__IPYTHON__'))",
+    "consults": (
+        "import locale, logging, os, sys, warnings\nvariable, where = os.environ.get('CONSULTED'), os.getcwd()\n"
+        "there = os.path.exists('consulted.ini'), os.access('made/here', os.F_OK)\n"
+        "home = os.path.exists(os.path.expanduser('~/.consulted'))\ncores, limit = os.cpu_count(), sys.getrecursionlimit()\n"
+        "text = open('consulted.txt').read() if os.path.isfile('consulted.txt') else ''\nmask = os.umask(0)\nos.umask(mask)\n"
+        "comma, level = locale.localeconv(), logging.getLogger().getEffectiveLevel()\nargv, temporary = sys.argv[1:], os.environ['TMPDIR']\n"
+        "lists = {'path': sys.path[:1], 'temporary': temporary}\n"
+        "try:\n    import optional_thing\nexcept ImportError:\n    optional_thing = None\n"
+        "warnings.warn('no more', DeprecationWarning)\nimport colorsys, json.tool, xml.dom.minidom\n"
+    ),
+    "keeps_its_place": "import os, pathlib\nplaces = {(os.getcwd(), 1): [pathlib.Path.cwd()]}\ndef own(): return [str(k[0]) for k in places]",
+    "looks_above": "import os\nabove = os.path.exists('../consulted.ini')",
+    "knows_its_process": "import os\nprocess = os.getpid()",
     "knows_the_program": "import sys\nprogram = sys.argv[0].rpartition('/')[2]",
 }
 """Modules outside the environment, on ``PYTHONPATH``; each does at import what a template must notice."""
@@ -188,7 +201,7 @@ TELLTALE: dict[str, list[str]] = {
     ],
     "sets_the_environment": [
         "import os, sets_the_environment\nprint(os.environ.get('SET_AT_IMPORT'), os.environ.get('LANG'))",
-        "!echo $SET_AT_IMPORT",
+        "import subprocess\nprint(subprocess.run('echo $SET_AT_IMPORT', shell=True, capture_output=True).stdout)",
     ],
     "filters_warnings": [
         "import warnings, filters_warnings\nprint(*warnings.filters, sep='\\n')",
@@ -219,3 +232,171 @@ ENDS: dict[str, tuple[list[str], dict[str, object]]] = {
     "too much memory": (["x = bytearray(600 * 2**20)\nimport time; time.sleep(20)"], {"memory": 400 * 2**20}),
 }
 """Notebooks that do not pass, with options of their job."""
+
+CONSULT = (
+    "import numpy as np\nimport consults\n"
+    "print(*sorted((k, repr(v).split(' at 0x')[0]) for k, v in vars(consults).items() if k[0] != '_'), sep='\\n')"
+)
+
+DEEDS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "nothing": ({}, [CONSULT]),
+    "a variable": ({}, ["import os\nos.environ['CONSULTED'] = 'yes'", CONSULT]),
+    "a variable of the system's": ({}, ["import os\nos.putenv('CONSULTED', 'yes')\nos.environ['X'] = ''", CONSULT]),
+    "a .env that is read": (
+        {".env": "CONSULTED=secret"},
+        ["import os\nfor line in open('.env'):\n    k, v = line.split('=')\n    os.environ.setdefault(k, v)", CONSULT],
+    ),
+    "%env": ({}, ["%env CONSULTED=magic", CONSULT]),
+    "another folder": ({"sub/consulted.ini": ""}, ["import os\nos.chdir('sub')", CONSULT]),
+    "%cd": ({"sub/consulted.ini": ""}, ["%cd -q sub", CONSULT]),
+    "a file beside": ({"consulted.txt": "hello"}, [CONSULT]),
+    "a file above": ({"../consulted.ini": "hello"}, ["import numpy, looks_above", "print(looks_above.above)"]),
+    "a file that a cell writes": ({}, ["with open('consulted.ini', 'w') as f: f.write('x')", CONSULT]),
+    "%%writefile": ({}, ["%%writefile consulted.txt\nhello", CONSULT]),
+    "a folder that a cell makes": ({}, ["!mkdir -p made/here", CONSULT]),
+    "a module beside, looked for in vain": ({"optional_thing.py": "found = 1"}, [CONSULT]),
+    "a folder beside, looked for in vain": ({"optional_thing/data.txt": ""}, [CONSULT]),
+    "a module that a cell writes": ({}, ["open('optional_thing.py', 'w').close()", CONSULT]),
+    "a package beside": ({"numpy/__init__.py": "mine = True"}, ["import numpy\nprint(numpy.mine)"]),
+    "a package that a cell writes": (
+        {},
+        [
+            "import os\nos.mkdir('numpy')\nopen('numpy/__init__.py', 'w').close()",
+            "import numpy\nprint(hasattr(numpy, 'array'))",
+        ],
+    ),
+    "a module of the standard library beside": (
+        {"colorsys.py": "mine = 1"},
+        [CONSULT, "import colorsys\nprint(hasattr(colorsys, 'mine'))"],
+    ),
+    "the import path": (
+        {"lib2/optional_thing.py": ""},
+        ["import sys\nsys.path.insert(0, 'lib2')", CONSULT],
+    ),
+    "the import path, at the end": ({"lib2/optional_thing.py": ""}, ["import sys\nsys.path.append('lib2')", CONSULT]),
+    "the locale": (
+        {},
+        [
+            "import locale\nlocale.setlocale(locale.LC_ALL, 'C.UTF-8')\nlocale.setlocale(locale.LC_NUMERIC, 'C')",
+            CONSULT,
+        ],
+    ),
+    "the mask": ({}, ["import os\n_ = os.umask(0o77)", CONSULT]),
+    "warnings as errors": ({}, ["import warnings\nwarnings.simplefilter('error')", "import consults"]),
+    "warnings shown": ({}, ["import warnings\nwarnings.simplefilter('always')", "import consults"]),
+    "logging": (
+        {},
+        [
+            "import logging\nlogging.basicConfig(level=logging.DEBUG)",
+            "import matplotlib.pyplot\nprint('done')",
+            CONSULT,
+        ],
+    ),
+    "a function": ({}, ["import os\nos.cpu_count = lambda: 77", CONSULT]),
+    "a limit": ({}, ["import sys\nsys.setrecursionlimit(2345)", CONSULT]),
+    "arguments": ({}, ["import sys\nsys.argv = ['program', '--verbose']", CONSULT]),
+    "a fake module": (
+        {},
+        ["import sys, types\nsys.modules['optional_thing'] = types.ModuleType('optional_thing')", CONSULT],
+    ),
+    "a fake package": (
+        {},
+        [
+            "import sys, types\nsys.modules['numpy'] = types.ModuleType('numpy')",
+            "import numpy\nprint(hasattr(numpy, 'array'))",
+        ],
+    ),
+    "a fake that stands for nothing": (
+        {},
+        ["import sys\nsys.modules['numpy'] = None", "try:\n    import numpy\nexcept ImportError as e:\n    print(e)"],
+    ),
+    "an import hook": (
+        {},
+        [
+            "import builtins\nreal = builtins.__import__\nasked = []\n"
+            "def spy(name, *rest):\n    asked.append(name)\n    return real(name, *rest)\nbuiltins.__import__ = spy",
+            "import numpy, consults",
+            "builtins.__import__ = real\nprint(*(n in asked for n in ('numpy', 'colorsys', 'json.tool')))",
+        ],
+    ),
+    "a finder": (
+        {},
+        [
+            "import sys\nclass Finder:\n    asked = []\n    def find_spec(self, name, path=None, target=None):\n"
+            "        self.asked.append(name)\nsys.meta_path.insert(0, Finder())",
+            "import numpy, consults\nprint(Finder.asked[:20])",
+        ],
+    ),
+    "what libraries found set": (
+        {},
+        ["import numpy as np\nnp.seterr(all='raise')", "import consults, matplotlib\nprint(np.geterr())"],
+    ),
+    "configuration beside": (
+        {"matplotlibrc": "lines.linewidth: 7"},
+        ["import matplotlib\nprint(matplotlib.rcParams['lines.linewidth'])"],
+    ),
+    "configuration that a cell writes": (
+        {},
+        [
+            "open('matplotlibrc', 'w').write('lines.linewidth: 7')",
+            "import matplotlib\nprint(matplotlib.rcParams['lines.linewidth'])",
+        ],
+    ),
+    "a backend that there is not": (
+        {".env": "MPLBACKEND=nosuchbackend"},
+        [
+            "import os\nos.environ.update(line.strip().split('=') for line in open('.env'))",
+            "import matplotlib.pyplot as plt\nplt.plot([1])",
+        ],
+    ),
+    "in another process": (
+        {},
+        [
+            "import os, multiprocessing as mp\ndef work():\n    os.environ['CONSULTED'] = 'child'\n    import consults\n    print(consults.variable)\n"
+            "p = mp.get_context('fork').Process(target=work)\np.start(); p.join(); print(p.exitcode)",
+            "import numpy, consults\nprint(consults.variable)",
+        ],
+    ),
+    "sys.modules step by step": (
+        {},
+        [
+            "import sys\nbefore = list(sys.modules)",
+            "import numpy.polynomial\nprint([n for n in sys.modules if n not in before])\nbefore = list(sys.modules)",
+            "import consults\nprint([n for n in sys.modules if n not in before])\nbefore = list(sys.modules)",
+            "from matplotlib import pyplot\nprint([n for n in sys.modules if n not in before])",
+        ],
+    ),
+    "what imports add": (
+        {},
+        [
+            "import os, sys, warnings\nprint(sorted(os.environ), sys.meta_path, warnings.filters)",
+            "import numpy, matplotlib.pyplot, sets_the_environment, filters_warnings",
+            "print(sorted(os.environ), sys.meta_path, *warnings.filters, sep='\\n')",
+        ],
+    ),
+    "where it stands, in a tuple": (
+        {},
+        ["import numpy, keeps_its_place", "import os\nprint(keeps_its_place.own() == [os.getcwd()])"],
+    ),
+    "where it stands": (
+        {},
+        [
+            "import numpy, consults\nimport os\nprint(consults.where == os.getcwd(), consults.lists['temporary'] == os.environ['TMPDIR'])"
+        ],
+    ),
+    "a module that is missing": ({}, ["import numpy", "import no_such_module"]),
+    "an import that fails": ({}, ["import numpy", "from numpy import no_such_thing"]),
+    "a traceback through an import": ({"broken.py": "import numpy\n1 / 0"}, ["import numpy", "import broken"]),
+    "again": ({}, ["import importlib, consults", "print(importlib.reload(consults) is consults)"]),
+    "removed and again": (
+        {},
+        [
+            "import sys, consults\nfirst = consults\ndel sys.modules['consults']",
+            "import consults\nprint(consults is first)",
+        ],
+    ),
+}
+"""What a notebook can do before and between its imports, with the files beside it: each must end as in a cold kernel."""
+
+HARMLESS = ("nothing", "where it stands", "sys.modules step by step", "a module that is missing", "what imports add")
+"""Those of `DEEDS` after which a kernel stays warm."""

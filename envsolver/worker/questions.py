@@ -12,7 +12,10 @@ from envsolver.worker.kernel import Kernel, KernelDiedError, OutOfTimeError
 
 _BINDING = {
     "prefix": "__import__('os').path.realpath(__import__('sys').prefix)",
-    "path": "[place for place in __import__('sys').path if isinstance(place, str)]",
+    # An empty entry is the notebook's folder, which comes first here, wherever it stands.
+    "path": (
+        "[__import__('os').getcwd(), *(place for place in __import__('sys').path if isinstance(place, str) and place)]"
+    ),
     # Let a crash write its Python stack to the kernel's log; ipykernel has put a pipe in the place of standard error.
     "stack": "__import__('faulthandler').enable(__import__('sys').stderr._original_stdstream_copy, False)",
 }
@@ -26,7 +29,7 @@ _MODULES = {
         " for origin in [getattr(spec, 'origin', None)]"
         " if isinstance(name, str) and isinstance(origin, str) and getattr(spec, 'name', None) == name)"
     ),
-    "path": "[place for place in __import__('sys').path if isinstance(place, str)]",
+    "path": "[__import__('os').path.abspath(place) for place in __import__('sys').path if isinstance(place, str)]",
 }
 _VALUES = {"values": "__import__('_envsolver_values').captured(globals())"}
 _PATIENCE = 30.0  # seconds for the kernel to answer after the last cell

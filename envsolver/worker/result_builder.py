@@ -24,6 +24,8 @@ class ResultBuilder:
         Seconds that passed until a template answered; they are not the notebook's.
     allowed
         Phrases for the errors that `allow_errors` let pass.
+    void
+        Why the attempt says nothing, since a warm kernel found what its template had not; empty for nothing.
     unwritten
         What could not be written down about it, and why, as a sentence; empty for nothing.
     """
@@ -33,6 +35,7 @@ class ResultBuilder:
         self.began = time.monotonic()
         self.waited = 0.0
         self.allowed: list[str] = []
+        self.void = ""
         self.unwritten = ""
         self.result = Result(
             notebook=job.notebook,

@@ -45,7 +45,10 @@ def run_job(job: Job) -> Result:
     """
     started = dt.datetime.now(dt.timezone.utc).astimezone().isoformat(timespec="milliseconds")
     warm = job.warm_start.template and not job.warm_start.cold
-    result = _attempt(bounded(job) if warm else job).finished(started)
+    builder = _attempt(bounded(job) if warm else job)
+    result = builder.finished(started)
+    if builder.void:
+        return _run_after_void(job, result, builder.void, started)
     return _run_cold(job, result, started) if result.warm and not result.good else result
 
 
@@ -60,6 +63,17 @@ def bounded(job: Job) -> Job:
     patience = max(WARM_PATIENCE_SECONDS, WARM_PATIENCE_FACTOR * expected)
     timeout, cell_timeout = min(limits.timeout, patience), min(limits.cell_timeout, patience)
     return replace(job, limits=replace(limits, timeout=timeout, cell_timeout=cell_timeout))
+
+
+def _run_after_void(job: Job, warm: Result, why: str, started: str) -> Result:
+    """Run a notebook in a cold kernel, since its warm one found that it could not be like that; see `adoption`."""
+    cold = _attempt(replace(job, warm_start=replace(job.warm_start, cold=True))).finished(started)
+    return replace(
+        cold,
+        seconds=warm.seconds + cold.seconds,
+        start_seconds=warm.seconds + cold.start_seconds,
+        warm_verdict=f"void: {why}",
+    )
 
 
 def _run_cold(job: Job, warm: Result, started: str) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -29,6 +30,7 @@ from envsolver.worker.verdicts import (
     leaves_kernel,
 )
 
+_VOID = "void"  # what a kernel of a template writes in the job's private directory before it ends for it
 _LATE_OUTPUT = 10  # seconds in which output may arrive after the cell's end; nbclient's 4 are few on a busy machine
 
 
@@ -239,3 +241,5 @@ class Session:
             builder.result = replace(builder.result, peak_rss_bytes=self.monitor.stop() or None)
             self.kernel.seen |= self.monitor.seen
         await self.kernel.close()
+        with contextlib.suppress(OSError):
+            builder.void = (self.place.base / _VOID).read_text(encoding="utf-8", errors="replace")

@@ -15,6 +15,7 @@ sys.modules.pop("gc", None)
 
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _TORCH_SEED = 67280421310721  # of a generator that nobody seeded, where it is the same in each process
@@ -91,27 +92,27 @@ class RandomState:
         seeds = [thing for thing in found if isinstance(thing, module.SeedSequence) and id(thing) not in owned]
         return not any(seed.entropy in self.drawn for seed in seeds)
 
-    def renew(self) -> None:
-        """In a child, draw afresh what imports drew from the system's random numbers."""
+    def renew(self, find: Callable[[str], Any] = sys.modules.get) -> None:
+        """In a child, draw afresh what imports drew from the system's random numbers; `find` returns a module."""
         for own in self._generators.values():
             own.seed()
         for thing in self._numpy_generators:
             thing.state = type(thing)().state
-        numpy, torch = _numpy_generator(), _torch_generator()
+        numpy, torch = _numpy_generator(find), _torch_generator(find)
         if numpy is not None:
             numpy.seed()
         if torch is not None and torch.initial_seed() != _TORCH_SEED:
             torch.seed()
 
 
-def _numpy_generator() -> Any:
+def _numpy_generator(find: Callable[[str], Any] = sys.modules.get) -> Any:
     """Return numpy's global generator, or None as long as it is not there."""
-    return getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+    return getattr(find("numpy.random.mtrand"), "_rand", None)
 
 
-def _torch_generator() -> Any:
+def _torch_generator(find: Callable[[str], Any] = sys.modules.get) -> Any:
     """Return torch's global generator, or None as long as it is not there."""
-    return getattr(sys.modules.get("torch.random"), "default_generator", None)
+    return getattr(find("torch.random"), "default_generator", None)
 
 
 def _same_state(one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-# ruff: noqa: SLF001, PTH123, PTH208, PTH118, SIM105  # it imports no more than a kernel does
+# ruff: noqa: SLF001, PTH123, PTH208, PTH118, PTH120, SIM105  # it imports no more than a kernel does
 """How a forked child of a template becomes a kernel, and what is found out of one beforehand.
 
 Runs in the environment's interpreter, Python 3.8 or later, with the standard library and ipykernel. It imports only
@@ -64,13 +64,14 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     sys.argv[:] = ["-m", *request["argv"]]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = [sys.executable, "-m", "ipykernel_launcher", *request["argv"]]
-    sys.path.insert(0, request["cwd"])
+    sys.path_importer_cache.pop(spec["here"], None)
+    sys.path[:] = [request["cwd"], *template.preload.path]
     main = types.ModuleType("__main__")
     main.__dict__.update(__builtins__=sys.modules["builtins"], __annotations__={})
     sys.modules["__main__"] = main
     threading = sys.modules["threading"]
     threading.main_thread()._set_native_id()
-    template.preload.renew()
+    template.preload.renew(request["cwd"], os.path.dirname(request["env"]["TMPDIR"]))
 
 
 def patch_kernel(template: Any, last: Any = None) -> None:
@@ -136,6 +137,7 @@ def probe(template: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
     def tell(app: Any) -> None:
         app.shell.run_cell("", silent=True)
+        app.shell.logger  # noqa: B018  # a cell makes it
         app.shell.user_expressions(_SHELL_CHECK)
         modules, environ = _plain_modules(), _environ_since(env)
         app.shell.transform_cell("x = 1\n")
@@ -146,7 +148,7 @@ def probe(template: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
     patch_kernel(template, tell)
     argv = ["-f", connection, *template.spec["arguments"]]
-    return {}, {"argv": argv, "cwd": directory, "env": env, "log": os.devnull}
+    return {}, {"argv": argv, "cwd": template.spec["here"], "env": env, "log": os.devnull}
 
 
 def _environ_since(before: dict[str, str]) -> dict[str, str]:

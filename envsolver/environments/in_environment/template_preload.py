@@ -1,4 +1,4 @@
-# ruff: noqa: SLF001  # what imports leave behind stands in private places
+# ruff: noqa: PTH118, SLF001  # what imports leave behind stands in private places
 """Imports modules ahead of the kernels that will be forked, and refuses those that a kernel would notice.
 
 A module is refused when its import does what cannot be the same for a kernel that is not there yet; see `tripwires`.
@@ -24,7 +24,7 @@ sys.modules.pop("gc", None)
 
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
 
@@ -37,18 +37,42 @@ class Preload:
         The `Tripwires` of this process.
     randomness
         Its `RandomState`.
+    consulted, places, requests
+        Its `Consulted`, `KeptPlaces` and `Requests`.
+    set_aside
+        Called with the names of every kernel's modules and what `shared_lists` returned when there were no others;
+        returns an `Aside`.
 
     Attributes
     ----------
     streams
         Those of `Tripwires`.
+    path
+        The import path without the kernel's folder.
     """
 
-    def __init__(self, tripwires: Any, randomness: Any) -> None:
+    def __init__(
+        self,
+        tripwires: Any,
+        randomness: Any,
+        *,
+        consulted: Any,
+        places: Any,
+        requests: Any,
+        set_aside: Callable[..., Any],
+    ) -> None:
         self.streams: dict[str, Any] = tripwires.streams
+        self.path = list(sys.path)
         self._tripwires = tripwires
         self._randomness = randomness
+        self._consulted, self._places = consulted, places
+        self._requests = requests
+        self._set_aside = set_aside
+        self._aside: Any = None
+        self._base: frozenset[str] | None = None
+        self._lists: dict[str, list[Any]] = {}
         self._filters = list(warnings.filters)
+        self._added_filters: list[Any] = []
         self._handlers = list(logging._handlerList)  # type: ignore[attr-defined]
         self._environ: dict[str, str | None] = {}
 
@@ -79,13 +103,16 @@ class Preload:
             Names of modules that must not be loaded ahead, each with the reason. Unless it is empty, this process is
             of no more use.
         """
-        before = set(sys.modules)
-        environ = dict(os.environ)
+        if self._aside is not None:
+            self._aside.show()
+        before, environ = set(sys.modules), dict(os.environ)
         tripwires = self._tripwires
         tripwires.expect(excluded, silence=not before_cells)
+        if not before_cells and self._base is None:
+            self._base, self._lists = frozenset(before), self._requests.shared_lists()
+            _add_folder()
         with tripwires:
-            for entry in wanted:
-                self._load_entry(entry)
+            self._load_entries(wanted, watched=not before_cells)
         gc.collect()
         tripwires.check_rest()
         if allowed is not None:
@@ -93,18 +120,36 @@ class Preload:
             for name in set(sys.modules) - before - known:
                 if _is_plain(name, sys.modules[name]):
                     tripwires.tainted[name] = "it is not loaded by every notebook"
-        for key in environ.keys() | os.environ.keys():
-            if environ.get(key) != os.environ.get(key):
-                self._environ[key] = os.environ.get(key)
+        if before_cells:
+            self._note_changes(environ)
+        else:
+            self._aside = self._set_aside(self._base, self._lists)
+            self._aside.hide()
         gc.freeze()
         tainted: dict[str, str] = tripwires.tainted
         return tainted
+
+    def _note_changes(self, environ: dict[str, str]) -> None:
+        """Note what the modules of every kernel changed; what others do shows when a notebook asks for them."""
+        for key in environ.keys() | os.environ.keys():
+            if environ.get(key) != os.environ.get(key):
+                self._environ[key] = os.environ.get(key)
+        self._added_filters = [entry for entry in warnings.filters if not _holds(self._filters, entry)]
+
+    def _load_entries(self, wanted: Iterable[str], *, watched: bool) -> None:
+        if watched:
+            self._requests.watch()
+        for entry in wanted:
+            self._load_entry(entry)
+        if watched:
+            self._requests.unwatch()
 
     def _load_entry(self, entry: str) -> None:
         name, _, origin = entry.partition("=")
         name, _, taken = name.partition(":")
         bars = self._tripwires.bars
         barred = bars(name) or (taken and bars(name + "." + taken))
+        self._consulted.root = name.partition(".")[0]
         if (taken or name not in sys.modules) and not barred:
             self._import(name, taken, origin)
 
@@ -127,12 +172,24 @@ class Preload:
             tainted[name] = f"its import raises {type(error).__name__}"
         self._tripwires.check(name)
 
+    def difference(self, folder: str) -> str:
+        """Say what a kernel in a folder would find otherwise than the imports did; empty for nothing."""
+        found: str = self._consulted.difference(folder)
+        return found
+
     # In the child
 
-    def renew(self) -> None:
-        """Draw afresh what imports drew, and hide what they put where the kernel's own start puts things."""
-        self._randomness.renew()
-        process = sys.modules.get("multiprocessing.process")
+    def renew(self, folder: str, private: str) -> None:
+        """Draw afresh what imports drew, and hide what they put where the kernel's own start puts things.
+
+        Parameters
+        ----------
+        folder, private
+            The kernel's working directory and its job's private directory.
+        """
+        find = sys.modules.get if self._aside is None else self._aside.find
+        self._randomness.renew(find)
+        process = find("multiprocessing.process")
         if process is not None:
             process.current_process().authkey = os.urandom(32)
         tempfile.tempdir = None
@@ -140,13 +197,15 @@ class Preload:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-        self._added_filters = [entry for entry in warnings.filters if not _holds(self._filters, entry)]
         self._hidden = list(logging._handlerList)  # type: ignore[attr-defined]
         warnings.filters[:] = self._filters  # type: ignore[index]
         logging._handlerList[:] = self._handlers  # type: ignore[attr-defined]
         for stream in self.streams.values():
             stream.__dict__.clear()
         self._named_threads = _next_thread(0) - 1
+        self._places.relocate(folder, private)
+        if self._aside is not None:
+            self._void = os.path.join(private, "void")
 
     def settle(self) -> None:
         """Put back what `renew` hid, as imports would put it after the kernel's start."""
@@ -156,6 +215,16 @@ class Preload:
         added = [entry for entry in self._hidden if not _holds(self._handlers, entry)]
         logging._handlerList.extend(added)  # type: ignore[attr-defined]
         _next_thread(self._named_threads)
+        if self._aside is not None:
+            self._aside.settle(self._void)
+
+
+def _add_folder() -> None:
+    """Put the kernel's folder into the import path, as its own start will."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    app = IPKernelApp.__new__(IPKernelApp)
+    app.init_path()
 
 
 def _next_thread(skipped: int) -> int:

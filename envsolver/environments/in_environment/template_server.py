@@ -154,7 +154,8 @@ class Template:
             return "other values of {}".format(", ".join(sorted(names)))
         if len(theirs[self.spec["mark_name"]].encode()) > self.mark_place[1]:
             return "the job's mark is too long"
-        return ""
+        found: str = self.preload.difference(request["cwd"])
+        return found
 
     def let_go(self) -> None:
         """Forget the sockets without closing them: the kernel closes all descriptors, and gives the numbers to others.
@@ -260,10 +261,10 @@ def _note(directory: str, node: str, pid: int, excluded: dict[str, str]) -> None
 
 def main(place: str) -> None:
     """Serve as the specification in the file `place` says; returns in each child that is to be a kernel."""
-    if sys.path[:1] == [""]:
-        del sys.path[0]
     with open(place, "rb") as file:
         spec = json.loads(file.read())
+    if sys.path[:1] == [""]:
+        del sys.path[0]
     launcher = importlib.util.find_spec("ipykernel_launcher").origin  # type: ignore[union-attr]
     sys.argv[:] = [launcher, "-f", os.path.join(spec["directory"], "kernel.json"), *spec["arguments"]]  # type: ignore[list-item]
     from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
@@ -271,9 +272,7 @@ def main(place: str) -> None:
     spec["namespaces"] = _beside("namespaces")
     spec["library"] = spec["namespaces"]["load_library"]()
     kernel = _beside("template_kernel")
-    randomness = _beside("random_state")["RandomState"]()
-    tripwires = _beside("tripwires")["Tripwires"](randomness)
-    preload = _beside("template_preload")["Preload"](tripwires, randomness)
+    preload = _make_preload(spec)
     template = Template(spec, preload, kernel, _beside("children")["Kernels"]())
     baseline, request = (spec["baseline"], None) if spec["baseline"] else kernel["probe"](template)
     if request is None:
@@ -283,6 +282,27 @@ def main(place: str) -> None:
         request = template.serve()
         kernel["patch_kernel"](template)
     kernel["turn_into_kernel"](template, request)
+
+
+def _make_preload(spec: dict[str, Any]) -> Any:
+    """Put together what imports modules and watches them."""
+    directory, here = os.path.realpath(spec["directory"]), os.path.realpath(spec["here"])
+    places = _beside("kept_places")["KeptPlaces"](directory, here)
+    consulted = _beside("consulted")["Consulted"](directory, here, places)
+    spying, state, adoption = _beside("os_spies"), _beside("kernel_state"), _beside("adoption")
+    module_code = _beside("module_code")
+    spies = spying["OsSpies"](spec["private"], consulted.look, consulted.touch)
+    randomness = _beside("random_state")["RandomState"]()
+    tripwires = _beside("tripwires")["Tripwires"](randomness, consulted, places, spies)
+    requests = _beside("import_requests")["Requests"](state["shared_lists"], spying["put_back"])
+
+    def set_aside(base: frozenset[str], lists: dict[str, list[Any]]) -> Any:
+        watched = consulted.watched() | requests.asked() | (sys.modules.keys() - base)
+        code = module_code["ModuleCode"](watched, places.names_private)
+        return adoption["Aside"](requests, base, state["KernelState"](consulted, code), lists)
+
+    make = _beside("template_preload")["Preload"]
+    return make(tripwires, randomness, consulted=consulted, places=places, requests=requests, set_aside=set_aside)
 
 
 def _beside(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH109, PTH208  # what imports leave behind stands in private places; pathlib is slower
+# ruff: noqa: PTH208  # what imports leave behind stands in private places; pathlib is slower
 """Tripwires: what an import must not do ahead of the kernel, since a kernel would notice.
 
 An import is refused when it asks for the shell, prints, warns, draws from a random generator that cannot be drawn
@@ -11,6 +11,7 @@ what every kernel holds anyway.
 from __future__ import annotations
 
 import builtins
+import logging
 import os
 import random
 import signal
@@ -21,11 +22,12 @@ import weakref
 
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
 _TRAP = "_envsolver_trap_"
 _SHELL_NAMES = ("__IPYTHON__", "display", "get_ipython")
+_getcwd = os.getcwd  # as it is while imports are watched
 _NUMPY_BITS = 128  # that numpy's `SeedSequence` draws
 _PROMPTS = {"ps1": "In : ", "ps2": "...: ", "ps3": "Out: "}  # as the shell sets them
 
@@ -41,6 +43,8 @@ class Tripwires:
     ----------
     randomness
         The `RandomState` of this process.
+    consulted, places, spies
+        Its `Consulted`, `KeptPlaces` and `OsSpies`.
 
     Attributes
     ----------
@@ -55,7 +59,7 @@ class Tripwires:
 
     refused = Refused
 
-    def __init__(self, randomness: Any) -> None:
+    def __init__(self, randomness: Any, consulted: Any, places: Any, spies: Any) -> None:
         from ipykernel.iostream import OutStream
 
         self.tainted: dict[str, str] = {}
@@ -64,6 +68,7 @@ class Tripwires:
             self.streams[name] = OutStream.__new__(OutStream)
             self._lay(self.streams[name])
         self._randomness = randomness
+        self._consulted, self._places, self._spies = consulted, places, spies
         self._shells: list[tuple[weakref.ref[Any], list[str]]] = []
         self._excluded: frozenset[str] = frozenset()
         self._loading = False
@@ -110,9 +115,13 @@ class Tripwires:
         self._counts = [len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))]
         self._settled = len(sys.modules)
         self._state = self._process_state()
+        self._consulted.watch(self._taint, _in_progress)
+        self._places.watch()
+        self._spies.watch()
 
     def __exit__(self, *_: object) -> None:
         """Disarm them."""
+        self._spies.unwatch()
         self._loading = False
         sys.meta_path.remove(self)
         self._randomness.unwatch()
@@ -129,6 +138,7 @@ class Tripwires:
     def check(self, name: str) -> None:
         """Look at the process after the import of `name`, and taint it when it changed what all share."""
         self._look()
+        self._places.check(self._taint)
         state = self._process_state()
         if state != self._state:
             self.tainted.setdefault(
@@ -137,7 +147,9 @@ class Tripwires:
             self._state = state
 
     def check_rest(self) -> None:
-        """Taint who keeps the shell, or a seed that no child can draw afresh, when all imports are done."""
+        """Taint who keeps the shell, a seed, or a place, that no child can have afresh, when all imports are done."""
+        self._places.settle(self._taint)
+        self._consulted.settle()
         for shell, names in self._shells:
             if shell() is not None:
                 self.tainted.update(dict.fromkeys(names, "it keeps the shell"))
@@ -153,14 +165,18 @@ class Tripwires:
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002  # a finder's signature
         """Stand first among the finders: look at the process between any two imports, and bar what is excluded."""
         self._look()
+        self._consulted.look_for(name)
         self._randomness.remember()
         if self._loading and self.bars(name):
             self.tainted[name] = "it is excluded"
             self._trip(f"it imports {name}")
 
-    def _trip(self, why: str) -> None:
-        for name in _in_progress():
+    def _taint(self, names: Iterable[str], why: str) -> None:
+        for name in names:
             self.tainted.setdefault(name, why)
+
+    def _trip(self, why: str) -> None:
+        self._taint(_in_progress(), why)
         raise Refused(why)
 
     def _look(self) -> None:
@@ -177,7 +193,8 @@ class Tripwires:
             [signal.getsignal(number) for number in signal.valid_signals()],
             [sys.excepthook, sys.displayhook, getattr(sys, "unraisablehook", None), sys.getrecursionlimit()],
             list(sys.path),
-            os.getcwd(),
+            _getcwd(),
+            [logging.root.level, list(logging.root.handlers), logging.root.manager.disable],
             self._randomness.state(),
             [sys.stdout is self.streams["stdout"], sys.stderr is self.streams["stderr"]],
             _has_children(),

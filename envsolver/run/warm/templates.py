@@ -192,6 +192,7 @@ class Templates:
         parent.mkdir(mode=0o700, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix="t", dir=parent))
         (directory / "tmp").mkdir()
+        (directory / "here").mkdir()
         job = replace(spec.job, binding=spec.job.binding.bound(environment, env))
         seen = variables(job, directory, "", self._outer)
         # The mark stands last, where the kernel writes its own over it.
@@ -214,7 +215,7 @@ class Templates:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                cwd=directory,
+                cwd=directory / "here",
                 env=padded,
                 pass_fds=numbers,
                 start_new_session=True,
@@ -226,6 +227,7 @@ class Templates:
         return json.dumps(
             {
                 "directory": str(directory),
+                "here": str(directory / "here"),
                 "mark_name": JOB_MARK,
                 "private": PRIVATE,
                 "variables": dict(seen),
