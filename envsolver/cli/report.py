@@ -52,8 +52,11 @@ def _run_folder(state: Path, run: Path) -> Path:
 
 @click.command("history")
 @click.option("--by", type=click.Choice(["time", "memory", "flaky", "name"]), default="time", show_default=True)
+@click.option(
+    "--flaky", is_flag=True, help="Only notebooks that passed and did not pass, with nothing changed between."
+)
 @click.pass_obj
-def history_command(directory: Path, /, *, by: str) -> int:
+def history_command(directory: Path, /, *, by: str, flaky: bool) -> int:
     """Show what is remembered of each notebook: its time, its memory, its last verdict, and whether it is flaky."""
     from envsolver.cli.tables import print_table
     from envsolver.run.project import open_project
@@ -79,6 +82,7 @@ def history_command(directory: Path, /, *, by: str) -> int:
             "flaky" if r.flaky else "",
         )
         for r in sorted(records, key=keys[by])
+        if r.flaky or not flaky
     ]
     print_table(("notebook", "group", "python", "runs", "median", "peak", "last", ""), rows)
     return 0

@@ -36,6 +36,7 @@ class Choices(TypedDict):
     failfast: bool
     sequential: bool
     retries: int
+    fail_on_flaky: bool
     timeout: float | None
     order: Order | None
     cold: bool
@@ -57,6 +58,7 @@ class Choices(TypedDict):
     metavar="N",
     help="Run a notebook that does not pass up to N more times.",
 )
+@click.option("--fail-on-flaky", is_flag=True, help="Fail a notebook that passes at a later attempt only.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -150,6 +152,7 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
         failfast=choices["failfast"],
         sequential=choices["sequential"],
         retries=choices["retries"],
+        fail_on_flaky=choices["fail_on_flaky"],
         timeout=choices["timeout"],
         order=choices["order"],
         cold=choices["cold"],

@@ -110,6 +110,8 @@ class Result:
     """Whether its kernel was forked from a template."""
     warm_verdict: str = ""
     """What a warm kernel said before, when the notebook did not pass in it and was run again in a cold one."""
+    flaky: bool = False
+    """Whether it passed and did not pass, with nothing changed between."""
     values: Mapping[str, object] | None = None
     """The notebook's variables at the end of a pass, as far as JSON can hold them; None when they were not asked for,
     or when the notebook had ended its kernel."""

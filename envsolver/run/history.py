@@ -38,7 +38,10 @@ LESSONS = 100
 BUSY_SECONDS = 30.0
 """How long a write waits for another run's."""
 
-_COLD_AFTER_WARM = 2  # in the column `warm`: 0 for a cold kernel, 1 for a warm one, 2 for cold since warm did not pass
+_COLD_AFTER_WARM = 2
+_FLAKY = 3
+"""In the column `warm`: 0 for a cold kernel, 1 for a warm one, 2 for cold since warm did not pass, 3 when two attempts
+differed with nothing changed between."""
 
 _FOREIGN = re.compile("no such (table|column)|has no column")
 
@@ -326,7 +329,7 @@ class History:
 def _insert(result: Result, digest: str, connection: sqlite3.Connection) -> None:
     """Write a result and its modules, and forget the oldest of its kind."""
     which = (result.notebook, result.group, result.python)
-    warm = _COLD_AFTER_WARM if result.warm_verdict else int(result.warm)
+    warm = _FLAKY if result.flaky else _COLD_AFTER_WARM if result.warm_verdict else int(result.warm)
     measured = (result.status, result.started, result.seconds, result.start_seconds, result.peak_rss_bytes, warm)
     connection.execute(
         "INSERT INTO result (notebook, grp, python, environment, digest, status, started, seconds,"
@@ -404,5 +407,5 @@ def _record(key: ResultKey, rows: list[_Row]) -> Record:
         seconds=median(row[3] for row in passed) if passed else None,
         memory=max(peaks) if peaks else None,
         last=rows[-1][2],
-        flaky=any(len(seen) > 1 for seen in verdicts.values()),
+        flaky=any(len(seen) > 1 for seen in verdicts.values()) or any(row[5] == _FLAKY for row in rows),
     )

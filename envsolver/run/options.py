@@ -23,6 +23,8 @@ class Options:
         Python versions, or ``all``; empty for the default.
     workers
         How many notebooks may run at once; None for the number of cores.
+    retries, fail_on_flaky
+        How many more times a notebook that does not pass is run, and whether a pass at a later attempt fails.
     timeout
         Seconds for a whole notebook, over every other setting.
     order
@@ -42,6 +44,7 @@ class Options:
     failfast: bool = False
     sequential: bool = False
     retries: int = 0
+    fail_on_flaky: bool = False
     timeout: float | None = None
     order: Order | None = None
     cold: bool = False

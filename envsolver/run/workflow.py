@@ -202,6 +202,7 @@ def _run_jobs(
             verdicts=verdicts,
             costs=costs,
             retries=options.retries,
+            fail_on_flaky=options.fail_on_flaky,
             templates=resources.templates,
         )
         preparation = Preparation(context, resolution, resources, record, scheduler.post)

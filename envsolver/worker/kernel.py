@@ -8,7 +8,8 @@ import contextlib
 import logging
 import os
 import subprocess
-from collections.abc import Awaitable, Mapping
+import time
+from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
 from queue import Empty
 from typing import Any, TypeVar, cast
@@ -31,6 +32,7 @@ QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
 
 _T = TypeVar("_T")
+_SAMPLE = 0.3  # seconds in which a kernel that computes uses a processor for half of the time
 _DEATH_POLL = 0.05  # seconds between looks where the system tells nobody of a process's end
 _LAST_WORDS = 0.3  # seconds in which output that a dead kernel sent may still arrive
 _FAREWELL = 0.6  # seconds that a kernel gets to run its exit handlers; now and then one hangs there
@@ -219,6 +221,12 @@ class Kernel:
         await asyncio.wait({self._exited}, timeout=seconds)
         return self._exited.done()
 
+    def computes(self) -> bool:
+        """Tell whether the kernel, or what it started, uses a processor at the moment; takes `_SAMPLE` seconds."""
+        before = _processor_seconds(self._belonging())
+        time.sleep(_SAMPLE)
+        return _processor_seconds(self._belonging()) - before > _SAMPLE / 2
+
     async def farewell(self) -> None:
         """Ask the kernel to end, so that its exit handlers run, and give it a moment.
 
@@ -284,6 +292,16 @@ class Kernel:
             while (code := process.poll()) is None:
                 await (asyncio.sleep(_DEATH_POLL) if number is None else _news_of(number))
         self._exit = code
+
+
+def _processor_seconds(processes: Iterable[psutil.Process]) -> float:
+    """Return how long some processes have used a processor."""
+    used = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            used += times.user + times.system
+    return used
 
 
 def _ending(process: subprocess.Popen[bytes] | WarmProcess, stack: contextlib.ExitStack) -> int | None:

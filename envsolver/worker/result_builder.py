@@ -26,6 +26,8 @@ class ResultBuilder:
         Phrases for the errors that `allow_errors` let pass.
     void
         Why the attempt says nothing, since a warm kernel found what its template had not; empty for nothing.
+    computing
+        Whether the kernel was warm, and computed when its limit had passed.
     unwritten
         What could not be written down about it, and why, as a sentence; empty for nothing.
     """
@@ -36,6 +38,7 @@ class ResultBuilder:
         self.waited = 0.0
         self.allowed: list[str] = []
         self.void = ""
+        self.computing = False
         self.unwritten = ""
         self.result = Result(
             notebook=job.notebook,

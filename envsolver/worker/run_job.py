@@ -23,10 +23,6 @@ from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.session import Session
 from envsolver.worker.verdicts import Judgement
 
-WARM_PATIENCE_SECONDS = 60.0
-WARM_PATIENCE_FACTOR = 5.0
-"""A warm kernel gets so many times what its notebook is expected to take, and no less than the seconds."""
-
 
 class _NamespaceError(Exception):
     """The kernel cannot have its own view of the project."""
@@ -38,69 +34,62 @@ def run_job(job: Job) -> Result:
     Whatever the notebook does, this returns its verdict, and no process that it started is left. The executed copy is
     in ``executed/<python>-<group>/`` and the kernel's log in ``logs/`` of the run's folder.
 
+    A notebook that does not pass in a warm kernel is run again in a cold one, whose verdict counts, unless it was
+    computing when its limit had passed: an endless loop costs its limit once.
+
     Raises
     ------
     KeyboardInterrupt
         When a person interrupts it; nothing is left running then either.
     """
     started = dt.datetime.now(dt.timezone.utc).astimezone().isoformat(timespec="milliseconds")
-    warm = job.warm_start.template and not job.warm_start.cold
-    builder = _attempt(bounded(job) if warm else job)
-    result = builder.finished(started)
+    builder = _attempt(job)
+    warm = builder.finished(started)
     if builder.void:
-        return _run_after_void(job, result, builder.void, started)
-    return _run_cold(job, result, started) if result.warm and not result.good else result
-
-
-def bounded(job: Job) -> Job:
-    """Return a job whose warm kernel gets less time than the limits allow, where history knows what the notebook takes.
-
-    A notebook that hangs in a warm kernel only would otherwise use up its whole limit before a cold one is tried.
-    """
-    expected, limits = job.warm_start.expected, job.limits
-    if expected is None:
-        return job
-    patience = max(WARM_PATIENCE_SECONDS, WARM_PATIENCE_FACTOR * expected)
-    timeout, cell_timeout = min(limits.timeout, patience), min(limits.cell_timeout, patience)
-    return replace(job, limits=replace(limits, timeout=timeout, cell_timeout=cell_timeout))
-
-
-def _run_after_void(job: Job, warm: Result, why: str, started: str) -> Result:
-    """Run a notebook in a cold kernel, since its warm one found that it could not be like that; see `adoption`."""
-    cold = _attempt(replace(job, warm_start=replace(job.warm_start, cold=True))).finished(started)
-    return replace(
-        cold,
-        seconds=warm.seconds + cold.seconds,
-        start_seconds=warm.seconds + cold.start_seconds,
-        warm_verdict=f"void: {why}",
-    )
-
-
-def _run_cold(job: Job, warm: Result, started: str) -> Result:
-    """Run a notebook again, which did not pass in a warm kernel: the cold one's verdict counts.
-
-    It has all of its time again; the result's times are those of both attempts, since both were spent.
-    """
-    cold = _attempt(replace(job, warm_start=replace(job.warm_start, cold=True))).finished(started)
+        return _after(warm, _run_cold(job, started), f"void: {builder.void}")
+    if not warm.warm or warm.good or builder.computing:
+        return warm
     before = f"{warm.status}: {warm.reason}"
-    reason = cold.reason
-    if cold.good:
-        reason = "; ".join(filter(None, [reason, f"passed in a cold kernel; before, in a warm one, {before}"]))
+    cold = _after(warm, _run_cold(job, started), before)
+    return _explain(job, warm, cold, started) if cold.good else cold
+
+
+def _run_cold(job: Job, started: str) -> Result:
+    """Run a notebook in a cold kernel, with all of its time again."""
+    return _attempt(replace(job, warm_start=replace(job.warm_start, cold=True))).finished(started)
+
+
+def _after(warm: Result, cold: Result, before: str) -> Result:
+    """Return a cold kernel's result with the times of both attempts, since both were spent, and the warm verdict."""
     return replace(
         cold,
-        reason=reason,
         seconds=warm.seconds + cold.seconds,
         start_seconds=warm.seconds + cold.start_seconds,
         warm_verdict=before,
     )
 
 
-def _attempt(job: Job, *, copies: bool = False) -> ResultBuilder:
+def _explain(job: Job, warm: Result, cold: Result, started: str) -> Result:
+    """Judge a notebook that passed in a cold kernel only: a third attempt, in a warm one, tells why.
+
+    When that fails as well, warm kernels are to blame, and it passes. When it passes, the notebook is flaky.
+    """
+    again = _attempt(replace(job, id=f"{job.id}-again"), copy=False).finished(started)
+    cold = replace(cold, seconds=cold.seconds + again.seconds)
+    if not (again.warm and again.good):
+        told = f"passed in a cold kernel; before, in a warm one, {cold.warm_verdict}"
+        return replace(cold, reason="; ".join(filter(None, [cold.reason, told])))
+    told = f"flaky: in a warm kernel {cold.warm_verdict}; then it passed in a cold one, and in a warm one as well"
+    return replace(cold, status="failed", reason=told, failure=warm.failure, warm_verdict="", flaky=True)
+
+
+def _attempt(job: Job, *, copies: bool = False, copy: bool = True) -> ResultBuilder:
+    """Run a notebook once; `copy` tells whether its executed copy is kept."""
     builder = ResultBuilder(job)
     try:
-        _run(job, builder, copies=copies)
+        _run(job, builder, copies=copies, copy=copy)
     except _NamespaceError:
-        return _attempt(job, copies=True)
+        return _attempt(job, copies=True, copy=copy)
     except Exception as error:  # noqa: BLE001  # a fault of our own must become a verdict, and never a pass
         name = type(error).__name__
         failure = Failure(cell=None, ename=name, evalue=str(error), traceback=traceback.format_exc())
@@ -109,7 +98,7 @@ def _attempt(job: Job, *, copies: bool = False) -> ResultBuilder:
     return builder
 
 
-def _run(job: Job, builder: ResultBuilder, *, copies: bool) -> None:
+def _run(job: Job, builder: ResultBuilder, *, copies: bool, copy: bool) -> None:
     try:
         notebook = prepare.read(Path(job.root, *PurePosixPath(job.notebook).parts))
         prepared = prepare.prepare(notebook, job.edits)
@@ -120,12 +109,17 @@ def _run(job: Job, builder: ResultBuilder, *, copies: bool) -> None:
         if prepared.runs:
             _execute(job, prepared, builder, copies=copies)
     finally:
-        relative = PurePosixPath("executed", f"{job.python}-{job.group}", job.notebook)
-        try:
-            prepare.write(prepared.notebook, Path(job.run_dir, *relative.parts))
-            builder.result = replace(builder.result, executed=str(relative))
-        except OSError as error:  # the verdict stands without it
-            builder.unwritten = f"its executed copy could not be written: {error.strerror or error}"
+        if copy:
+            _write_copy(job, prepared, builder)
+
+
+def _write_copy(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilder) -> None:
+    relative = PurePosixPath("executed", f"{job.python}-{job.group}", job.notebook)
+    try:
+        prepare.write(prepared.notebook, Path(job.run_dir, *relative.parts))
+        builder.result = replace(builder.result, executed=str(relative))
+    except OSError as error:  # the verdict stands without it
+        builder.unwritten = f"its executed copy could not be written: {error.strerror or error}"
 
 
 def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilder, *, copies: bool) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import time
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from envsolver.core.jobs import Edits, Job
 from envsolver.core.results import CellTime
@@ -29,6 +32,10 @@ from envsolver.worker.verdicts import (
     judge_timeout,
     leaves_kernel,
 )
+
+WARM_PATIENCE_SECONDS = 60.0
+WARM_PATIENCE_FACTOR = 5.0
+"""A warm kernel waits in a cell so many times what its notebook is expected to take, and no less than the seconds."""
 
 _VOID = "void"  # what a kernel of a template writes in the job's private directory before it ends for it
 _LATE_OUTPUT = 10  # seconds in which output may arrive after the cell's end; nbclient's 4 are few on a busy machine
@@ -114,6 +121,7 @@ class Session:
                 await self._finish()
         except OutOfTimeError:
             whole = self.builder.remaining() <= 0
+            self.builder.computing = self.kernel.warm and self.kernel.computes()
             self._judge(judge_timeout(self.job.limits, self._current(), whole=whole))
         except KernelDiedError:
             self._judge(judge_exit(self.job.limits, self._current(), self._exit()))
@@ -158,7 +166,7 @@ class Session:
         limit = min(self.job.limits.cell_timeout, self.builder.remaining())
         work = self.client.execute_one(self.prepared.notebook.cells[index], index)
         try:
-            reply = await self.kernel.unless_dead(work, limit)
+            reply = await self._patiently(work, limit)
         except KernelDiedError:
             await self.kernel.wait_dead(1.0)  # so that how it ended is known
             raise
@@ -182,6 +190,21 @@ class Session:
             return True
         self._judge(judgement)
         return False
+
+    async def _patiently(self, work: Awaitable[Mapping[str, Any]], limit: float) -> Mapping[str, Any]:
+        """Await a cell's reply within its limit.
+
+        A warm kernel that waits, and does not compute, gets less where history knows what the notebook takes: one that
+        hangs in a warm kernel only would otherwise use up its whole limit before a cold one is tried.
+        """
+        expected = self.job.warm_start.expected if self.kernel.warm else None
+        likely = limit if expected is None else max(WARM_PATIENCE_SECONDS, WARM_PATIENCE_FACTOR * expected)
+        task = asyncio.ensure_future(work)
+        if likely < limit:
+            with contextlib.suppress(OutOfTimeError):
+                return await self.kernel.unless_dead(asyncio.shield(task), likely)
+            limit = limit - likely if await asyncio.to_thread(self.kernel.computes) else 0
+        return await self.kernel.unless_dead(task, limit)
 
     def _judge(self, judgement: Judgement) -> None:
         """Set the verdict, and show in the executed copy why."""

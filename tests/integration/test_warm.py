@@ -16,6 +16,7 @@ from warm_tables import ENDS, PLAIN, SCIENCE, TELLTALE
 from envsolver.core.jobs import KernelHistory
 from envsolver.core.results import Result
 from envsolver.notebooks.read import read_notebook
+from envsolver.worker import session
 from envsolver.worker.isolation import CHOICE, choose_isolation
 from envsolver.worker.processes import RUN_MARK, marked, tree
 from envsolver.worker.run_job import run_job
@@ -89,6 +90,9 @@ def test_a_warm_kernel_ends_as_a_cold_one(name: str, lib: Path, science_env: Pat
         expected = run_job(job)
         bench.start([job])
         result = bench.warm(job)
+        if name == "an endless loop":
+            assert (result.status, result.reason, result.warm) == (expected.status, expected.reason, True)
+            continue
         if name == "too much memory":  # how much was in use when it was noticed is chance
             assert result.warm_verdict.startswith("memory: the memory limit of 400 MiB was exceeded in cell 1")
         else:
@@ -176,6 +180,42 @@ def test_the_end_of_a_template_ends_its_kernels_and_the_notebook_runs_cold(
     assert (result.status, result.warm) == ("passed", False)
     assert result.warm_verdict.startswith("crashed: the kernel was killed by SIGKILL")
     assert "passed in a cold kernel" in result.reason
+
+
+def test_what_passes_cold_and_then_warm_is_flaky_and_fails(bench: Bench) -> None:
+    place = bench.root.parent / "ran.txt"
+    source = (
+        f"import os\nbefore = os.path.exists({str(place)!r})\nopen({str(place)!r}, 'w').close()\nassert before, 'first'"
+    )
+    job = bench.job("flaky", [source])
+    bench.start([job])
+    result = bench.warm(job)
+    place.unlink()
+    before = "failed: cell 1 raised AssertionError: first"
+    told = f"flaky: in a warm kernel {before}; then it passed in a cold one, and in a warm one as well"
+    assert (result.status, result.reason, result.flaky) == ("failed", told, True)
+    assert result.failure is not None
+
+
+WARM = "import os\nwarm = 'template_server.py' in open(f'/proc/{os.getppid()}/cmdline').read()\nimport time\n"
+
+
+@pytest.mark.parametrize(
+    ("deed", "warm", "verdict"),
+    [
+        ("while warm: time.sleep(0.1)", False, "timeout: cell 1 was still running"),
+        ("end = time.process_time() + 3 * warm\nwhile time.process_time() < end: pass", True, ""),
+    ],
+    ids=["waits", "computes"],
+)
+def test_a_warm_kernel_that_waits_gets_no_more_time_than_is_likely(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, deed: str, warm: bool, verdict: str
+) -> None:
+    monkeypatch.setattr(session, "WARM_PATIENCE_SECONDS", 1.0)
+    job = bench.job("patience", [WARM + deed], expected=0.1)
+    bench.start([job])
+    result = bench.warm(job)
+    assert (result.status, result.warm, result.warm_verdict.startswith(verdict)) == ("passed", warm, True)
 
 
 def test_what_passes_only_cold_is_told(bench: Bench) -> None:

@@ -188,8 +188,8 @@ class ParslJobExecutor:
             from envsolver.run.parsl.task import run_job
 
             app = python_app(run_job, data_flow_kernel=self._kernel, executors=[started.result().label], cache=False)
-            # A warm attempt and the cold one after it have the whole limit each.
-            self._expect(key, outcome, 2 * job.limits.timeout + MARGIN_SECONDS)
+            # A warm attempt, the cold one after it, and a third have the whole limit each.
+            self._expect(key, outcome, 3 * job.limits.timeout + MARGIN_SECONDS)
             app(job).add_done_callback(lambda done: _copy(done, outcome))
         except Exception as problem:  # noqa: BLE001  any failure to send must reach whoever waits
             outcome.set_exception(problem)

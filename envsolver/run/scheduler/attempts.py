@@ -45,10 +45,13 @@ class Attempts:
     ----------
     retries
         How many more times a notebook that does not pass is run.
+    fail_on_flaky
+        Whether one that passes at a later attempt has failed.
     """
 
-    def __init__(self, retries: int) -> None:
+    def __init__(self, retries: int, *, fail_on_flaky: bool = False) -> None:
         self._retries = retries
+        self._fail_on_flaky = fail_on_flaky
         self._started: Counter[str] = Counter()
         self._earlier: dict[str, Result] = {}
 
@@ -77,7 +80,10 @@ class Attempts:
             return Retry(message=f"{result.notebook}: {result.status}, trying again ({attempt} of {self._retries})")
         earlier = self._earlier.get(job.id)
         if result.good and earlier is not None:
-            result = replace(result, reason=f"passed at attempt {attempt}; before: {earlier.status}, {earlier.reason}")
+            told = f"passed at attempt {attempt}; before: {earlier.status}, {earlier.reason}"
+            result = replace(result, reason=told, flaky=True)
+            if self._fail_on_flaky:
+                result = replace(result, status="failed", reason=f"flaky: {told}", failure=earlier.failure)
         return Final(result=result)
 
     def _judge_lost(self, job: Job, lost: Lost, worker: str) -> Decision:

@@ -94,6 +94,8 @@ class Scheduler:
         What history expects of each, by job id.
     retries
         How many more times a notebook that does not pass is run.
+    fail_on_flaky
+        Whether one that passes at a later attempt has failed.
     templates
         The templates that fork the jobs' kernels; None when all start anew.
     """
@@ -108,6 +110,7 @@ class Scheduler:
         verdicts: Verdicts | None = None,
         costs: Mapping[str, Cost] | None = None,
         retries: int = 0,
+        fail_on_flaky: bool = False,
         templates: KernelTemplates | None = None,
     ) -> None:
         self._waiting = WaitingJobs(jobs)
@@ -116,7 +119,7 @@ class Scheduler:
         self._executor = executor
         self._opened: set[str] = set()
         self._ready: dict[Target, EnvironmentReady] = {}
-        self._attempts = Attempts(retries)
+        self._attempts = Attempts(retries, fail_on_flaky=fail_on_flaky)
         self._verdicts = verdicts or Verdicts(progress)
         self._progress = progress
         self._events: SimpleQueue[Event | _AttemptEnded] = SimpleQueue()

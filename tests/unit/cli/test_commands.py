@@ -114,6 +114,16 @@ def test_history_is_sorted_as_asked(root: Path, by: str | None, names: str) -> N
     assert next(line.split()[4:8] for line in lines if line.startswith("c")) == ["3.0", "s", "2", "MiB"]
 
 
+def test_history_lists_flaky_notebooks_alone_where_that_is_asked_for(root: Path) -> None:
+    history = open_project(root).history
+    result = report_samples.all_pass(root).results[0]
+    (root / ".envsolver").mkdir()
+    for name, flaky in (("a", False), ("b", True)):
+        history.add(replace(result, notebook=name, flaky=flaky), "digest")
+    lines = invoke(root, "history", "--flaky").output.splitlines()
+    assert [line.split()[0] for line in lines] == ["notebook", "b"]
+
+
 def shards(root: Path) -> tuple[Path, Path]:
     """Write the two halves of a run."""
     whole = report_samples.all_pass(root)

@@ -78,6 +78,11 @@ def test_memory_is_the_largest_recent_peak_and_a_failure_is_remembered(history: 
     assert cost.failed
 
 
+def test_a_notebook_whose_attempts_differed_is_flaky(history: History) -> None:
+    history.add(dataclasses.replace(result(status="failed"), flaky=True), "d")
+    assert history.records()[0].flaky
+
+
 @pytest.mark.parametrize(("digests", "flaky"), [(("d", "d"), True), (("d", "changed"), False)])
 def test_a_verdict_that_changes_with_the_same_code_is_flaky(
     history: History, digests: tuple[str, str], *, flaky: bool
