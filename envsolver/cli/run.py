@@ -165,7 +165,7 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
 def _stop_like_interrupt() -> None:
     """Let a polite request to end (a CI system's, a batch scheduler's) do what Ctrl-C does.
 
-    Whoever asks again within `PATIENCE` seconds means the same, and gets the report of what was finished.
+    A second request within `PATIENCE` seconds means the same, and the report shows what was finished.
     """
     asked = -PATIENCE
 

@@ -40,7 +40,7 @@ class Limits:
     timeout, cell_timeout
         Seconds for the whole notebook and for one cell.
     cores
-        CPU cores granted; thread pools are told this number.
+        CPU cores granted, and the size of thread pools.
     memory
         Limit for the resident memory of the notebook's process tree, bytes; None for no limit.
     output

@@ -111,9 +111,9 @@ class Notebook:
     allow_errors: bool = False
     early_environ: bool = False
     code_digest: str = ""
-    """SHA-256 of its code cells' sources and tags, to tell whether it changed."""
+    """SHA-256 of its code cells' sources and tags, to see whether it changed."""
     guarded_installs: tuple[Requirement, ...] = ()
     """Requirements of install lines that bind nothing: behind a condition such as "only on Colab", in an
-    `except ImportError`, or conda's. They tell which distribution the notebook means by an import."""
+    `except ImportError`, or conda's. They show which distribution the notebook means by an import."""
     recorded_seconds: float | None = None
-    """What its cells took when it was last saved, on whatever machine that was; None when it does not tell."""
+    """What its cells took when it was last saved, on whatever machine that was; None when it does not say."""

@@ -179,7 +179,7 @@ class InstallReader:
 
 
 def _wishes_of_line(line: str) -> Iterator[InstallTarget]:
-    """Give what one line of a file of requirements names."""
+    """Yield what one line of a file of requirements names."""
     if not line.startswith("-"):
         # Options such as --hash may follow a requirement.
         yield InstallTarget(kind="name", text=re.split(r"[ \t]--", line)[0])
@@ -192,7 +192,7 @@ def _wishes_of_line(line: str) -> Iterator[InstallTarget]:
 
 
 def _requirement_lines(content: str) -> Iterator[tuple[int, str]]:
-    """Give the lines of a file of requirements with their numbers, joined and without comments."""
+    """Yield the lines of a file of requirements with their numbers, joined and without comments."""
     start, joined = 0, ""
     for number, line in enumerate(content.splitlines(), start=1):
         start = start or number
@@ -224,7 +224,7 @@ def _pip_arguments(words: list[str]) -> list[str] | None:
 
 
 def _wishes(arguments: list[str]) -> Iterator[InstallTarget]:
-    """Give what the arguments of ``install`` name, options left out."""
+    """Yield what the arguments of ``install`` name, options left out."""
     waiting = iter(arguments)
     for word in waiting:
         if word.startswith("--"):
@@ -246,7 +246,7 @@ def _wishes(arguments: list[str]) -> Iterator[InstallTarget]:
 
 
 def _valued(option: str, value: str) -> Iterator[InstallTarget]:
-    """Give what an option with a value names, if it names something to install."""
+    """Yield what an option with a value names, if it names something to install."""
     if option == "r" and value:
         yield InstallTarget(kind="file", text=value)
     elif option == "e" and value:
@@ -254,5 +254,5 @@ def _valued(option: str, value: str) -> Iterator[InstallTarget]:
 
 
 def _looks_like_path(text: str) -> bool:
-    """Tell whether pip would take a text for a directory."""
+    """Return whether pip would take a text for a directory."""
     return text.startswith((".", "/", "~")) or ("/" in text and "@" not in text)

@@ -1,4 +1,4 @@
-"""Tell a notebook's local modules from installed ones, and find what local modules import in turn."""
+"""Distinguish a notebook's local modules from installed ones, and find what local modules import in turn."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ class LocalModules:
         return None
 
     def is_own_package(self, module: str) -> bool:
-        """Tell whether a module is the package that the project itself distributes."""
+        """Return whether a module is the package that the project itself distributes."""
         top = module.partition(".")[0]
         places = (self.root / "src", self.root)
         return is_packaged(self.root) and any(_files(place, top, ()) is not None for place in places)
 
     def imports_of(self, files: Iterable[Path]) -> Iterator[FileMention]:
-        """Give what local files import when they are imported, and what the local files that they import do."""
+        """Yield what local files import when they are imported, and what the local files that they import do."""
         waiting = list(files)
         seen: set[Path] = set()
         while waiting and len(seen) < _MOST_FILES:
@@ -98,14 +98,14 @@ class LocalModules:
 
 
 def ending_in(tails: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
-    """Give the project's directories that a path with an unknown beginning may mean, from a notebook's folder up."""
+    """Yield the project's directories that a path with an unknown beginning may mean, from a notebook's folder up."""
     places = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
     for tail in dict.fromkeys(tails):
         yield from (os.path.normpath(place / tail) for place in places if (place / tail).is_dir())
 
 
 def is_packaged(root: Path) -> bool:
-    """Tell whether a project distributes a package of its own."""
+    """Return whether a project distributes a package of its own."""
     if (root / "setup.py").is_file():
         return True
     try:

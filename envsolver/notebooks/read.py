@@ -35,7 +35,7 @@ _BARS = frozenset({"notebook", "tqdm_notebook", "tnrange"})
 
 
 def read_notebook(root: Path, path: str, settings: NotebookSettings | None = None) -> Notebook:
-    """Read one notebook; what is wrong with its file is told in `fault`, never raised.
+    """Read one notebook; what is wrong with its file stands in `fault`, and is never raised.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class _Reading:
         return self._with_code(notebook) if self.file.language == "python" else notebook
 
     def _recorded(self) -> float | None:
-        """Return what the notebook took when it was last saved, as far as its cells or its metadata tell."""
+        """Return what the notebook took when it was last saved, as far as its cells or its metadata say."""
         times = [cell.seconds for cell in _run_cells(self.code, self.settings) if cell.seconds is not None]
         return sum(times) if times else recorded_seconds(self.file.metadata)
 
@@ -192,7 +192,7 @@ def _add(kept: dict[str, Import], mention: ImportStatement, origin: Origin, *, o
 
 
 def _modules(mention: ImportStatement) -> Iterator[str]:
-    """Give the modules of one import; in a namespace, what is taken out of it is a module too."""
+    """Yield the modules of one import; in a namespace, what is taken out of it is a module too."""
     if mention.names and is_namespace(mention.module):
         yield from (f"{mention.module}.{name}" for name in mention.names if name != "*")
     else:
@@ -203,7 +203,7 @@ def _modules(mention: ImportStatement) -> Iterator[str]:
 
 
 def _sets_environ_early(findings: list[tuple[Origin, CellFindings]], imports: tuple[Import, ...]) -> bool:
-    """Tell whether an environment variable is set before an import."""
+    """Return whether an environment variable is set before an import."""
     numbers = ((origin.cell or 0, found.environ_line) for origin, found in findings if found.environ_line is not None)
     first = next(iter(sorted(numbers)), None)
     if first is None:

@@ -102,14 +102,14 @@ def demand_of(
 ) -> NotebookRequirements:
     """Return what a notebook asks for.
 
-    Only what somebody named is asked for: the notebook itself, the project's files, or the table of well-known
+    Only what is named somewhere is asked for: the notebook itself, the project's files, or the table of well-known
     modules. An import that none of them knows asks for nothing: whatever provides it is there when the notebook runs,
     or the import fails.
 
     Parameters
     ----------
     distributions
-        Gives requirements for the distributions that are known to provide a module, best first.
+        Returns requirements for the distributions that are known to provide a module, best first.
     own
         The project's own package.
     declared
@@ -167,11 +167,11 @@ def _imported(
 def _distribution_for(
     module: str, *, installed: Collection[str], named: Mapping[str, str], distributions: Distributions
 ) -> str | None:
-    """Return the requirement that an import asks for; None when the install lines answer it, or nobody knows it."""
+    """Return the requirement that an import asks for; None when the install lines answer it, or it is unknown."""
     known = {_name(text): text for text in distributions(module)}
     alike = names_alike(module)
     if not set(installed).isdisjoint([*known, *alike]):
-        # A bound that the table gives counts whatever the notebook installs.
+        # A bound of the table counts whatever the notebook installs.
         return next((text for name, text in known.items() if name in installed and text != name), None)
     # Of several that provide it, the one that is named is meant; what only the project knows is as the project says.
     chosen = next((text for name, text in known.items() if name in named), next(iter(known.values()), None))

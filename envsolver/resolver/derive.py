@@ -43,7 +43,7 @@ class Derived:
     conflicts
         Why the groups are apart: one sentence for each conflict that was met.
     holds
-        Whose requirements give others older versions, by the group's name.
+        Whose requirements hold others back at older versions, by the group's name.
     local
         The notebooks that ask for a local project, which may fail to build.
     """
@@ -78,14 +78,9 @@ def derive(
     BuildError
         From the oracle: the network is out of reach.
     """
-    settled: dict[str, Assignment] = {}
-    waiting: list[NotebookRequirements] = []
-    for demand in demands:
-        known = _settled(demand, interpreter, locks or {}, root)
-        if known is None:
-            waiting.append(demand)
-        else:
-            settled[demand.notebook] = known
+    answers = [(demand, _settled(demand, interpreter, locks or {}, root)) for demand in demands]
+    settled = {demand.notebook: known for demand, known in answers if known is not None}
+    waiting = [demand for demand, known in answers if known is None]
     found = partition((demand.items for demand in waiting), oracle)
     names = name_parts([part.items for part in found.parts], list(found.conflicts), root, taken=taken)
     members = [[d for d in waiting if d.items in part.sets] for part in found.parts]
@@ -93,8 +88,7 @@ def derive(
     shared = zip(names, members, found.parts, strict=True)
     holds = {name: find_holds(demands, part.finding.packages, oracle) for name, demands, part in shared}
     homes = {wanted: name for name, part in zip(names, found.parts, strict=True) for wanted in part.sets}
-    for demand in waiting:
-        settled[demand.notebook] = _assigned(demand, homes, found, root)
+    settled.update((demand.notebook, _assigned(demand, homes, found, root)) for demand in waiting)
     return Derived(
         groups=tuple(groups),
         assignments=tuple(settled[demand.notebook] for demand in demands),

@@ -227,7 +227,7 @@ class _Reader:
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Give each line that says something, with the number that it starts at: continued lines joined, comments cut."""
+    """Yield each line that says something, with the number that it starts at: continued lines joined, comments cut."""
     start, joined = 0, ""
     for number, raw in enumerate(text.splitlines(), start=1):
         start = start if joined else number

@@ -1,4 +1,4 @@
-"""Which notebook's requirement gives others of the same environment older versions than they would get without it."""
+"""Which notebook's requirement holds others of the same environment back at older versions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from envsolver.core.environments import Package
 from envsolver.core.notebooks import Requirement
+from envsolver.core.quantities import plural
 from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.oracle import Oracle
 from envsolver.resolver.requirement_text import local_path, lowers, parse
@@ -45,7 +46,7 @@ class HeldBack:
         held = [f"{name} ({version} instead of {newer})" for name, version, newer in self.packages]
         count = len(self.notebooks)
         verb = "holds" if len(lines) == 1 else "hold"
-        return f"{_some(lines)} {verb} back {_some(held)} for {count} other notebook{'' if count == 1 else 's'}"
+        return f"{_some(lines)} {verb} back {_some(held)} for {plural(count, 'other notebook')}"
 
 
 def find_holds(

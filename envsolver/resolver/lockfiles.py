@@ -1,4 +1,4 @@
-"""Lock files beside the groups' files: one for all platforms, told stale without uv."""
+"""Lock files beside the groups' files: one for all platforms, whose staleness shows without uv."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class SolveOutcome:
     explanation
         uv's words when there is none.
     proved
-        False when uv could not tell, because a package could not be built.
+        False when uv could not know, because a package could not be built.
     """
 
     text: str | None
@@ -270,7 +270,7 @@ def unbuilt(group: Group, uv: Uv, known: Collection[str] = ()) -> tuple[str, ...
 def not_built(texts: Sequence[str]) -> str:
     """Say that a question is open, since nothing may be built."""
     what = f"what {', '.join(texts)} depends on" if texts else "what some packages depend on"
-    return f"{NOT_BUILT}: only a build tells {what}, and that runs its code. Add --build to have it built"
+    return f"{NOT_BUILT}: only a build shows {what}, and that runs its code. Add --build to have it built"
 
 
 def _outcome(answer: Answer, local: LocalProjects) -> SolveOutcome:

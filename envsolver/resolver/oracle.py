@@ -145,7 +145,7 @@ class CachingOracle:
     """An oracle that asks another one only what does not follow from its earlier answers.
 
     What is part of a solvable set is solvable, and what holds an unsolvable set is unsolvable.
-    A deduced answer tells only whether, not which packages.
+    A deduced answer says only whether, not which packages.
     """
 
     def __init__(self, oracle: Oracle, solvable: Iterable[frozenset[str]] = ()) -> None:

@@ -106,7 +106,7 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
         run_dir=str(defaults.run_dir),
         run_id=defaults.run_id,
         limits=Limits(
-            # A cell that may take long, by the notebook's metadata, is not cut short by a limit that nobody set for it.
+            # A cell that may take long, by the notebook's metadata, is not cut short by a limit not set for it.
             timeout=_first(
                 defaults.timeout, settings.timeout, group.timeout, max(config.timeout, notebook.cell_timeout or 0)
             ),

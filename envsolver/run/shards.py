@@ -89,7 +89,7 @@ def split(expected: Mapping[str, float], count: int) -> tuple[Slice, ...]:
     numbers = [0] * count
     slices = []
     for path in sorted(expected, key=lambda path: (-expected[path], path)):
-        # Equal sums are told apart by number, so that notebooks without known times are shared out as well.
+        # Equal sums are ordered by number, so that notebooks without known times are shared out as well.
         place = min(range(count), key=lambda shard: (loads[shard], numbers[shard], shard))
         loads[place] += expected[path]
         numbers[place] += 1

@@ -208,7 +208,7 @@ def rss(process: psutil.Process) -> int:
 def pss(process: psutil.Process) -> int:
     """Return a process's share of the memory that is resident, bytes: pages that several have are divided among them.
 
-    Where the system does not tell, it is all resident memory.
+    Where the system does not report that, it is all resident memory.
     """
     try:
         lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()

@@ -97,7 +97,7 @@ def _names_in(node: ast.stmt) -> list[str]:
 
 
 def _is_attempt(node: ast.Try) -> bool:
-    """Tell whether a statement only tries imports, and does nothing that matters to others when one is missing."""
+    """Return whether a statement only tries imports, and does nothing that matters to others when one is missing."""
     caught = [getattr(handler.type, "id", "") for handler in node.handlers]
     # What is imported in its stead is another matter, and so is not taken.
     rest = [*(line for handler in node.handlers for line in handler.body), *node.orelse, *node.finalbody]
