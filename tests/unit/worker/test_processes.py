@@ -68,9 +68,11 @@ def test_a_process_that_is_starting_another_program_is_found(run_id: str, tmp_pa
     script = tmp_path / "again"
     script.write_text('exec sh "$0"\n', encoding="utf-8")
     with start(run_id, "sh", str(script)) as process:
-        until(lambda: bool(marked(RUN_MARK, run_id)))
-        assert [len(marked(RUN_MARK, run_id)) for _ in range(100)] == [1] * 100
-        process.kill()
+        try:
+            until(lambda: bool(marked(RUN_MARK, run_id)))
+            assert [len(marked(RUN_MARK, run_id)) for _ in range(100)] == [1] * 100
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
