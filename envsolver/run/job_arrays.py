@@ -83,10 +83,9 @@ def find_shard(environ: Mapping[str, str], count: int | None = None) -> tuple[in
     if beside or not 0 <= place < total:
         last = first + (total - 1) * step
         every = f" in steps of {step}" if step != 1 else ""
+        said = f"{array.index} is {environ[array.index]}, and {total} jobs go from {first} to {last}{every}"
         raise ConfigurationError(
-            [
-                f"--shard auto: {array.index} is {environ[array.index]}, and {total} jobs go from {first} to {last}{every}"
-            ],
+            [f"--shard auto: {said}"],
             tip="Number the jobs of the array in equal steps, without gaps.",
         )
     return place + 1, total
