@@ -84,9 +84,10 @@ class Notebook:
     imports
         What its code cells import, first mention of each, standard library and local modules left out.
     installs
-        Requirements of its ``%pip install`` and ``!pip install`` lines.
+        What its ``%pip install`` and ``!pip install`` lines ask for: requirements; bounds, which begin with ``-c ``;
+        and options about where packages come from, which begin with two dashes.
     refused
-        Install lines that cannot be honoured (URLs and the like), each as a sentence with its place.
+        Parts of install lines that cannot be honoured, each as a sentence with its place.
     script
         Its PEP 723 block, if any; `script_fault` says why a block could not be read.
     group
@@ -115,5 +116,7 @@ class Notebook:
     guarded_installs: tuple[Requirement, ...] = ()
     """Requirements of install lines that bind nothing: behind a condition such as "only on Colab", in an
     `except ImportError`, or conda's. They show which distribution the notebook means by an import."""
+    own_imports: tuple[Import, ...] = ()
+    """What the files of the project's own package import that the notebook's imports of it read."""
     recorded_seconds: float | None = None
     """What its cells took when it was last saved, on whatever machine that was; None when it does not say."""

@@ -321,7 +321,7 @@ def _is_live(user: Path) -> bool:
 def _all_hashed(text: str) -> bool:
     """Return whether every package of a lock carries a hash; local projects and repositories cannot."""
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return all(line.startswith((" ", "\t")) or line.endswith("\\") for line in lines)
+    return all(line.startswith((" ", "\t", "--")) or line.endswith("\\") for line in lines)
 
 
 def _size(directory: Path) -> int:

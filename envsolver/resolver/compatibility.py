@@ -13,7 +13,7 @@ from envsolver.core.environments import Group, Interpreter, Lock, Target
 from envsolver.core.quantities import plural, size
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
-from envsolver.resolver.locks import SolveOptions, SolveOutcome, absolute, make_lock, solve
+from envsolver.resolver.locks import SolveOptions, SolveOutcome, lock_of, solve
 from envsolver.resolver.oracle import UvOracle
 from envsolver.resolver.pythons import why_unsupported
 
@@ -135,7 +135,7 @@ class GroupExamination:
 
     def _told(self, group: Group, python: Interpreter, outcome: SolveOutcome) -> Solved:
         if outcome.text is not None:
-            lock = make_lock(group.name, python, absolute(outcome.text, self.root))
+            lock = lock_of(group, python, outcome.text, self.root)
             return Solved(group=group.name, python=python.request, lock=lock)
         oracle = self._oracle(python, group)
         finding = oracle.solve(frozenset(items_of(group)))

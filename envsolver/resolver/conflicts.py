@@ -15,8 +15,8 @@ from envsolver.core.environments import Group, Interpreter, Lock, Package
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.resolver.explanations import sentence
 from envsolver.resolver.locks import KERNEL
-from envsolver.resolver.oracle import BOUND, CachingOracle, Finding, Oracle, minimise
-from envsolver.resolver.requirement_text import requirement_name
+from envsolver.resolver.oracle import CachingOracle, Finding, Oracle, minimise
+from envsolver.resolver.requirement_text import BOUND, requirement_name
 from envsolver.resolver.specifiers import contradiction
 
 ANYWHERE = Requirement(text=KERNEL, origin=Origin(path="every environment"))

@@ -13,7 +13,7 @@ from envsolver.core.notebooks import Requirement
 from envsolver.core.quantities import plural
 from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.oracle import Oracle
-from envsolver.resolver.requirement_text import local_path, lowers, parse
+from envsolver.resolver.requirement_text import BOUND, local_path, lowers, parse
 
 MOST_QUESTIONS = 6
 """Bounds on more packages than these are looked at by notebook, and not by package."""
@@ -95,7 +95,9 @@ def _raised(
     everything: frozenset[str], bounding: Sequence[Requirement], installed: Sequence[Package], oracle: Oracle
 ) -> list[tuple[str, str, str]]:
     """Return the packages that would be newer without some requirements' bounds."""
-    free = everything - {r.text for r in bounding} | {_without_bounds(r) for r in bounding}
+    free = everything - {r.text for r in bounding} | {
+        _without_bounds(r) for r in bounding if not r.text.startswith(BOUND)
+    }
     newer = {package.name: package.version for package in oracle.solve(free).packages}
     return [(p.name, p.version, newer[p.name]) for p in installed if _is_older(p.version, newer.get(p.name, p.version))]
 
@@ -124,7 +126,7 @@ def _without_bounds(requirement: Requirement) -> str:
 
 
 def _name(requirement: Requirement) -> str:
-    parsed = parse(requirement.text)
+    parsed = parse(requirement.text.removeprefix(BOUND))
     return str(canonicalize_name(parsed.name)) if parsed else requirement.text
 
 

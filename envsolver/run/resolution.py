@@ -22,10 +22,11 @@ from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.select import find_notebooks, left_out_links, read_notebook, select_notebooks
 from envsolver.resolver.assignment import assign, is_named, supplies
 from envsolver.resolver.declared import declared
-from envsolver.resolver.demands import NotebookRequirements, demand_of, own_project
+from envsolver.resolver.demands import NotebookRequirements, demand_of
 from envsolver.resolver.derive import Derived, derive
 from envsolver.resolver.groups import read_groups
 from envsolver.resolver.oracle import UvOracle
+from envsolver.resolver.own_project import own_project
 from envsolver.resolver.specifiers import python_allowed
 from envsolver.run.project import Project
 

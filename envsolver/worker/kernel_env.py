@@ -77,6 +77,7 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
         INSTALL_RECORD: str(private / "installs.jsonl"),
         "ENVSOLVER_GROUP": job.group,
         "ENVSOLVER_REQUIREMENTS_FILE": binding.requirements_file,
+        "ENVSOLVER_PROJECT": binding.project,
     }
 
 
