@@ -35,6 +35,8 @@ MODULES = {
     ),
     "keeps_its_place": "import os, pathlib\nplaces = {(os.getcwd(), 1): [pathlib.Path.cwd()]}\ndef own(): return [str(k[0]) for k in places]",
     "looks_above": "import os\nabove = os.path.exists('../consulted.ini')",
+    "settings": "class Options:\n    depth = 1\n    def __init__(self): self.level = 1\noptions, inner, LEVEL = {'a': {'b': 1}, 'c': 1}, Options(), 1\ndef level(): return LEVEL",
+    "reads_settings": "import settings\nseen = settings.options['a']['b'], settings.options['c'], settings.inner.level, settings.level()",
     "knows_its_process": "import os\nprocess = os.getpid()",
     "knows_the_program": "import sys\nprogram = sys.argv[0].rpartition('/')[2]",
 }
@@ -331,6 +333,37 @@ DEEDS: dict[str, tuple[dict[str, str], list[str]]] = {
         {},
         ["import numpy as np\nnp.seterr(all='raise')", "import consults, matplotlib\nprint(np.geterr())"],
     ),
+    "a setting": (
+        {},
+        ["import settings\nsettings.options['a']['b'] = 2", "import reads_settings\nprint(reads_settings.seen)"],
+    ),
+    "a setting on top": (
+        {},
+        ["import settings\nsettings.options['c'] = 2", "import reads_settings\nprint(reads_settings.seen)"],
+    ),
+    "a setting in an object": (
+        {},
+        ["import settings\nsettings.inner.level = 2", "import reads_settings\nprint(reads_settings.seen)"],
+    ),
+    "a setting of a module": (
+        {},
+        ["import settings\nsettings.LEVEL = 2", "import reads_settings\nprint(reads_settings.seen)"],
+    ),
+    "a setting that is no other's": (
+        {},
+        ["import settings\nsettings.LEVEL = 2", "import numpy, matplotlib\nprint('done')"],
+    ),
+    "a setting of matplotlib's": (
+        {},
+        [
+            "import matplotlib\nmatplotlib.rcParams['lines.linewidth'] = 7",
+            "import matplotlib.pyplot as plt\nprint(plt.rcParamsOrig['lines.linewidth'])",
+        ],
+    ),
+    "a path behind": (
+        {"lib2/numpy/__init__.py": "mine = 1"},
+        ["import sys\nsys.path.append('lib2')", "import numpy\nprint(hasattr(numpy, 'mine'))"],
+    ),
     "configuration beside": (
         {"matplotlibrc": "lines.linewidth: 7"},
         ["import matplotlib\nprint(matplotlib.rcParams['lines.linewidth'])"],
@@ -398,5 +431,13 @@ DEEDS: dict[str, tuple[dict[str, str], list[str]]] = {
 }
 """What a notebook can do before and between its imports, with the files beside it: each must end as in a cold kernel."""
 
-HARMLESS = ("nothing", "where it stands", "sys.modules step by step", "a module that is missing", "what imports add")
+HARMLESS = (
+    "nothing",
+    "a setting that is no other's",
+    "a path behind",
+    "where it stands",
+    "sys.modules step by step",
+    "a module that is missing",
+    "what imports add",
+)
 """Those of `DEEDS` after which a kernel stays warm."""

@@ -25,6 +25,10 @@ class ResultKey(NamedTuple):
     python: str
 
 
+VOID = "void"
+"""With which the warm verdict of an attempt begins that says nothing, since its kernel's modules might differ."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """What went wrong in a notebook.
@@ -146,7 +150,7 @@ class Shard:
     index, count
         Its number, counted from 1, and how many there are.
     slices
-        The whole split, the other shards' parts included, so that what is lost or run twice can be found.
+        The whole split, the other shards' parts included, so that what is lost or run twice can be told.
     notebooks
         Those of its part that it sets out to run.
     """

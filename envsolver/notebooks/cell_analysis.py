@@ -95,7 +95,7 @@ class _Analysis:
         return self.findings
 
     def _visit(self, node: ast.AST, context: Context) -> Iterator[tuple[ast.AST, Context]]:
-        """Analyse one node; return what is to be visited below it, and under which conditions."""
+        """Take in one node; give what is to be visited below it, and under which conditions."""
         match node:
             case ast.Import() | ast.ImportFrom():
                 self._import(node, context)
@@ -124,7 +124,7 @@ class _Analysis:
             self._mention(node.module or "", node.lineno, context, names, node.level)
 
     def _children(self, node: ast.AST) -> Iterator[ast.AST]:
-        """Yield the nodes below one: all of them, or only statements and IPython's lines."""
+        """Give the nodes below one: all of them, or only statements and IPython's lines."""
         if self.deep:
             yield from ast.iter_child_nodes(node)
             return
@@ -158,7 +158,7 @@ class _Analysis:
         yield from ((child, context) for child in node.finalbody)
 
     def _installs(self, handler: ast.ExceptHandler) -> bool:
-        """Return whether a handler installs what was missing."""
+        """Tell whether a handler installs what was missing."""
         for node in ast.walk(handler):
             match node:
                 case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=int() as index)]) if name == ESCAPE_NAME:
@@ -182,10 +182,6 @@ class _Analysis:
             command = Command(text=text, line=line, guarded=context.guarded)
             self.findings.commands.append(command)
 
-    def _environ(self, line: int) -> None:
-        if self.findings.environ_line is None:
-            self.findings.environ_line = line
-
     def _effects(self, node: ast.AST, context: Context) -> None:
         """Take in what one expression or assignment does to paths, variables, imports and the environment."""
         match node:
@@ -195,8 +191,6 @@ class _Analysis:
                 path = path_value(value, self.surroundings.names, self.surroundings.cwd)
                 if path is not None:
                     self.surroundings.names[name] = path
-            case ast.Assign(targets=[ast.Subscript(value=target)], lineno=line) if _is_attribute(target, "environ"):
-                self._environ(line)
             case ast.AugAssign(target=target, value=ast.List(elts=entries)) if _is_attribute(target, "path"):
                 self._search(entries)
 
@@ -216,8 +210,6 @@ class _Analysis:
             self._search(node.args[:1])
         elif name == "chdir" and node.args:
             self._chdir(node.args[0])
-        elif name == "putenv" or (name in {"setdefault", "update"} and _is_attribute(owner, "environ")):
-            self._environ(node.lineno)
         elif text := _command_text(node):
             self._command(text, node.lineno, context)
 
@@ -255,8 +247,6 @@ class _Analysis:
         arguments = rest.split("#")[0].split()
         if name in {"pip", "pip3", "uv", "conda", "mamba", "micromamba"}:
             self._command(escape.text, escape.line, context)
-        elif name in {"env", "set_env"} and arguments and ("=" in arguments[0] or len(arguments) > 1):
-            self._environ(escape.line)
         elif name == "cd" and len(arguments) == 1 and not arguments[0].startswith("-"):
             self.surroundings.move(arguments[0].strip("'\""))
         elif name in {"load_ext", "reload_ext"} and arguments and arguments[0] not in _BUILT_IN_EXTENSIONS:
@@ -311,7 +301,7 @@ def _escape_of_line(line: str, number: int) -> Escape | None:
 
 
 def _is_attribute(node: ast.AST | None, name: str) -> bool:
-    """Return whether a node is ``sys.path``, ``os.environ``, or the bare name taken out of its module."""
+    """Tell whether a node is ``sys.path`` or the bare name taken out of its module."""
     match node:
         case ast.Attribute(attr=attribute):
             return attribute == name

@@ -84,8 +84,6 @@ class CellFindings:
 
     Attributes
     ----------
-    environ_line
-        The first line that sets an environment variable; None when none does.
     written
         Files that it writes with ``%%writefile``, as named there.
     ran
@@ -94,6 +92,5 @@ class CellFindings:
 
     mentions: list[ImportStatement] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
-    environ_line: int | None = None
     written: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)

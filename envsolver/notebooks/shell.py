@@ -33,7 +33,7 @@ class SimpleCommand:
 
 
 def simple_commands(text: str) -> Iterator[SimpleCommand]:
-    """Yield the simple commands of a shell's text, redirections and variables set for them left out."""
+    """Give the simple commands of a shell's text, redirections and variables set for them left out."""
     words: list[str] = []
     line = depth = 0
     alternative = False
@@ -70,7 +70,7 @@ def _without_prefixes(words: list[str]) -> list[str]:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, bool, int]]:
-    """Yield words and operators, each with whether it is an operator and how many lines precede it."""
+    """Give words and operators, each with whether it is an operator and how many lines precede it."""
     position = 0
     line = 0
     while position < len(text):

@@ -1,4 +1,4 @@
-"""Which notebook's requirement holds others of the same environment back at older versions."""
+"""Which notebook's requirement gives others of the same environment older versions than they would get without it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from packaging.version import InvalidVersion, Version
 
 from envsolver.core.environments import Package
 from envsolver.core.notebooks import Requirement
-from envsolver.core.quantities import plural
 from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.oracle import Oracle
-from envsolver.resolver.requirement_text import BOUND, local_path, lowers, parse
+from envsolver.resolver.requirement_text import local_path, lowers, parse
 
 MOST_QUESTIONS = 6
 """Bounds on more packages than these are looked at by notebook, and not by package."""
@@ -46,7 +45,7 @@ class HeldBack:
         held = [f"{name} ({version} instead of {newer})" for name, version, newer in self.packages]
         count = len(self.notebooks)
         verb = "holds" if len(lines) == 1 else "hold"
-        return f"{_some(lines)} {verb} back {_some(held)} for {plural(count, 'other notebook')}"
+        return f"{_some(lines)} {verb} back {_some(held)} for {count} other notebook{'' if count == 1 else 's'}"
 
 
 def find_holds(
@@ -95,9 +94,7 @@ def _raised(
     everything: frozenset[str], bounding: Sequence[Requirement], installed: Sequence[Package], oracle: Oracle
 ) -> list[tuple[str, str, str]]:
     """Return the packages that would be newer without some requirements' bounds."""
-    free = everything - {r.text for r in bounding} | {
-        _without_bounds(r) for r in bounding if not r.text.startswith(BOUND)
-    }
+    free = everything - {r.text for r in bounding} | {_without_bounds(r) for r in bounding}
     newer = {package.name: package.version for package in oracle.solve(free).packages}
     return [(p.name, p.version, newer[p.name]) for p in installed if _is_older(p.version, newer.get(p.name, p.version))]
 
@@ -126,7 +123,7 @@ def _without_bounds(requirement: Requirement) -> str:
 
 
 def _name(requirement: Requirement) -> str:
-    parsed = parse(requirement.text.removeprefix(BOUND))
+    parsed = parse(requirement.text)
     return str(canonicalize_name(parsed.name)) if parsed else requirement.text
 
 

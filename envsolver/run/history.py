@@ -23,7 +23,7 @@ from envsolver.core.environments import Target
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Cost, Job, KernelHistory
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json
-from envsolver.core.results import Result, ResultKey
+from envsolver.core.results import VOID, Result, ResultKey
 from envsolver.core.verdicts import GOOD, Verdict
 
 RECENT = 5
@@ -207,7 +207,7 @@ class History:
         return costs
 
     def expected(self, before: str | None = None) -> dict[ResultKey, float]:
-        """Return the expected seconds by notebook, group and Python version; empty when the file cannot be read.
+        """Give the expected seconds by notebook, group and Python version; empty when the file cannot be read.
 
         Parameters
         ----------
@@ -223,7 +223,7 @@ class History:
     def known(
         self, jobs: Sequence[Job], *, digests: Mapping[str, str], environments: Mapping[Target, str]
     ) -> dict[str, KernelHistory]:
-        """Return what is known of each job's notebook, as long as neither its code nor its environment changed.
+        """Tell what is known of each job's notebook, as long as neither its code nor its environment changed.
 
         Parameters
         ----------
@@ -329,7 +329,9 @@ class History:
 def _insert(result: Result, digest: str, connection: sqlite3.Connection) -> None:
     """Write a result and its modules, and forget the oldest of its kind."""
     which = (result.notebook, result.group, result.python)
-    warm = _FLAKY if result.flaky else _COLD_AFTER_WARM if result.warm_verdict else int(result.warm)
+    # After a void attempt, the modules that are kept can be had ahead.
+    spoilt = result.warm_verdict and not (result.warm_verdict.startswith(VOID) and result.modules)
+    warm = _FLAKY if result.flaky else _COLD_AFTER_WARM if spoilt else int(result.warm)
     measured = (result.status, result.started, result.seconds, result.start_seconds, result.peak_rss_bytes, warm)
     connection.execute(
         "INSERT INTO result (notebook, grp, python, environment, digest, status, started, seconds,"

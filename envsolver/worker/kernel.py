@@ -9,7 +9,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from queue import Empty
 from typing import Any, TypeVar, cast
@@ -23,7 +23,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from envsolver.worker.kernel_env import KERNEL_ARGUMENTS
-from envsolver.worker.processes import JOB_MARK, kill_all, marked, session_members, tree
+from envsolver.worker.processes import JOB_MARK, computes, kill_all, marked, session_members, tree
 from envsolver.worker.provisioner import WarmProcess, WarmProvisioner
 
 QUIET = logging.getLogger("envsolver.worker.kernel")
@@ -32,8 +32,8 @@ QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
 
 _T = TypeVar("_T")
-_SAMPLE = 0.3  # seconds in which a kernel that computes uses a processor for half of the time
-_DEATH_POLL = 0.05  # seconds between looks where the system does not report a process's end
+_LOOKS, _PAUSE = 10, 0.03  # how often, and after how many seconds each, it is looked at whether a kernel computes
+_DEATH_POLL = 0.05  # seconds between looks where the system tells nobody of a process's end
 _LAST_WORDS = 0.3  # seconds in which output that a dead kernel sent may still arrive
 _FAREWELL = 0.6  # seconds that a kernel gets to run its exit handlers; now and then one hangs there
 _RECONNECT_MILLISECONDS = 5
@@ -58,7 +58,7 @@ class ShellChannel(AsyncZMQSocketChannel):
     """
 
     def send(self, msg: dict[str, Any]) -> None:
-        """Send a message, and wake those that wait for answers."""
+        """Send a message, and have whoever waits look again at what has come."""
         super().send(msg)
         if self.socket is not None:
             self.socket.get(zmq.EVENTS)  # asking for them has pyzmq handle them
@@ -82,7 +82,7 @@ class Kernel:
     template
         Socket of a template to fork it from; empty for a cold start.
     plan
-        The file in which `in_environment.namespaces` reads what it enters; None for nothing.
+        The file that tells `in_environment.namespaces` what it enters; None for nothing.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Kernel:
     async def ready(self) -> dict[str, Any]:
         """Wait until the kernel answers and its output channel works; return its ``kernel_info`` content.
 
-        The library's own wait then listens for 0.2 s of silence; what comes late is recognised by its parent here.
+        The library's own wait then listens for 0.2 s of silence; what comes late is told apart by its parent here.
         """
         client = self._client
         while True:
@@ -222,13 +222,18 @@ class Kernel:
         return self._exited.done()
 
     def computes(self) -> bool:
-        """Return whether the kernel, or what it started, uses a processor at the moment; takes `_SAMPLE` seconds."""
-        before = _processor_seconds(self._belonging())
-        time.sleep(_SAMPLE)
-        return _processor_seconds(self._belonging()) - before > _SAMPLE / 2
+        """Return whether the kernel, or what it started, computes at the moment, in most of ten looks within 0.3 s.
+
+        How much of a processor it gets says nothing on a busy machine.
+        """
+        looks = 0
+        for _ in range(_LOOKS):
+            time.sleep(_PAUSE)
+            looks += any(map(computes, self._belonging()))
+        return looks > _LOOKS / 2
 
     async def farewell(self) -> None:
-        """Ask the kernel to end, so that its exit handlers run, and wait a moment.
+        """Ask the kernel to end, so that its exit handlers run, and give it a moment.
 
         It is asked on the shell's channel, since all cells are done. Asked on the control channel, one kernel in six
         hangs: that channel's thread waits for output to be sent, and the thread that would send it has just ended.
@@ -292,16 +297,6 @@ class Kernel:
             while (code := process.poll()) is None:
                 await (asyncio.sleep(_DEATH_POLL) if number is None else _news_of(number))
         self._exit = code
-
-
-def _processor_seconds(processes: Iterable[psutil.Process]) -> float:
-    """Return how long some processes have used a processor."""
-    used = 0.0
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            used += times.user + times.system
-    return used
 
 
 def _ending(process: subprocess.Popen[bytes] | WarmProcess, stack: contextlib.ExitStack) -> int | None:

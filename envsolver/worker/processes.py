@@ -26,7 +26,7 @@ JOB_MARK = "ENVSOLVER_JOB"
 """Environment variable that names the job, unique per attempt, in its kernel and all that it starts."""
 
 _PATIENCE = 5.0  # seconds after which a process that survives SIGKILL is left to the system
-_LOOKS = 500  # at a process that is about to start another program
+_LOOKS = 5  # at a process whose environment is empty
 _LISTS = 20  # of all processes for one answer, where others start without end
 _LINUX = sys.platform.startswith("linux")
 
@@ -121,19 +121,14 @@ def _carries(pid: int, entry: bytes) -> bool:
 
 def _carries_linux(pid: int, entry: bytes) -> bool:
     # Reading the file is ten times cheaper than building psutil's object and parsing the environment.
-    process = Path(f"/proc/{pid}")
-    environ = process / "environ"
     try:
-        data = environ.read_bytes()
+        data = Path(f"/proc/{pid}/environ").read_bytes()
         for _ in range(_LOOKS):
-            if data:
+            if data or not Path(f"/proc/{pid}/exe").exists():
                 break
-            # While it starts another program it has neither arguments nor an environment, for a moment.
-            settled = bool((process / "cmdline").read_bytes()) or not (process / "exe").exists()
-            data = environ.read_bytes()
-            if settled:
-                break
+            # It is starting another program and has no environment for a moment; without any, it just waits in vain.
             time.sleep(0.001)
+            data = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
     return entry in data and entry in data.split(b"\0")
@@ -200,6 +195,22 @@ def _session(pid: int) -> int:
         return -1
 
 
+def computes(process: psutil.Process) -> bool:
+    """Return whether one of a process's threads runs, or waits for a processor; False when it is gone."""
+    import psutil
+
+    try:
+        if not _LINUX:
+            return bool(process.status() == psutil.STATUS_RUNNING)
+        states = [
+            (task / "stat").read_bytes().rpartition(b")")[2].split()[0]
+            for task in Path(f"/proc/{process.pid}/task").iterdir()
+        ]
+    except (psutil.Error, OSError):
+        return False
+    return b"R" in states
+
+
 def rss(process: psutil.Process) -> int:
     """Return the resident memory of a process, bytes; 0 when it is gone."""
     import psutil
@@ -213,7 +224,7 @@ def rss(process: psutil.Process) -> int:
 def pss(process: psutil.Process) -> int:
     """Return a process's share of the memory that is resident, bytes: pages that several have are divided among them.
 
-    Where the system does not report that, it is all resident memory.
+    Where the system does not tell, it is all resident memory.
     """
     try:
         lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.jobs import Job
-from envsolver.core.results import Failure, Result
+from envsolver.core.results import VOID, Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.isolation import choose_isolation
 from envsolver.worker.result_builder import ResultBuilder
@@ -35,7 +35,8 @@ def run_job(job: Job) -> Result:
     in ``executed/<python>-<group>/`` and the kernel's log in ``logs/`` of the run's folder.
 
     A notebook that does not pass in a warm kernel is run again in a cold one, whose verdict counts, unless it was
-    computing when its limit had passed: an endless loop costs its limit once.
+    computing when its limit had passed: an endless loop costs its limit once. So is one whose attempt is void, since
+    a module that its kernel had ahead might have been imported otherwise by then.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def run_job(job: Job) -> Result:
     builder = _attempt(job)
     warm = builder.finished(started)
     if builder.void:
-        return _after(warm, _run_cold(job, started), f"void: {builder.void}")
+        return _after_void(warm, _run_cold(job, started), builder.void)
     if not warm.warm or warm.good or builder.computing:
         return warm
     before = f"{warm.status}: {warm.reason}"
@@ -56,7 +57,7 @@ def run_job(job: Job) -> Result:
 
 def _run_cold(job: Job, started: str) -> Result:
     """Run a notebook in a cold kernel, with all of its time again."""
-    return _attempt(replace(job, warm_start=replace(job.warm_start, cold=True))).finished(started)
+    return _attempt(replace(job, warm_start=replace(job.warm_start, cold=True, want_modules=True))).finished(started)
 
 
 def _after(warm: Result, cold: Result, before: str) -> Result:
@@ -67,6 +68,16 @@ def _after(warm: Result, cold: Result, before: str) -> Result:
         start_seconds=warm.seconds + cold.start_seconds,
         warm_verdict=before,
     )
+
+
+def _after_void(warm: Result, cold: Result, void: str) -> Result:
+    """Return a cold kernel's result, whose modules are those that the warm one had when its attempt became void.
+
+    History keeps them, so that the notebook's next kernel has no more than these ahead.
+    """
+    reason, *had = void.split("\n")
+    kept = tuple(name for name in cold.modules if name.partition("=")[0] in set(had))
+    return replace(_after(warm, cold, f"{VOID}: {reason}"), modules=kept)
 
 
 def _explain(job: Job, warm: Result, cold: Result, started: str) -> Result:

@@ -23,11 +23,12 @@ import sys
 
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from typing import Any
 
 _ABSENT = object()
 _bootstrap: Any = sys.modules["importlib._bootstrap"]
+_imp: Any = sys.modules["_imp"]
 
 
 class Aside:
@@ -48,11 +49,13 @@ class Aside:
     def __init__(self, requests: Any, base: Collection[str], state: Any, lists: dict[str, list[Any]]) -> None:
         self._modules = {name: module for name, module in sys.modules.items() if name not in base}
         self._events = {name: self._of_use(events, requests.events) for name, events in requests.events.items()}
+        self._given: set[str] = set()  # whose events are done
         self._bound: set[str] = set()  # those that were an attribute of their package
         self._state = state
         self._lists = {name: list(entries) for name, entries in lists.items()}
         self._lock = _thread.RLock()
         self._find: Any = None
+        self._create = _imp.create_dynamic
         self._void = ""
         self._kernel = 0
 
@@ -81,11 +84,22 @@ class Aside:
         self._swap_lists()
         self._state.code.count()
         self._find = _bootstrap._find_and_load
-        _bootstrap._find_and_load = self._stand_in()
+        source = (
+            "def _find_and_load(name, import_):\n"
+            "    module = give(name)\n"
+            "    return find(name, import_) if module is None else module\n"
+            "def create_dynamic(*arguments):\n"
+            "    share()\n"
+            "    return create(*arguments)\n"
+        )
+        space = {"give": self._give, "find": self._find, "share": self._share, "create": self._create}
+        # With the file of what they stand for, so that tracebacks are as they are without them.
+        exec(compile(source, self._find.__code__.co_filename, "exec"), space)  # noqa: S102  # our own text
+        _bootstrap._find_and_load, _imp.create_dynamic = space["_find_and_load"], space["create_dynamic"]
 
     def show(self) -> None:
         """Put the modules back, in a process that is to load more."""
-        _bootstrap._find_and_load = self._find
+        self._stop()
         sys.modules.update(self._modules)
         for name in self._bound:
             parent, _, last = name.rpartition(".")
@@ -101,6 +115,10 @@ class Aside:
         """Return a module, out of sight or not; None when there is none."""
         return self._modules.get(name, sys.modules.get(name))
 
+    def take(self, name: str) -> None:
+        """Take what a module holds now for what its import left in it."""
+        self._state.code.take(name)
+
     def settle(self, void: str) -> None:
         """Give modules from now on, when the kernel has started, only while all is as it is now.
 
@@ -113,33 +131,29 @@ class Aside:
             self._state.settle()
         self._void, self._kernel = void, os.getpid()
 
-    def _stand_in(self) -> Any:
-        """Make what is called for each import of a module that is not there.
-
-        It bears the name and the file of what it stands for, so that tracebacks are as they are without it.
-        """
-        source = (
-            "def _find_and_load(name, import_):\n"
-            "    module = give(name)\n"
-            "    return find(name, import_) if module is None else module\n"
-        )
-        space = {"give": self._give, "find": self._find}
-        exec(compile(source, self._find.__code__.co_filename, "exec"), space)  # noqa: S102  # our own text
-        return space["_find_and_load"]
-
     def _give(self, name: str) -> Any:
         if name not in self._modules:
             return None
         with self._lock:
             if name in self._modules and self._kernel:
-                reason = self._state.contradiction(self._modules)
+                reason = self._state.contradiction(self._modules, self._depends(name))
                 if reason:
-                    self._end(f"{reason} before {name} was imported")
+                    self._end(name, reason)
             self._ensure(name)
             self._state.code.bound()
             if not self._modules:
-                _bootstrap._find_and_load = self._find
+                self._stop()
         return sys.modules.get(name)
+
+    def _stop(self) -> None:
+        _bootstrap._find_and_load, _imp.create_dynamic = self._find, self._create
+
+    def _share(self) -> None:
+        """Before an extension is loaded, show what extensions share without an import, as those made by Cython do."""
+        with self._lock:
+            for name, module in list(self._modules.items()):
+                if "." not in name and getattr(module, "__spec__", None) is None:
+                    sys.modules[name] = self._modules.pop(name)
 
     def _ensure(self, name: str) -> None:
         """Put a module in its place as its import would, with all that this import asks for."""
@@ -151,7 +165,10 @@ class Aside:
         module: Any = self._modules.pop(name, _ABSENT)
         if module is not _ABSENT:
             sys.modules[name] = module
-        for kind, value in self._events.pop(name, ()):
+        if name in self._given:
+            return
+        self._given.add(name)
+        for kind, value in self._events.get(name, ()):
             if kind == "ask":
                 self._ensure(value)
             elif kind == "variable":
@@ -164,9 +181,29 @@ class Aside:
             if name in self._bound:
                 self._state.code.bind(parent, last, module)
 
-    def _end(self, reason: str) -> None:
-        """Void the attempt, from whichever process of the kernel this is."""
+    def _depends(self, name: str) -> Callable[[str], bool]:
+        """Return what tells of a module whether the import of another could depend on what it holds.
+
+        It does when one of its package is asked for, directly or not. What every kernel has is taken to be asked for.
+        """
+        packages: set[str] = set()
+
+        def depends(other: str) -> bool:
+            if not packages:
+                names = {name}
+                waiting = [name]
+                while waiting:
+                    asked = {value for kind, value in self._events.get(waiting.pop(), ()) if kind == "ask"} - names
+                    names |= asked
+                    waiting += asked
+                packages.update(found.partition(".")[0] for found in names)
+            return other not in self._events or other.partition(".")[0] in packages
+
+        return depends
+
+    def _end(self, name: str, reason: str) -> None:
+        """Void the attempt before a module is imported, from whichever process of the kernel this is."""
         with open(self._void, "w") as file:
-            file.write(reason)
+            file.write("\n".join([f"{reason} before {name} was imported", *sys.modules]))
         os.kill(self._kernel, signal.SIGKILL)
         os._exit(1)

@@ -147,10 +147,15 @@ class Consulted:
                 return f"{path} is there, or is another"
         return ""
 
-    def shadows(self, folder: str, *, last: bool = False) -> str:
+    def shadows(self, folder: str, *, last: bool = False, behind: bool = False) -> str:
         """Say which file in a folder would be imported in the place of something that was looked for.
 
-        `last` is for one that is searched after the standard library, as the kernel's is.
+        Parameters
+        ----------
+        last
+            Whether the folder is searched after the standard library, as the kernel's is.
+        behind
+            Whether it is searched after all that was searched before.
         """
         try:
             entries = os.listdir(folder or ".")
@@ -160,7 +165,7 @@ class Consulted:
             return ""
         for entry in entries:
             name, dot, rest = entry.partition(".")
-            if name not in self._names or (last and name in self._standard):
+            if name not in self._names or (last and name in self._standard) or (behind and name in self._solid):
                 continue
             path = os.path.join(folder, entry)
             module = dot + rest in importlib.machinery.all_suffixes()

@@ -3,7 +3,7 @@
 
 Compared are variables, the working directory, the import path, files that were consulted, filters of warnings, levels
 of logging, locale, standard streams, functions that somebody replaced, modules that somebody put in a place, and so on.
-Not compared is data inside of objects of modules that are in use already, but for what `module_code` asks.
+Of what modules hold that are in use already, `module_code` says what is compared.
 
 Runs in the environment's interpreter, Python 3.8 or later, with the standard library. It imports only what every
 kernel holds anyway.
@@ -90,13 +90,15 @@ class KernelState:
 
     # Whether all is as it was
 
-    def contradiction(self, apart: Collection[str]) -> str:
+    def contradiction(self, apart: Collection[str], matters: Callable[[str], bool]) -> str:
         """Say what has changed that the import of a module could depend on; empty for nothing.
 
         Parameters
         ----------
         apart
             Names of modules that are not in ``sys.modules``, unless somebody else put them there.
+        matters
+            Tells of a module's name whether the import could depend on what it holds.
         """
         there = {*apart, *self._missing} & sys.modules.keys()
         if there:
@@ -111,15 +113,16 @@ class KernelState:
         changed = [thing for thing, before in self._process.items() if process[thing] != before]
         if changed:
             return f"{changed[0]} changed"
-        rest: str = self._changed_path() or self._changed_list() or self.code.changed()
+        rest: str = self._changed_path() or self._changed_list() or self.code.changed(matters)
         return rest or str(self._consulted.difference(self._folder))
 
     def _changed_path(self) -> str:
         kept = [entry for entry in sys.path if entry in self._path]
         if list(dict.fromkeys(kept)) != list(dict.fromkeys(self._path)):
             return "sys.path changed"
-        for entry in sys.path:
-            shadow = "" if entry in self._path else self._consulted.shadows(entry)
+        last = max((index for index, entry in enumerate(sys.path) if entry in self._path), default=0)
+        for index, entry in enumerate(sys.path):
+            shadow = "" if entry in self._path else self._consulted.shadows(entry, behind=index > last)
             if shadow:
                 return f"sys.path changed: {shadow}"
         return ""

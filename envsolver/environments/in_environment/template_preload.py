@@ -192,6 +192,8 @@ class Preload:
         process = find("multiprocessing.process")
         if process is not None:
             process.current_process().authkey = os.urandom(32)
+            if self._aside is not None:
+                self._aside.take("multiprocessing.process")
         tempfile.tempdir = None
         for name, value in self._environ.items():
             os.environ.pop(name, None)

@@ -297,8 +297,9 @@ def _make_preload(spec: dict[str, Any]) -> Any:
     requests = _beside("import_requests")["Requests"](state["shared_lists"], spying["put_back"])
 
     def set_aside(base: frozenset[str], lists: dict[str, list[Any]]) -> Any:
-        watched = consulted.watched() | requests.asked() | (sys.modules.keys() - base)
-        code = module_code["ModuleCode"](watched, places.names_private)
+        standard = consulted.watched()
+        watched = standard | requests.asked() | (sys.modules.keys() - base)
+        code = module_code["ModuleCode"](watched, base | standard, places.names_private)
         return adoption["Aside"](requests, base, state["KernelState"](consulted, code), lists)
 
     make = _beside("template_preload")["Preload"]

@@ -46,7 +46,7 @@ class EnvironmentUnavailable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A line for the person who waits."""
+    """Something to tell the person who waits."""
 
     text: str
 

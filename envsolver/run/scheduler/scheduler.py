@@ -85,7 +85,7 @@ class Scheduler:
     executor
         Carries the jobs.
     progress
-        Is called with what happens.
+        Is told what happens.
     budget
         What running jobs may use together.
     verdicts

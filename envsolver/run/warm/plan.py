@@ -7,7 +7,7 @@ before with the same code in the same environment, what its kernel then held; fo
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from envsolver.core.environments import Target
 from envsolver.core.jobs import Edits, Job, KernelHistory
 from envsolver.core.notebooks import Notebook
-from envsolver.run.warm.leading_imports import sure_imports
+from envsolver.run.warm.leading_imports import leading_imports
 
 BASE = "base"
 """The node that holds what every kernel loads, and nothing more."""
@@ -117,24 +117,30 @@ def plan_templates(
         return WarmPlan()
     templates: list[TemplateSpec] = []
     serves: dict[str, Served] = {}
-    for family in _families(jobs, notebooks, keys, known):
+    for family in _families(jobs, keys, known):
         if len(family) < 2:  # noqa: PLR2004  # a single kernel gains nothing from being forked
             continue
+        first = family[0]
         name = f"t{len(templates)}"
         tree = _Tree([_wishes(job, notebooks[job.notebook], known.get(job.id, KernelHistory())) for job in family])
-        templates.append(_template(name, family[0], keys[family[0].target], tree.specs(workers)))
+        # The scheduling has each of the first jobs wait for another node.
+        eager = set(islice(dict.fromkeys(tree.serving[index] for index in range(len(family))), workers))
+        templates.append(
+            TemplateSpec(
+                key=name,
+                group=first.group,
+                python=first.python,
+                environment=keys[first.target],
+                job=first,
+                nodes=tuple(tree.specs(eager)),
+            )
+        )
         serves.update({job.id: Served(name, tree.serving[index]) for index, job in enumerate(family)})
     return WarmPlan(templates=tuple(templates), serves=serves)
 
 
-def _template(name: str, job: Job, environment: str, nodes: Iterable[NodeSpec]) -> TemplateSpec:
-    group, python = job.target
-    return TemplateSpec(key=name, group=group, python=python, environment=environment, job=job, nodes=tuple(nodes))
-
-
 def _families(
     jobs: Sequence[Job],
-    notebooks: Mapping[str, Notebook],
     keys: Mapping[Target, str],
     known: Mapping[str, KernelHistory],
 ) -> list[list[Job]]:
@@ -142,7 +148,7 @@ def _families(
     families: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
         key, binding = keys.get(job.target), job.binding
-        cold = job.warm_start.cold or notebooks[job.notebook].early_environ or known.get(job.id, KernelHistory()).cold
+        cold = job.warm_start.cold or known.get(job.id, KernelHistory()).cold
         if key and not cold:
             env = tuple(sorted(binding.env.items()))
             same = (job.group, job.python, key, job.limits.cores, binding.pass_env, env)
@@ -155,7 +161,7 @@ def _wishes(job: Job, notebook: Notebook, known: KernelHistory) -> tuple[tuple[s
     # What is remembered is of the code as it stands in the notebook.
     if known.modules and job.edits == Edits():
         return known.modules, True
-    return sure_imports(Path(job.root), notebook, job.edits), False
+    return leading_imports(Path(job.root), notebook, job.edits), False
 
 
 class _Tree:
@@ -210,10 +216,8 @@ class _Tree:
             return frozenset(), 0
         return frozenset(n for n, mask in self.holders.items() if n not in held and mask & best == best), best
 
-    def specs(self, workers: int) -> list[NodeSpec]:
+    def specs(self, eager: set[str]) -> list[NodeSpec]:
         """Return the nodes, parents first."""
-        # The scheduling has each of the first jobs wait for another node.
-        eager = set(islice(dict.fromkeys(self.serving.values()), workers))
         specs = [NodeSpec(id=BASE, eager=True)]
         for name, parent, common, jobs in self.nodes:
             names, complete = self.wishes[next(_bits(jobs))]
@@ -238,5 +242,5 @@ def _total(weights: Mapping[int, int], jobs: int) -> int:
 
 
 def _bits(mask: int) -> Iterator[int]:
-    """Yield the numbers of the jobs in a mask."""
+    """Give the numbers of the jobs in a mask."""
     return (index for index in range(mask.bit_length()) if mask >> index & 1)

@@ -552,22 +552,6 @@ def test_what_is_no_complete_script_block_is_ignored(tmp_path: Path, source: str
     assert (notebook.script, notebook.script_fault) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("sources", "early"),
-    [
-        (["import os\nos.environ['A'] = '1'\nimport numpy"], True),
-        (["%env A=1", "import numpy"], True),
-        (["import numpy", "import os\nos.environ['A'] = '1'", "import numpy.linalg"], False),
-        (["import numpy"], False),
-        (["import os\nos.environ['A'] = '1'\nimport json"], False),
-    ],
-)
-def test_environment_variables_set_before_an_import_are_noticed(
-    tmp_path: Path, sources: list[str], *, early: bool
-) -> None:
-    assert read(tmp_path, *sources).early_environ is early
-
-
 def test_the_digest_changes_with_code_and_tags_alone(tmp_path: Path) -> None:
     base = read(tmp_path, "x = 1", "y = 2").code_digest
     assert len(base) == 64

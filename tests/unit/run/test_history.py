@@ -69,6 +69,19 @@ def test_a_new_notebook_is_expected_to_last_as_long_as_its_group_does(history: H
     assert costs["other"].seconds is None
 
 
+@pytest.mark.parametrize(
+    ("verdict", "modules", "cold"),
+    [("void: why", ("a",), False), ("void: why", (), True), ("failed: why", ("a",), True)],
+)
+def test_after_a_void_attempt_a_notebook_stays_warm_with_what_it_had_before(
+    history: History, verdict: str, modules: tuple[str, ...], cold: bool
+) -> None:
+    history.add(dataclasses.replace(result(), warm_verdict=verdict, modules=modules), "d")
+    targets = {Target("core", "3.11"): "e"}
+    known = history.known([job("a")], digests={"a.ipynb": "d"}, environments=targets)
+    assert known == {"a": KernelHistory(modules=modules, cold=cold)}
+
+
 def test_memory_is_the_largest_recent_peak_and_a_failure_is_remembered(history: History) -> None:
     history.add(result(memory=300), "d")
     history.add(result(memory=200), "d")

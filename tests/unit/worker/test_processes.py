@@ -15,6 +15,7 @@ from fakes import until
 from envsolver.worker.processes import (
     JOB_MARK,
     RUN_MARK,
+    computes,
     kill_all,
     kill_marked,
     kill_tree,
@@ -68,11 +69,9 @@ def test_a_process_that_is_starting_another_program_is_found(run_id: str, tmp_pa
     script = tmp_path / "again"
     script.write_text('exec sh "$0"\n', encoding="utf-8")
     with start(run_id, "sh", str(script)) as process:
-        try:
-            until(lambda: bool(marked(RUN_MARK, run_id)))
-            assert [len(marked(RUN_MARK, run_id)) for _ in range(100)] == [1] * 100
-        finally:
-            process.kill()
+        until(lambda: bool(marked(RUN_MARK, run_id)))
+        assert [len(marked(RUN_MARK, run_id)) for _ in range(100)] == [1] * 100
+        process.kill()
 
 
 @pytest.mark.parametrize(
@@ -143,17 +142,28 @@ def test_a_session_includes_what_was_re_parented(run_id: str) -> None:
     shell.wait()
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("while True: pass", True),
+        ("import threading\nthreading.Thread(target=exec, args=('while True: pass',)).start()", True),
+        ("import time; time.sleep(600)", False),
+    ],
+)
+def test_a_process_computes_when_one_of_its_threads_runs(run_id: str, code: str, *, expected: bool) -> None:
+    with start(run_id, sys.executable, "-c", code) as process:
+        until(lambda: computes(psutil.Process(process.pid)) is expected)
+        process.kill()
+
+
 def test_pages_that_processes_share_count_once(run_id: str) -> None:
-    # One write a line, so that the two do not mix.
     code = "import os, time; hold = b'x' * (64 * 2**20); os.fork(); os.write(1, b'ready\\n'); time.sleep(600)"
     environment = {**os.environ, RUN_MARK: run_id}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as parent:
-        try:
-            assert parent.stdout is not None
-            assert [parent.stdout.readline() for _ in range(2)] == [b"ready\n"] * 2
-            members = tree(parent.pid)
-            assert sum(map(rss, members)) > 128 * 2**20
-            assert 64 * 2**20 < sum(map(pss, members)) < 128 * 2**20
-        finally:
-            kill_tree(parent.pid)
-    until(lambda: not any(rss(member) + pss(member) for member in members))
+        assert parent.stdout is not None
+        assert [parent.stdout.readline() for _ in range(2)] == [b"ready\n"] * 2
+        members = tree(parent.pid)
+        assert sum(map(rss, members)) > 128 * 2**20
+        assert 64 * 2**20 < sum(map(pss, members)) < 128 * 2**20
+        kill_tree(parent.pid)
+    assert [rss(member) + pss(member) for member in members] == [0, 0]
