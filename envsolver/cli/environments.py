@@ -11,7 +11,7 @@ import click
 
 from envsolver.cli.tables import print_table
 from envsolver.core.errors import ConfigurationError
-from envsolver.report.formatting import size
+from envsolver.core.quantities import size
 
 if TYPE_CHECKING:
     from envsolver.environments.store import Entry

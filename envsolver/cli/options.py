@@ -10,7 +10,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 build = click.option(
-    "--build", is_flag=True, help="Build packages where only that tells what they depend on; this runs their code."
+    "--build", is_flag=True, help="Build packages where only that shows what they depend on; this runs their code."
 )
 """The option of commands that otherwise run nothing of a project."""
 

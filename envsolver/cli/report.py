@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from envsolver.core.errors import NothingToRunError
-from envsolver.report.formatting import size
+from envsolver.core.quantities import size
 
 
 @click.command("report")

@@ -41,6 +41,7 @@ class Choices(TypedDict):
     order: Order | None
     cold: bool
     monitor: bool
+    run_dir: Path | None
     shard: str | None
     times: Path | None
 
@@ -77,7 +78,17 @@ class Choices(TypedDict):
 )
 @click.option("--cold", is_flag=True, help="Start every kernel anew, none from a template with packages imported.")
 @click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
-@click.option("--shard", metavar="I/N", help="Run the I-th of N parts, for several machines; join them with `merge`.")
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder for what the run leaves; default: one named after the time, in .envsolver/runs.",
+)
+@click.option(
+    "--shard",
+    metavar="I/N|auto",
+    help="Run the I-th of N parts, for several machines; `auto` asks the job array. Join them with `merge`.",
+)
 @click.option(
     "--times",
     type=click.Path(path_type=Path),
@@ -157,7 +168,8 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
         order=choices["order"],
         cold=choices["cold"],
         monitor=choices["monitor"],
-        shard=None if shard is None else parse_shard(shard),
+        directory=None if choices["run_dir"] is None else (cwd / choices["run_dir"]).resolve(),
+        shard=None if shard is None else parse_shard(shard, os.environ),
         times=None if times is None else cwd / times,
     )
 
@@ -165,7 +177,7 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
 def _stop_like_interrupt() -> None:
     """Let a polite request to end (a CI system's, a batch scheduler's) do what Ctrl-C does.
 
-    Whoever asks again within `PATIENCE` seconds means the same, and gets the report of what was finished.
+    A second request within `PATIENCE` seconds means the same, and the report shows what was finished.
     """
     asked = -PATIENCE
 

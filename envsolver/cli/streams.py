@@ -1,7 +1,7 @@
 """Standard output and error as commands write to them: safe to read for a CI system, and never a reason to fail.
 
 Everything that a command prints goes through here, so that one place takes out credentials, escapes what a CI system
-would obey, writes what the encoding lacks as escapes, and gives up a stream that takes no more.
+would obey, writes what the encoding lacks as escapes, and abandons a stream that takes no more.
 """
 
 from __future__ import annotations

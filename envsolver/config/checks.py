@@ -155,7 +155,7 @@ def _service_faults(services: Mapping[str, ServiceSettings]) -> Iterator[KeyFaul
             text = f'"{name}" cannot name a service; use letters, digits, ".", "-" and "_"'
             yield KeyFault(key=key, text=text)
         if "{port}" not in service.command and service.ready is None:
-            text = "holds no {port}, and there is no `ready` address, so nothing tells when the service is up"
+            text = "holds no {port}, and there is no `ready` address, so nothing shows when the service is up"
             yield KeyFault(key=(*key, "command"), text=text)
         if service.ready is not None and not _is_url(service.ready):
             text = f'"{service.ready}" is not an http address such as "http://127.0.0.1:{{port}}/"'
@@ -164,7 +164,7 @@ def _service_faults(services: Mapping[str, ServiceSettings]) -> Iterator[KeyFaul
 
 
 def _is_url(text: str) -> bool:
-    """Tell whether a text is an address that can be asked, whatever its port will be."""
+    """Return whether a text is an address that can be asked, whatever its port will be."""
     try:
         parts = urlsplit(text.replace("{port}", "1"))
     except ValueError:

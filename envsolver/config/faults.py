@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, key by key, in the words of somebody who writes TOML."""
+"""What is wrong with a configuration, key by key, in TOML's words."""
 
 from __future__ import annotations
 

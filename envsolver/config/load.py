@@ -111,7 +111,7 @@ def settings_for(config: Config, notebook: str) -> NotebookSettings:
 
 
 def _mentions_us(pyproject: Path) -> bool:
-    """Tell whether a pyproject.toml has our table, even when it is not valid TOML."""
+    """Return whether a pyproject.toml has our table, even when it is not valid TOML."""
     try:
         text = read_text(pyproject)
     except (OSError, MalformedError):
@@ -154,7 +154,7 @@ def _read_text(path: Path) -> str:
 
 
 def _parse(name: str, text: str) -> dict[str, Any]:
-    """Parse TOML; what is wrong is told with line and column."""
+    """Parse TOML; an error carries its line and column."""
     try:
         return parse_toml(text)
     except MalformedError as error:

@@ -1,6 +1,6 @@
 """Turn the configuration's raw table into `Config`, strictly, and say in plain words what has a wrong type.
 
-A faulty key is told and then left out, so that what depends on the other keys can be checked in the same go.
+A faulty key is reported and then left out, so that what depends on the other keys can be checked in the same go.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def type_faults(table: object, *, in_own_file: bool) -> tuple[Config, list[KeyFa
 
 
 def _early_faults(table: dict[str, Any], *, in_own_file: bool) -> Iterator[KeyFault]:
-    """Find what pydantic would let pass or would tell in a confusing way, and take it out of the table."""
+    """Find what pydantic would let pass or would describe in a confusing way, and take it out of the table."""
     for name in HIDDEN & table.keys():
         del table[name]
         yield KeyFault(key=(name,), text="is not a key of the configuration")
@@ -130,7 +130,7 @@ def _number_faults(table: dict[str, Any], prefix: Key) -> Iterator[KeyFault]:
 
 
 def _is_size(value: object) -> bool:
-    """Tell whether a value is a size above zero: pydantic also takes true, negative numbers, and text behind a size."""
+    """Return whether a value is a size above zero: pydantic also takes true, negative numbers, and trailing text."""
     if isinstance(value, str):
         return _SIZE.fullmatch(value) is not None
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
@@ -152,7 +152,7 @@ def _location(table: Mapping[str, Any], detail: ErrorDetails) -> Key:
 
 
 def _explain(key: Key, detail: ErrorDetails) -> str:
-    """Say what is wrong in the words of somebody who writes TOML."""
+    """Describe what is wrong in TOML's words."""
     if detail["type"] == "extra_forbidden":
         return f"is not a known key{nearest(key[-1], _known_keys(key))}"
     if detail["type"] == "missing":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def digest(parts: Iterable[str]) -> str:
-    """Return the SHA-256 of texts, told apart, in hexadecimal; any text has one, even half a surrogate pair."""
+    """Return the SHA-256 of texts, kept separate, in hexadecimal; any text has one, even half a surrogate pair."""
     made = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")

@@ -57,7 +57,7 @@ class Assignment:
     verdict, reason
         Set when the notebook will not run: `environment`, `failed` or `skipped`, and the sentence why.
     held_back
-        Whose requirements give it older versions than it would get alone, a sentence each.
+        Whose requirements hold it back at older versions, a sentence each.
     """
 
     notebook: str

@@ -11,7 +11,7 @@ from envsolver.core.digests import digest
 from envsolver.core.parsing import MalformedError, parse_json, read_text
 
 _CHECKSUM = "sha256"
-"""The key of what tells a damaged file from a whole one."""
+"""The key of the digest that shows whether a file is whole."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write an object as `write_atomically` writes text, and beside it what tells a damaged file from a whole one."""
+    """Write an object as `write_atomically` writes text, with a digest that shows whether the file is whole."""
     write_atomically(path, json.dumps({**content, _CHECKSUM: _checksum(content)}))
 
 

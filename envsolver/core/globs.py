@@ -16,7 +16,7 @@ _MAGIC = frozenset("*?[")
 
 
 def is_glob(text: str) -> bool:
-    """Tell whether a text holds glob characters."""
+    """Return whether a text holds glob characters."""
     return not _MAGIC.isdisjoint(text)
 
 
@@ -26,13 +26,13 @@ def glob_escape(text: str) -> str:
 
 
 def glob_matches(path: str, pattern: str) -> bool:
-    """Tell whether a path, relative to the root and with forward slashes, matches a glob."""
+    """Return whether a path, relative to the root and with forward slashes, matches a glob."""
     path, pattern = _composed(path), _composed(pattern)
     return path == pattern or compile_glob(pattern).fullmatch(path) is not None
 
 
 def matches_any(path: str, patterns: tuple[str, ...]) -> bool:
-    """Tell whether a path matches one of several globs."""
+    """Return whether a path matches one of several globs."""
     return any(glob_matches(path, pattern) for pattern in patterns)
 
 

@@ -40,7 +40,7 @@ class Limits:
     timeout, cell_timeout
         Seconds for the whole notebook and for one cell.
     cores
-        CPU cores granted; thread pools are told this number.
+        CPU cores granted, and the size of thread pools.
     memory
         Limit for the resident memory of the notebook's process tree, bytes; None for no limit.
     output
@@ -66,6 +66,8 @@ class Binding:
         Variables set for the notebook, and names passed through from envsolver's own environment.
     requirements_file
         The file that a person would add a requirement to, such as ``requirements/core.in``.
+    project
+        The name of the distribution that the project makes, then the places of its repository, with spaces between.
     """
 
     environment: str = ""
@@ -73,6 +75,7 @@ class Binding:
     env: Mapping[str, str] = field(default_factory=dict)
     pass_env: tuple[str, ...] = ()
     requirements_file: str = ""
+    project: str = ""
 
     def bound(self, environment: Environment, env: Mapping[str, str]) -> Binding:
         """Return it with its environment, and with more variables, such as those of services."""

@@ -84,9 +84,10 @@ class Notebook:
     imports
         What its code cells import, first mention of each, standard library and local modules left out.
     installs
-        Requirements of its ``%pip install`` and ``!pip install`` lines.
+        What its ``%pip install`` and ``!pip install`` lines ask for: requirements; bounds, which begin with ``-c ``;
+        and options about where packages come from, which begin with two dashes.
     refused
-        Install lines that cannot be honoured (URLs and the like), each as a sentence with its place.
+        Parts of install lines that cannot be honoured, each as a sentence with its place.
     script
         Its PEP 723 block, if any; `script_fault` says why a block could not be read.
     group
@@ -108,9 +109,11 @@ class Notebook:
     cell_timeout: float | None = None
     allow_errors: bool = False
     code_digest: str = ""
-    """SHA-256 of its code cells' sources and tags, to tell whether it changed."""
+    """SHA-256 of its code cells' sources and tags, to see whether it changed."""
     guarded_installs: tuple[Requirement, ...] = ()
     """Requirements of install lines that bind nothing: behind a condition such as "only on Colab", in an
-    `except ImportError`, or conda's. They tell which distribution the notebook means by an import."""
+    `except ImportError`, or conda's. They show which distribution the notebook means by an import."""
+    own_imports: tuple[Import, ...] = ()
+    """What the files of the project's own package import that the notebook's imports of it read."""
     recorded_seconds: float | None = None
-    """What its cells took when it was last saved, on whatever machine that was; None when it does not tell."""
+    """What its cells took when it was last saved, on whatever machine that was; None when it does not say."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ODD_INPUT = (ValueError, RecursionError, MemoryError, ArithmeticError, SyntaxError, OSError, re.error)
 """What reading and parsing raise because of what is read; `UnicodeError`, `JSONDecodeError` and their kin are in it."""
 
-_MOST_DIGITS = 4300  # what Python converts at most, unless it is told otherwise
+_MOST_DIGITS = 4300  # what Python converts at most, unless set otherwise
 _NUMBER = re.compile(rf"\d{{{_MOST_DIGITS + 1}}}")
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),

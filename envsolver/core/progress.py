@@ -1,4 +1,4 @@
-"""What is told while a run goes on."""
+"""What is reported while a run goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from envsolver.core.results import Result
 
 
 class Progress(Protocol):
-    """What is told while a run goes on. Calls come from one thread."""
+    """What is reported while a run goes on. Calls come from one thread."""
 
     def note(self, text: str) -> None:
         """Say one line, such as ``core: built in 12 s``."""

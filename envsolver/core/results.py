@@ -150,7 +150,7 @@ class Shard:
     index, count
         Its number, counted from 1, and how many there are.
     slices
-        The whole split, the other shards' parts included, so that what is lost or run twice can be told.
+        The whole split, the other shards' parts included, so that what is lost or run twice can be found.
     notebooks
         Those of its part that it sets out to run.
     """

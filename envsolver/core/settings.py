@@ -34,7 +34,7 @@ class GroupSettings:
     notebooks: tuple[str, ...] = ()
     """Globs of the notebooks that belong to this group, which takes no others. Without it, imports decide."""
     cores: PositiveCount = 1
-    """CPU cores that one notebook of this group gets; its thread pools are told this number."""
+    """CPU cores that one notebook of this group gets, and the size of its thread pools."""
     memory: Size | None = None
     """Memory limit of one notebook's process tree, such as `"4GiB"`."""
     gpus: Count = 0

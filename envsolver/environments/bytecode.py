@@ -1,4 +1,4 @@
-"""Give an environment its bytecode: linked from environments that hold the same files, the rest compiled.
+"""Write an environment's bytecode: linked from environments that hold the same files, the rest compiled.
 
 Compiling is most of the work of building an environment whose packages are in uv's cache. uv links files of one
 package into every environment that holds it, so the bytecode of such a file serves all of them: the interpreter checks

@@ -13,12 +13,12 @@ _POLL_SECONDS = 0.05
 
 
 class BusyError(Exception):
-    """Somebody else holds the lock."""
+    """Another process holds the lock."""
 
 
 @contextlib.contextmanager
 def file_lock(path: Path, *, wait: bool = True, give_up: Callable[[], None] = lambda: None) -> Iterator[int]:
-    """HeldBack the lock of a file, which is created if need be; give its descriptor.
+    """Take the lock of a file, which is created if need be; return its descriptor.
 
     When this process is killed, the lock stays until every program that was handed the descriptor has ended too. So
     a program that outlives a killed run still keeps others away from what it writes.
@@ -26,14 +26,14 @@ def file_lock(path: Path, *, wait: bool = True, give_up: Callable[[], None] = la
     Parameters
     ----------
     wait
-        Whether to wait for somebody else to free it.
+        Whether to wait until it is free.
     give_up
         Called while waiting; it raises when that is pointless.
 
     Raises
     ------
     BusyError
-        Somebody else holds it, and `wait` is False.
+        Another process holds it, and `wait` is False.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -96,7 +96,7 @@ class Store:
     Parameters
     ----------
     directory
-        The cache's directory, such as `cache_directory()` gives.
+        The cache's directory, such as `cache_directory()` returns.
     uv
         Builds what is missing.
     """
@@ -201,7 +201,7 @@ class Store:
         return tuple(removed)
 
     def _home(self, key: str) -> Path:
-        # Twenty digits are plenty to tell environments apart, and keep the scripts' first lines short.
+        # Twenty digits are plenty to distinguish environments, and keep the scripts' first lines short.
         return self.directory / key[:20]
 
     def _locked(self, home: Path, *, wait: bool = True) -> contextlib.AbstractContextManager[int]:
@@ -251,7 +251,7 @@ class Store:
         write_json(home / _COMPLETE, facts)
 
     def _compile(self, prefix: Path, version: str, held: int) -> None:
-        """Give a new environment its bytecode; one at a time, since it takes all cores and serves those that wait."""
+        """Write a new environment's bytecode; one at a time, since it takes all cores and serves those that wait."""
         with self._compiling:
             tags = [tag for tag in self.directory.glob(f"*/{_TAG}") if read_json(tag).get("python") == version]
             link_bytecode(prefix, [tag.parent / "env" for tag in tags if tag.parent != prefix.parent])
@@ -321,7 +321,7 @@ def _is_live(user: Path) -> bool:
 def _all_hashed(text: str) -> bool:
     """Return whether every package of a lock carries a hash; local projects and repositories cannot."""
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return all(line.startswith((" ", "\t")) or line.endswith("\\") for line in lines)
+    return all(line.startswith((" ", "\t", "--")) or line.endswith("\\") for line in lines)
 
 
 def _size(directory: Path) -> int:

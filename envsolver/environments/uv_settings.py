@@ -1,4 +1,4 @@
-"""The user's uv settings that decide what a solve or a build gives: `UV_*` variables and uv's own files."""
+"""The user's uv settings that decide what comes of a solve or a build: `UV_*` variables and uv's own files."""
 
 from __future__ import annotations
 

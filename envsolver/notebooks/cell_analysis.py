@@ -95,7 +95,7 @@ class _Analysis:
         return self.findings
 
     def _visit(self, node: ast.AST, context: Context) -> Iterator[tuple[ast.AST, Context]]:
-        """Take in one node; give what is to be visited below it, and under which conditions."""
+        """Analyse one node; return what is to be visited below it, and under which conditions."""
         match node:
             case ast.Import() | ast.ImportFrom():
                 self._import(node, context)
@@ -124,7 +124,7 @@ class _Analysis:
             self._mention(node.module or "", node.lineno, context, names, node.level)
 
     def _children(self, node: ast.AST) -> Iterator[ast.AST]:
-        """Give the nodes below one: all of them, or only statements and IPython's lines."""
+        """Yield the nodes below one: all of them, or only statements and IPython's lines."""
         if self.deep:
             yield from ast.iter_child_nodes(node)
             return
@@ -158,7 +158,7 @@ class _Analysis:
         yield from ((child, context) for child in node.finalbody)
 
     def _installs(self, handler: ast.ExceptHandler) -> bool:
-        """Tell whether a handler installs what was missing."""
+        """Return whether a handler installs what was missing."""
         for node in ast.walk(handler):
             match node:
                 case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=int() as index)]) if name == ESCAPE_NAME:
@@ -301,7 +301,7 @@ def _escape_of_line(line: str, number: int) -> Escape | None:
 
 
 def _is_attribute(node: ast.AST | None, name: str) -> bool:
-    """Tell whether a node is ``sys.path`` or the bare name taken out of its module."""
+    """Return whether a node is ``sys.path`` or the bare name taken out of its module."""
     match node:
         case ast.Attribute(attr=attribute):
             return attribute == name

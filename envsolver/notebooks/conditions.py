@@ -69,12 +69,12 @@ def branches(test: ast.expr, context: Context, flags: Mapping[str, bool]) -> tup
 
 
 def catches_import_error(handler: ast.ExceptHandler) -> bool:
-    """Tell whether a handler is reached when an import fails."""
+    """Return whether a handler is reached when an import fails."""
     return handler.type is None or _names_import_error(handler.type)
 
 
 def suppresses_import_error(node: ast.With) -> bool:
-    """Tell whether a ``with`` is a ``contextlib.suppress`` of failed imports."""
+    """Return whether a ``with`` is a ``contextlib.suppress`` of failed imports."""
     for item in node.items:
         match item.context_expr:
             case ast.Call(func=ast.Attribute(attr="suppress") | ast.Name(id="suppress"), args=arguments):
@@ -84,7 +84,7 @@ def suppresses_import_error(node: ast.With) -> bool:
 
 
 def gives_up(handler: ast.ExceptHandler) -> bool:
-    """Tell whether a handler ends the notebook: it raises or exits."""
+    """Return whether a handler ends the notebook: it raises or exits."""
     for statement in handler.body:
         match statement:
             case ast.Raise():
@@ -95,7 +95,7 @@ def gives_up(handler: ast.ExceptHandler) -> bool:
 
 
 def only_tells_to_install(node: ast.Try, handler: ast.ExceptHandler) -> bool:
-    """Tell whether a handler does nothing but say what to install, so that what follows fails without the import."""
+    """Return whether a handler does nothing but say what to install, so that what follows fails without the import."""
     if node.orelse or not all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in node.body):
         # What stands beside the imports may note whether they worked.
         return False
@@ -110,7 +110,7 @@ def only_tells_to_install(node: ast.Try, handler: ast.ExceptHandler) -> bool:
 
 
 def _names_import_error(node: ast.expr) -> bool:
-    """Tell whether an expression is, or holds, an exception that a failed import raises."""
+    """Return whether an expression is, or holds, an exception that a failed import raises."""
     match node:
         case ast.Tuple(elts=members):
             return any(_names_import_error(member) for member in members)

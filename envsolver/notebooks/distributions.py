@@ -19,7 +19,7 @@ _NAMESPACES = frozenset({
 def distributions_for(module: str, extra: Mapping[str, str]) -> tuple[str, ...]:
     """Return requirements for the distributions that are known to provide a module, the likeliest first.
 
-    A module that nobody knows has none: that a registry holds a package of its name says nothing.
+    An unknown module has none: that a registry holds a package of its name says nothing.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ def distributions_for(module: str, extra: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def is_namespace(module: str) -> bool:
-    """Tell whether several distributions share a module, so that what is taken out of it names another module."""
+    """Return whether several distributions share a module, so that what is taken out of it names another module."""
     return module in _NAMESPACES or module in _shared()
 
 
 def _prefixes(module: str) -> Iterator[str]:
-    """Give a dotted name and its parents, the longest first."""
+    """Yield a dotted name and its parents, the longest first."""
     parts = module.split(".")
     for length in range(len(parts), 0, -1):
         yield ".".join(parts[:length])

@@ -1,43 +1,43 @@
 """Read the requirements out of a notebook's install commands.
 
-What pip and uv are asked to install binds. conda's names are another ecosystem's, so they bind nothing; nor does what
-stands behind a condition. Addresses, archives and values only known at run time are refused, each with its reason.
-Options that say where packages come from are left to the user's own settings.
+What pip and uv are asked to install binds, and so do the bounds and the sources of packages that they are given.
+conda's names are another ecosystem's, so they bind nothing; nor does what stands behind a condition. What cannot be
+had, and values only known at run time, are refused, each with its reason.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from envsolver.core.notebooks import Origin, Requirement
-from envsolver.core.parsing import MalformedError, parse_requirement, read_text
+from envsolver.core.parsing import (
+    ODD_INPUT,
+    MalformedError,
+    decode_requirements,
+    parse_requirement,
+    phrase_of,
+)
 from envsolver.notebooks.findings import Command
+from envsolver.notebooks.install_options import InstallTarget, read_arguments, takes_value
 from envsolver.notebooks.shell import SimpleCommand, simple_commands
 from envsolver.notebooks.walk import shown_name
 
-_VALUED_SHORT = "rciftebCp"
-_VALUED_OPTIONS = """
-    --requirement --requirements --constraint --constraints --editable --index-url --extra-index-url
-    --find-links --target --prefix --root --src --platform --python-version --implementation --abi --only-binary
-    --no-binary --progress-bar --proxy --retries --timeout --exists-action --trusted-host --cert --client-cert
-    --cache-dir --log --config-settings --config-setting --global-option --install-option --build-option
-    --upgrade-strategy --root-user-action --report --use-feature --use-deprecated --python --keyring-provider
-    --index --default-index --group --torch-backend --resolution --prerelease --exclude-newer --override
-    --overrides --build-constraint --upgrade-package --refresh-package --reinstall-package --link-mode
-    --index-strategy --fork-strategy
-"""
-_VALUED_LONG = frozenset(_VALUED_OPTIONS.split())
 _CONDA_VALUED = frozenset({"-c", "--channel", "-n", "--name", "-p", "--prefix", "--file", "--revision", "--solver"})
 _PIP = re.compile(r"(?:\S*/)?pip(?:3(?:\.\d+)?)?")
 _PYTHON = re.compile(r"(?:\S*/)?python(?:3(?:\.\d+)?)?|\{.*\}|\$\S+|py")
 _CONDA = frozenset({"conda", "mamba", "micromamba"})
 _ARCHIVE = re.compile(r"\.(?:whl|zip|tar(?:\.\w+)?|tgz|egg)$", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:(?:git|hg|svn|bzr)\+)?[a-z][a-z0-9+.-]*://|(?:git|hg|svn|bzr)\+", re.IGNORECASE)
+_FETCHED = re.compile(r"(?:git\+(?:https?|ssh|git|file)|https?|file)://", re.IGNORECASE)
+_EGG = re.compile(r"[#&]egg=([A-Za-z0-9][\w.-]*)(\[[^\]]*\])?")
 _VALUE = re.compile(r"\{[^{}]*\}|\$\w|\$\{|\$\(|`")
-_IS_ADDRESS = "it is an address, and environments are built from the registry's packages"
+_UNKNOWN_VALUE = "it holds a value that is only known when the notebook runs"
+_OUTSIDE = "it lies outside of the project"
+_NOT_HERE = "it is an address; put the file in the project"
 _CONDA_NAME = re.compile(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)(?:[=<>!].*)?")
 
 
@@ -48,14 +48,6 @@ class InstallRequests:
     installs: list[Requirement] = field(default_factory=list)
     guarded: list[Requirement] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InstallTarget:
-    """One thing that an install command names: a requirement, a project's directory, or a file of requirements."""
-
-    kind: str
-    text: str
 
 
 class InstallReader:
@@ -92,8 +84,29 @@ class InstallReader:
         arguments = _pip_arguments(words)
         if arguments is None:
             return
-        for wish in _wishes(arguments):
-            self._wish(wish, place, self.folder, guarded=guarded)
+        asked = self._with_files(read_arguments(arguments), place, self.folder, guarded=guarded)
+        for target, where, folder in asked:
+            self._target(target, where, folder, guarded=guarded)
+
+    def _with_files(
+        self, targets: Iterable[InstallTarget], place: Origin, folder: Path, *, guarded: bool, bounds: bool = False
+    ) -> Iterator[tuple[InstallTarget, Origin, Path]]:
+        """Yield what a command asks for, and what the files that it names do, each with its place and its folder."""
+        for target in targets:
+            if target.kind not in {"file", "bounds"}:
+                bound = bounds and target.kind == "name"
+                yield (replace(target, kind="bound") if bound else target), place, folder
+                continue
+            path = (folder / target.text).resolve()
+            text = self._file(target.text, path)
+            if isinstance(text, _Refusal):
+                self._refuse(target.text, text, place, guarded=guarded)
+                continue
+            shown = shown_name(path.relative_to(self.root).as_posix())
+            inner = bounds or target.kind == "bounds"
+            for number, line in _requirement_lines(text):
+                where = Origin(path=shown, line=number)
+                yield from self._with_files(_of_line(line), where, path.parent, guarded=guarded, bounds=inner)
 
     def _conda(self, words: list[str], place: Origin) -> None:
         """Take plain names of a conda command in as guarded."""
@@ -105,24 +118,33 @@ class InstallReader:
                 self.result.guarded.append(Requirement(text=name[1], origin=place))
             skip = not skip and word in _CONDA_VALUED
 
-    def _wish(self, wish: InstallTarget, place: Origin, folder: Path, *, guarded: bool) -> None:
-        """Take in one thing that is to be installed."""
-        text = wish.text.strip()
-        reason = ""
-        if _VALUE.search(text):
-            reason = "it holds a value that is only known when the notebook runs"
-        elif wish.kind == "file":
-            reason = self._file(text, folder, guarded=guarded)
+    def _target(self, target: InstallTarget, place: Origin, folder: Path, *, guarded: bool) -> None:
+        """Take in one thing that is asked for."""
+        text = target.text.strip()
+        reason: _Refusal | None
+        if target.kind == "refused":
+            reason = _Refusal(target.text)
+            text = target.option
+        elif _VALUE.search(text):
+            reason = _Refusal(_UNKNOWN_VALUE)
+        elif target.kind == "line":
+            reason = self._line(target.option, text, place, folder, guarded=guarded)
+        elif target.kind == "bound":
+            reason = self._bound(text, place, guarded=guarded)
         elif _ADDRESS.search(text):
-            reason = _IS_ADDRESS
+            reason = self._address(text, place, guarded=guarded)
         elif _ARCHIVE.search(text.split(";")[0].strip()):
-            reason = "it is an archive, and environments are built from the registry's packages"
-        elif wish.kind == "directory" or _looks_like_path(text):
+            reason = self._archive(text, place, folder, guarded=guarded)
+        elif target.kind == "directory" or _looks_like_path(text):
             reason = self._directory(text, place, folder, guarded=guarded)
         else:
             reason = self._named(text, place, guarded=guarded)
+        if reason:
+            self._refuse(text, reason, place, guarded=guarded)
+
+    def _refuse(self, text: str, reason: _Refusal, place: Origin, *, guarded: bool) -> None:
         # What a condition leaves out cannot stop the notebook.
-        if reason and not guarded:
+        if not guarded:
             self.result.refused.append(f'{place}: "{text}" cannot be installed: {reason}.')
 
     def _keep(self, text: str, place: Origin, *, guarded: bool) -> None:
@@ -131,68 +153,120 @@ class InstallReader:
         if all(requirement.text != text for requirement in kept):
             kept.append(Requirement(text=text, origin=place))
 
-    def _named(self, text: str, place: Origin, *, guarded: bool) -> str:
+    def _named(self, text: str, place: Origin, *, guarded: bool) -> _Refusal | None:
         """Keep a requirement that names a distribution; return why not."""
         try:
-            parsed = parse_requirement(text)
+            parse_requirement(text)
         except MalformedError:
-            return "it is not a requirement such as numpy>=1.26 (PEP 508)"
-        if parsed.url:
-            return _IS_ADDRESS
+            return _Refusal("it is not a requirement such as numpy>=1.26 (PEP 508)")
         self._keep(text, place, guarded=guarded)
-        return ""
+        return None
 
-    def _directory(self, text: str, place: Origin, folder: Path, *, guarded: bool) -> str:
+    def _line(self, option: str, value: str, place: Origin, folder: Path, *, guarded: bool) -> _Refusal | None:
+        """Keep an option about where packages come from; return why not."""
+        if option in {"--find-links", "--index-url", "--extra-index-url"} and "://" not in value:
+            path = (folder / value).resolve()
+            if not path.is_dir():
+                return _Refusal(f"there is no such directory for {option}")
+            value = path.as_uri()
+        if not guarded:
+            self._keep(f"{option} {value}".strip(), place, guarded=False)
+        return None
+
+    def _bound(self, text: str, place: Origin, *, guarded: bool) -> _Refusal | None:
+        """Keep a line of a file of constraints; return why not."""
+        try:
+            parse_requirement(text)
+        except MalformedError:
+            return _Refusal("it is not a bound such as numpy<2 (PEP 508)")
+        if not guarded:
+            self._keep(f"-c {text}", place, guarded=False)
+        return None
+
+    def _address(self, text: str, place: Origin, *, guarded: bool) -> _Refusal | None:
+        """Keep what uv can fetch, in the form ``name @ address`` where its name is said; return why not."""
+        name, _, address = text.rpartition("@ ") if "@ " in text else ("", "", text)
+        named = re.fullmatch(r"([A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)\s*@\s*(\S+://.*)", text)
+        if named:
+            name, address = named[1], named[2]
+        if not _FETCHED.match(address.strip()):
+            return _Refusal("only the addresses of archives and of git's repositories can be fetched")
+        egg = _EGG.search(address)
+        if egg:
+            name = name.strip(" @") or egg[1] + (egg[2] or "")
+            address = _without_egg(address, egg)
+        if not guarded:  # what the registry has under such a name is something else
+            kept = f"{name.strip()} @ {address.strip()}" if name.strip() else address.strip()
+            self._keep(kept, place, guarded=False)
+        return None
+
+    def _archive(self, text: str, place: Origin, folder: Path, *, guarded: bool) -> _Refusal | None:
+        """Keep an archive of the project as a path relative to the root; return why not."""
+        path = (folder / text).resolve()
+        if not path.is_relative_to(self.root):
+            return _Refusal(_OUTSIDE)
+        if not path.is_file():
+            return _Refusal("there is no such archive when the environment is built")
+        self._keep(f"./{path.relative_to(self.root).as_posix()}", place, guarded=guarded)
+        return None
+
+    def _directory(self, text: str, place: Origin, folder: Path, *, guarded: bool) -> _Refusal | None:
         """Keep a project's directory as ``-e <path>``, relative to the root; return why not."""
         path, extras = (text[: text.index("[")], text[text.index("[") :]) if text.endswith("]") else (text, "")
         target = (folder / path.removeprefix("file:")).resolve()
         if not target.is_relative_to(self.root):
-            return "it lies outside of the project"
-        if not any((target / name).is_file() for name in ("pyproject.toml", "setup.py")):
-            return "there is no project in that directory"
+            return _Refusal(_OUTSIDE)
+        if not any((target / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
+            return _Refusal("there is no project in that directory")
         relative = target.relative_to(self.root).as_posix()
         self._keep(f"-e {relative if relative == '.' else f'./{relative}'}{extras}", place, guarded=guarded)
-        return ""
+        return None
 
-    def _file(self, text: str, folder: Path, *, guarded: bool) -> str:
-        """Take a file of requirements in, each line with its own place; return why not."""
-        if _ADDRESS.search(text):
-            return _IS_ADDRESS
-        path = (folder / text).resolve()
+    def _file(self, text: str, path: Path) -> str | _Refusal:
+        """Return the text of a file of requirements, empty when it was read before, or why it cannot be read."""
+        if _VALUE.search(text) or _ADDRESS.search(text):
+            return _Refusal(_UNKNOWN_VALUE if _VALUE.search(text) else _NOT_HERE)
         if not path.is_relative_to(self.root):
-            return "it lies outside of the project"
+            return _Refusal(_OUTSIDE)
         if path in self.files:
             return ""
         try:
-            content = read_text(path)
+            content = decode_requirements(path.read_bytes())
         except FileNotFoundError:
-            return "there is no such file"
-        except MalformedError as error:
-            return f"it cannot be read ({error})"
+            return _Refusal("there is no such file")
+        except ODD_INPUT as error:
+            return _Refusal(f"it cannot be read ({phrase_of(error)})")
         self.files.add(path)
-        shown = shown_name(path.relative_to(self.root).as_posix())
-        for number, line in _requirement_lines(content):
-            origin = Origin(path=shown, line=number)
-            for wish in _wishes_of_line(line):
-                self._wish(wish, origin, path.parent, guarded=guarded)
-        return ""
+        return content
 
 
-def _wishes_of_line(line: str) -> Iterator[InstallTarget]:
-    """Give what one line of a file of requirements names."""
-    if not line.startswith("-"):
-        # Options such as --hash may follow a requirement.
-        yield InstallTarget(kind="name", text=re.split(r"[ \t]--", line)[0])
-        return
-    option, _, value = line.partition("=") if line.startswith("--") and "=" in line else line.partition(" ")
-    if option in {"--requirement", "--editable", "-r", "-e"}:
-        yield from _valued(option.lstrip("-")[0], value.strip())
-    elif line.startswith(("-r", "-e")):
-        yield from _valued(line[1], line[2:].strip())
+class _Refusal(str):
+    """Why something cannot be installed, as the end of a sentence."""
+
+    __slots__ = ()
+
+
+def _without_egg(address: str, egg: re.Match[str]) -> str:
+    """Return an address without the name that its fragment says."""
+    rest = address[: egg.start()] + address[egg.end() :]
+    return rest.replace("#&", "#") if "#" in rest else rest.replace("&", "#", 1) if egg[0][0] == "#" else rest
+
+
+def _of_line(line: str) -> list[InstallTarget]:
+    """Return what one line of a file of requirements asks for."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        words = line.split()
+    if line.startswith("-"):
+        return read_arguments(words)
+    # Options such as --hash may follow a requirement.
+    options = next((number for number, word in enumerate(words) if word.startswith("--")), len(words))
+    return [InstallTarget(kind="name", text=re.split(r"[ \t]--", line)[0]), *read_arguments(words[options:])]
 
 
 def _requirement_lines(content: str) -> Iterator[tuple[int, str]]:
-    """Give the lines of a file of requirements with their numbers, joined and without comments."""
+    """Yield the lines of a file of requirements with their numbers, joined and without comments."""
     start, joined = 0, ""
     for number, line in enumerate(content.splitlines(), start=1):
         start = start or number
@@ -219,40 +293,10 @@ def _pip_arguments(words: list[str]) -> list[str] | None:
     # Options may stand before the subcommand.
     rest = words[1:]
     while rest and rest[0].startswith("-"):
-        rest = rest[2:] if rest[0] in _VALUED_LONG else rest[1:]
+        rest = rest[2:] if takes_value(rest[0]) else rest[1:]
     return rest[1:] if rest[:1] == ["install"] else None
 
 
-def _wishes(arguments: list[str]) -> Iterator[InstallTarget]:
-    """Give what the arguments of ``install`` name, options left out."""
-    waiting = iter(arguments)
-    for word in waiting:
-        if word.startswith("--"):
-            option, has_value, value = word.partition("=")
-            if option in _VALUED_LONG and not has_value:
-                value = next(waiting, "")
-            yield from _valued(
-                option.removeprefix("--")[:1] if option in {"--requirement", "--editable"} else "", value
-            )
-            if option == "--requirements":
-                yield InstallTarget(kind="file", text=value)
-        elif word.startswith("-"):
-            position = next((index for index, letter in enumerate(word) if index and letter in _VALUED_SHORT), None)
-            if position is not None:
-                value = word[position + 1 :].lstrip("=") or next(waiting, "")
-                yield from _valued(word[position], value)
-        elif word:
-            yield InstallTarget(kind="name", text=word)
-
-
-def _valued(option: str, value: str) -> Iterator[InstallTarget]:
-    """Give what an option with a value names, if it names something to install."""
-    if option == "r" and value:
-        yield InstallTarget(kind="file", text=value)
-    elif option == "e" and value:
-        yield InstallTarget(kind="directory", text=value)
-
-
 def _looks_like_path(text: str) -> bool:
-    """Tell whether pip would take a text for a directory."""
+    """Return whether pip would take a text for a directory."""
     return text.startswith((".", "/", "~")) or ("/" in text and "@" not in text)

@@ -1,7 +1,7 @@
 """Turn a cell's source, which may hold IPython syntax, into Python text with the same line numbers.
 
 Each line that is IPython's own becomes a call of `ESCAPE_NAME` with the number of its `Escape`, so that a syntax
-tree tells under which conditions it runs. IPython itself is not needed.
+tree shows under which conditions it runs. IPython itself is not needed.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _joined(lines: list[str], index: int) -> tuple[str, int]:
 
 
 def _starts_escape(line: str, *, automagic: bool) -> bool:
-    """Tell whether a line that starts a statement is IPython's."""
+    """Return whether a line that starts a statement is IPython's."""
     stripped = line.lstrip()
     if not stripped or stripped[0] == "#":
         return False

@@ -1,8 +1,9 @@
-"""Tell a notebook's local modules from installed ones, and find what local modules import in turn."""
+"""Distinguish a notebook's local modules from installed ones, and find what local modules import in turn."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -74,13 +75,29 @@ class LocalModules:
         return None
 
     def is_own_package(self, module: str) -> bool:
-        """Tell whether a module is the package that the project itself distributes."""
+        """Return whether a module is the package that the project itself distributes."""
         top = module.partition(".")[0]
         places = (self.root / "src", self.root)
         return is_packaged(self.root) and any(_files(place, top, ()) is not None for place in places)
 
+    def imports_of_own(self, mentions: Iterable[ImportStatement]) -> Iterator[FileMention]:
+        """Give what files of the project's own package import that some imports of it read."""
+        waiting = [(mention.module, mention.names) for mention in mentions]
+        seen: set[tuple[str, tuple[str, ...]]] = set()
+        places = (self.root / "src", self.root)
+        while waiting and len(seen) < _MOST_FILES:
+            asked = waiting.pop(0)
+            if asked in seen or not self.is_own_package(asked[0]):
+                continue
+            seen.add(asked)
+            files = next((files for place in places if (files := _files(place, *asked)) is not None), ())
+            for found in self.imports_of(files):
+                waiting.append((found.mention.module, found.mention.names))
+                if not self.is_own_package(found.mention.module):
+                    yield found
+
     def imports_of(self, files: Iterable[Path]) -> Iterator[FileMention]:
-        """Give what local files import when they are imported, and what the local files that they import do."""
+        """Yield what local files import when they are imported, and what the local files that they import do."""
         waiting = list(files)
         seen: set[Path] = set()
         while waiting and len(seen) < _MOST_FILES:
@@ -98,14 +115,14 @@ class LocalModules:
 
 
 def ending_in(tails: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
-    """Give the project's directories that a path with an unknown beginning may mean, from a notebook's folder up."""
+    """Yield the project's directories that a path with an unknown beginning may mean, from a notebook's folder up."""
     places = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
     for tail in dict.fromkeys(tails):
         yield from (os.path.normpath(place / tail) for place in places if (place / tail).is_dir())
 
 
 def is_packaged(root: Path) -> bool:
-    """Tell whether a project distributes a package of its own."""
+    """Return whether a project distributes a package of its own."""
     if (root / "setup.py").is_file():
         return True
     try:
@@ -113,6 +130,16 @@ def is_packaged(root: Path) -> bool:
     except OSError:
         return False
     return any(table in text for table in ("[project]", "[tool.poetry]", "[tool.flit"))
+
+
+def states_extras(root: Path) -> bool:
+    """Tell whether a project's files name extras."""
+    found = {"pyproject.toml": "optional-dependencies", "setup.cfg": "extras_require", "setup.py": "extras_require"}
+    for name, word in found.items():
+        with contextlib.suppress(OSError):
+            if word in (root / name).read_text(encoding="utf-8", errors="replace"):
+                return True
+    return False
 
 
 def _written_module(name: str) -> str:

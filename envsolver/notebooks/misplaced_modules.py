@@ -25,7 +25,7 @@ _MOST_FOLDERS = 5000
 
 
 def is_stray(root: Path, module: str, names: tuple[str, ...]) -> bool:
-    """Tell whether an import means a module that lies elsewhere in the project, and no distribution.
+    """Return whether an import means a module that lies elsewhere in the project, and no distribution.
 
     What is taken out of it must be defined there; where nothing is, the project must not declare a dependency of
     that name.
@@ -59,7 +59,7 @@ def _strays(root: Path, _modified: int) -> Mapping[str, tuple[Path, ...]]:
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Give the project's folders, but for the root, packages and projects within the project, with what they hold."""
+    """Yield the project's folders, but for the root, packages and projects within the project, with what they hold."""
     waiting, seen = [root], 0
     while waiting and seen < _MOST_FOLDERS:
         folder = waiting.pop()
@@ -78,7 +78,7 @@ def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _has(place: Path, module: str, names: tuple[str, ...]) -> bool:
-    """Tell whether a module's file or package has all that is asked of it."""
+    """Return whether a module's file or package has all that is asked of it."""
     for part in module.split(".")[1:]:
         place = place / part if (place / part).is_dir() else place / f"{part}.py"
     if place.is_dir():
@@ -106,7 +106,7 @@ def _defined(path: Path) -> set[str]:
 
 
 def _declared(root: Path, name: str) -> bool:
-    """Tell whether a file that lists dependencies holds a name."""
+    """Return whether a file that lists dependencies holds a name."""
     spelt = "[-_.]".join(map(re.escape, re.split(r"[-_.]", name)))
     word = re.compile(rf"(?<![\w.-]){spelt}(?![\w-])", re.IGNORECASE)
     return any(word.search(text) for text in _declarations(root, root.stat().st_mtime_ns))

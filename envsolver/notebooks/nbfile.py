@@ -157,7 +157,7 @@ def _language(metadata: dict[str, Any]) -> str:
 
 
 def _language_names(metadata: dict[str, Any]) -> Iterator[str]:
-    """Give the texts of the metadata that name a language."""
+    """Yield the texts of the metadata that name a language."""
     for table, key in (("kernelspec", "language"), ("language_info", "name")):
         values = metadata.get(table)
         value = values.get(key) if isinstance(values, dict) else None

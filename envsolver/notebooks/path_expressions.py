@@ -12,7 +12,7 @@ _JOINING = frozenset({"join", "joinpath"})
 
 
 def path_value(node: ast.expr, names: Mapping[str, str], cwd: str) -> str | None:
-    """Return the path that an expression gives, or None when that cannot be known.
+    """Return the path that an expression stands for, or None when that cannot be known.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def _tail(parts: list[ast.expr], names: Mapping[str, str], cwd: str) -> str:
 
 
 def _call_value(function: ast.expr, arguments: list[ast.expr], names: Mapping[str, str], cwd: str) -> str | None:
-    """Return the path that a call gives."""
+    """Return the path that a call returns."""
     owner = function.value if isinstance(function, ast.Attribute) else None
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     if not arguments:

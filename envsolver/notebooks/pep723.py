@@ -9,7 +9,7 @@ from typing import Any
 from envsolver.core.notebooks import Origin, Requirement, Script
 from envsolver.core.parsing import MalformedError, parse_requirement, parse_specifiers, parse_toml
 
-# The expression that PEP 723 gives as its reference, for blocks of the type that we read.
+# The expression of PEP 723's reference, for blocks of the type that we read.
 _BLOCK = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s?)+?)^# ///$")
 
 

@@ -1,4 +1,4 @@
-"""Tell quickly whether a cell needs a closer look: most cells of most notebooks import and install nothing."""
+"""Check quickly whether a cell needs a closer look: most cells of most notebooks import and install nothing."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.distributions import is_namespace
 from envsolver.notebooks.findings import CellFindings, ImportStatement, NotebookState
 from envsolver.notebooks.installs import InstallReader
-from envsolver.notebooks.local_modules import LocalModules, ending_in
+from envsolver.notebooks.local_modules import FileMention, LocalModules, ending_in, states_extras
 from envsolver.notebooks.misplaced_modules import is_stray
 from envsolver.notebooks.nbfile import Cell, NotebookFile, read_notebook_file
 from envsolver.notebooks.pep723 import read_script
@@ -35,7 +35,7 @@ _BARS = frozenset({"notebook", "tqdm_notebook", "tnrange"})
 
 
 def read_notebook(root: Path, path: str, settings: NotebookSettings | None = None) -> Notebook:
-    """Read one notebook; what is wrong with its file is told in `fault`, never raised.
+    """Read one notebook; what is wrong with its file stands in `fault`, and is never raised.
 
     Parameters
     ----------
@@ -84,14 +84,14 @@ class _Reading:
         return self._with_code(notebook) if self.file.language == "python" else notebook
 
     def _recorded(self) -> float | None:
-        """Return what the notebook took when it was last saved, as far as its cells or its metadata tell."""
+        """Return what the notebook took when it was last saved, as far as its cells or its metadata say."""
         times = [cell.seconds for cell in _run_cells(self.code, self.settings) if cell.seconds is not None]
         return sum(times) if times else recorded_seconds(self.file.metadata)
 
     def _with_code(self, notebook: Notebook) -> Notebook:
         """Add what the code of a Python notebook says."""
         findings = list(self._of_cells(self.path, list(_run_cells(self.code, self.settings))))
-        imports, followed = self._imports(findings)
+        imports, own_imports, followed = self._imports(findings)
         reader = InstallReader(self.root, self.folder)
         for origin, found in findings:
             for command in found.commands:
@@ -102,6 +102,7 @@ class _Reading:
             notebook,
             code_digest=_digest(self.code, followed, self.root),
             imports=imports,
+            own_imports=own_imports,
             installs=tuple(reader.result.installs),
             guarded_installs=tuple(reader.result.guarded),
             refused=tuple(reader.result.refused),
@@ -131,8 +132,10 @@ class _Reading:
             shown = shown_name(place.relative_to(self.root).as_posix())
             yield from self._of_cells(shown, list(_run_cells(cells, NotebookSettings())))
 
-    def _imports(self, findings: list[tuple[Origin, CellFindings]]) -> tuple[tuple[Import, ...], set[Path]]:
-        """Return the imports that an environment must answer, and the local files that were followed for them."""
+    def _imports(
+        self, findings: list[tuple[Origin, CellFindings]]
+    ) -> tuple[tuple[Import, ...], tuple[Import, ...], set[Path]]:
+        """Return the imports that an environment must answer, those in the own package, and the files followed."""
         written = [name for _, found in findings for name in found.written]
         meant = ending_in(self.surroundings.search_tails, self.root, self.folder)
         local = LocalModules(self.root, self.folder, [*self.surroundings.search_path, *meant], written)
@@ -143,7 +146,16 @@ class _Reading:
             for name in found.ran:
                 script = Path(name if name.endswith(".py") else f"{name}.py")
                 self._follow(kept, local, (script,) if script.is_file() else (), optional=False)
-        return tuple(kept.values()), local.followed | self.run_notebooks
+        mentions = [mention for _, found in findings for mention in found.mentions if not mention.level]
+        return tuple(kept.values()), self._own_imports(mentions), local.followed | self.run_notebooks
+
+    def _own_imports(self, mentions: Iterable[ImportStatement]) -> tuple[Import, ...]:
+        """Return what the files of the project's own package import that some imports of it read."""
+        kept: dict[str, Import] = {}
+        if states_extras(self.root):
+            own = LocalModules(self.root, self.folder, (), ())
+            self._take(kept, own.imports_of_own(mentions), optional=False)
+        return tuple(kept.values())
 
     def _keep(self, kept: dict[str, Import], local: LocalModules, mention: ImportStatement, origin: Origin) -> None:
         """Take one import in, unless it is the standard library's or local."""
@@ -165,7 +177,11 @@ class _Reading:
 
     def _follow(self, kept: dict[str, Import], local: LocalModules, files: tuple[Path, ...], *, optional: bool) -> None:
         """Take in what local files import: the environment must answer that too."""
-        for found in local.imports_of(files):
+        self._take(kept, local.imports_of(files), optional=optional)
+
+    def _take(self, kept: dict[str, Import], mentions: Iterable[FileMention], *, optional: bool) -> None:
+        """Take in imports that stand in files of the project."""
+        for found in mentions:
             if found.mention.module.split(".")[0] not in _STANDARD and found.path.is_relative_to(self.root):
                 shown = shown_name(found.path.relative_to(self.root).as_posix())
                 origin = Origin(path=shown, line=found.mention.line)
@@ -191,7 +207,7 @@ def _add(kept: dict[str, Import], mention: ImportStatement, origin: Origin, *, o
 
 
 def _modules(mention: ImportStatement) -> Iterator[str]:
-    """Give the modules of one import; in a namespace, what is taken out of it is a module too."""
+    """Yield the modules of one import; in a namespace, what is taken out of it is a module too."""
     if mention.names and is_namespace(mention.module):
         yield from (f"{mention.module}.{name}" for name in mention.names if name != "*")
     else:

@@ -59,8 +59,8 @@ def select_notebooks(config: Config, patterns: Sequence[str], cwd: Path) -> tupl
     if not patterns:
         if not known:
             globs = ", ".join(config.notebooks)
-            told = "\n".join([f"No notebook matches {globs} in {config.root}.", *left_out_links(config)])
-            raise NothingToRunError(told, tip="Name notebooks, or set `notebooks`.")
+            text = "\n".join([f"No notebook matches {globs} in {config.root}.", *left_out_links(config)])
+            raise NothingToRunError(text, tip="Name notebooks, or set `notebooks`.")
         return known
     selection = _Selection(config, known, cwd)
     for pattern in patterns:
@@ -131,7 +131,7 @@ class _Selection:
         return shown_name(place.resolve().relative_to(self.root).as_posix())
 
     def _glob(self, place: Path) -> bool:
-        """Take in what a glob matches; tell whether that is anything."""
+        """Add what a glob matches; return whether that is anything."""
         glob = self._relative(place) or "."
         found = [path for path in self.known if glob_matches(path, glob)]
         found = found or [

@@ -33,7 +33,7 @@ class SimpleCommand:
 
 
 def simple_commands(text: str) -> Iterator[SimpleCommand]:
-    """Give the simple commands of a shell's text, redirections and variables set for them left out."""
+    """Yield the simple commands of a shell's text, redirections and variables set for them left out."""
     words: list[str] = []
     line = depth = 0
     alternative = False
@@ -70,7 +70,7 @@ def _without_prefixes(words: list[str]) -> list[str]:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, bool, int]]:
-    """Give words and operators, each with whether it is an operator and how many lines precede it."""
+    """Yield words and operators, each with whether it is an operator and how many lines precede it."""
     position = 0
     line = 0
     while position < len(text):

@@ -100,17 +100,17 @@ def _walk(directory: str, relative: str, depth: int | None, root: str, outside: 
 
 
 def marks_environment(names: Iterable[str]) -> bool:
-    """Tell whether a directory that holds these names is a virtualenv or a cache."""
+    """Return whether a directory that holds these names is a virtualenv or a cache."""
     return not _MARKS.isdisjoint(names)
 
 
 def is_skipped(name: str) -> bool:
-    """Tell whether a directory of this name holds nothing of the project's own."""
+    """Return whether a directory of this name holds nothing of the project's own."""
     return name.startswith(".") or name in _NOT_SOURCES
 
 
 def _is_notebook(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry of a notebook's name is a file, if need be behind a link."""
+    """Return whether an entry of a notebook's name is a file, if need be behind a link."""
     try:
         return not entry.name.startswith(".") and entry.is_file()
     except OSError:
@@ -118,7 +118,7 @@ def _is_notebook(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a directory, if need be behind a link, that may hold something of the project's own."""
+    """Return whether an entry is a directory, or a link to one, that may hold something of the project's own."""
     try:
         return not is_skipped(entry.name) and entry.is_dir()
     except OSError:
@@ -126,12 +126,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _stays(entry: os.DirEntry[str], root: str) -> bool:
-    """Tell whether an entry is the project's own, and no link that leads out of it."""
+    """Return whether an entry is the project's own, and no link that leads out of it."""
     return not entry.is_symlink() or _within(Path(entry.path), Path(root))
 
 
 def _enters(entry: os.DirEntry[str], entered: set[Path]) -> bool:
-    """Tell whether to walk into a directory of the project: one behind a link once, and only if it does not hold it."""
+    """Return whether to walk into a directory of the project; a link's target once, and only if it does not hold it."""
     if not entry.is_symlink():
         return True
     place = Path(entry.path)
@@ -143,7 +143,7 @@ def _enters(entry: os.DirEntry[str], entered: set[Path]) -> bool:
 
 
 def _within(path: Path, root: Path) -> bool:
-    """Tell whether a path, links followed, lies in the project."""
+    """Return whether a path, links followed, lies in the project."""
     return path.resolve().is_relative_to(root)
 
 

@@ -1,4 +1,4 @@
-"""What all reports share: how durations, sizes, names and failures are put into words.
+"""What all reports share: how names and texts are shortened and made safe to show.
 
 Everything here is pure. Text that a notebook produced is never trusted: it may hold
 terminal escapes that move the cursor or set the window's title.
@@ -22,9 +22,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # What CI systems obey in a log: GitHub `::name::` at a line's start and `##[name]`, Azure `##vso[...]`, TeamCity
 # `##teamcity[...]`, anywhere in a line; GitLab's marks of sections. Each but for its last sign.
 _COMMAND = re.compile(r"(?:^|(?<=[\r\n]))[^\S\r\n]*:(?=:)|##[\w.-]*(?=\[)|section_(?:start|end)(?=:)")
-_MINUTE = 60
-_HOUR = 3600
-_KIBI = 1024
 _BRIEF = 200
 
 
@@ -97,41 +94,3 @@ def fitted(name: str, width: int) -> str:
     while columns(shown) > width:
         shown = shorten(name, len(shown) - 1)
     return shown + " " * (width - columns(shown))
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: ``0.4 s``, ``4.1 s``, ``41 s``, ``2 min 05 s``, ``1 h 02 min``."""
-    seconds = max(0.0, seconds)
-    if seconds < 9.95:  # noqa: PLR2004 (from here on, a tenth of a second would round to 10.0)
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
-    minutes = round(seconds / _MINUTE)
-    return f"{minutes // _MINUTE} h {minutes % _MINUTE:02d} min"
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as a running clock shows them: ``0:07``, ``12:34``, ``1:02:03``."""
-    whole = int(max(0.0, seconds))
-    if whole < _HOUR:
-        return f"{whole // _MINUTE}:{whole % _MINUTE:02d}"
-    return f"{whole // _HOUR}:{whole % _HOUR // _MINUTE:02d}:{whole % _MINUTE:02d}"
-
-
-def size(count: int | None) -> str:
-    """Return bytes as ``312 MiB`` or ``1.4 GiB``; an empty string when they are not known."""
-    if count is None:
-        return ""
-    if count < _KIBI**2:
-        return f"{count / _KIBI:.0f} KiB"
-    if count < _KIBI**3:
-        return f"{count / _KIBI**2:.0f} MiB"
-    return f"{count / _KIBI**3:.1f} GiB"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return ``1 notebook`` or ``3 notebooks``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 
+from envsolver.core.quantities import duration, plural, size
 from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
 from envsolver.report.annotations import line_of_failure
-from envsolver.report.formatting import duration, one_line, plural, printable, size, strip_ansi
+from envsolver.report.formatting import one_line, printable, strip_ansi
 from envsolver.report.run_files import read_log_tail
 from envsolver.report.summaries import (
     count_verdicts,
@@ -46,7 +47,7 @@ def error_commands(run: Run, prefix: str = "", line_of: Callable[[Result], int |
     prefix
         The project's place in the repository, such as ``docs/``; empty when it is the repository's root.
     line_of
-        Gives the line of a notebook's file that raised; None when it is not known.
+        Returns the line of a notebook's file that raised; None when it is not known.
     """
     lines = []
     for result in run.results:
@@ -71,7 +72,7 @@ def folded_logs(run: Run, log_tail: Callable[[Result], str], token: str) -> list
     Parameters
     ----------
     token
-        A word that nobody can guess: until it comes, GitHub obeys no command, so that a log cannot give any.
+        A word that cannot be guessed: until it comes, GitHub obeys no command, so a log cannot issue any.
     """
     lines: list[str] = []
     for result in run.results:
@@ -121,7 +122,7 @@ def write_github(
     write
         Writes text as it is to the log that GitHub reads.
     root
-        The project's root; it tells where in the repository the notebooks lie. Without it, at the repository's root.
+        The project's root, which decides the notebooks' paths in the repository; by default the repository's root.
     """
     if environ.get("GITHUB_ACTIONS") != "true":
         return

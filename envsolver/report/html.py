@@ -19,9 +19,10 @@ from typing import Any
 
 from envsolver import __version__
 from envsolver.core.files import write_atomically
+from envsolver.core.quantities import clock
 from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
-from envsolver.report.formatting import clock, one_line, strip_ansi
+from envsolver.report.formatting import one_line, strip_ansi
 from envsolver.report.html_failures import failure_view
 from envsolver.report.html_view import (
     History,
@@ -61,13 +62,13 @@ def build_html(
     Parameters
     ----------
     executed
-        Gives the executed copy of a result that is not good as an HTML document of its own; None if there is none.
+        Returns the executed copy of a result that is not good as an HTML document of its own; None if there is none.
     expected
         What the notebooks usually take.
     conflicts
         Why groups cannot share an environment, a sentence each.
     log_tail
-        Gives the end of a result's log.
+        Returns the end of a result's log.
     """
     script = _part("report.js")
     bad = [(index, result) for index, result in enumerate(run.results) if not result.good]

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from envsolver.core.quantities import duration, plural, size
 from envsolver.core.results import Result, Run
 from envsolver.report.ansi import ansi_to_html
-from envsolver.report.formatting import duration, one_line, plural, size
+from envsolver.report.formatting import one_line
 from envsolver.report.run_files import file_in
 from envsolver.report.summaries import error_text, has_own_error, headline, reason_beyond_error
 from envsolver.report.tracebacks import SourceLine, fault_line, last_frames, source_lines
@@ -94,7 +95,7 @@ def links_of(run: Run, result: Result) -> tuple[tuple[str, str], ...]:
 
 
 def frame_height(document: str) -> int:
-    """Return about how many pixels a notebook's document is high; it cannot tell by itself, since it runs no script."""
+    """Return about how many pixels a notebook's document is high; it cannot measure itself, since it runs no script."""
     text = _MARKUP.sub("", document)
     lines = sum(bool(line.strip()) for line in text.split("\n"))
     pictures = document.count("<img") + document.count("<svg")

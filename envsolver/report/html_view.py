@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from envsolver.core.environments import Environment
+from envsolver.core.quantities import clock, duration, plural, size
 from envsolver.core.results import Result, ResultKey, Run
-from envsolver.report.formatting import clock, duration, one_line, plural, shorten, size
+from envsolver.report.formatting import one_line, shorten
 from envsolver.report.html_failures import anchor_of, links_of, slowest_cells
 from envsolver.report.summaries import (
     VERDICTS,
@@ -130,7 +131,7 @@ def rows_of(run: Run, expected: History) -> list[dict[str, Any]]:
 
 
 def _row(index: int, result: Result, usual: float | None, longest: float) -> dict[str, Any]:
-    # What did not pass has a card that tells the rest.
+    # What did not pass has a card with the rest.
     what = one_line(result.reason, None) if result.good else headline(result)
     name = one_line(result.notebook)
     seconds = 0.0 if result.status == "cached" else result.seconds

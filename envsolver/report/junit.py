@@ -35,7 +35,7 @@ def junit_xml(run: Run, log_tail: Callable[[Result], str]) -> str:
     Parameters
     ----------
     log_tail
-        Gives the end of a result's log; it becomes the testcase's ``system-out``.
+        Returns the end of a result's log; it becomes the testcase's ``system-out``.
     """
     root = ET.Element("testsuites", name="envsolver")
     environments = {environment.key: environment for environment in run.environments}

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from envsolver.core.jobs import Job
 from envsolver.core.progress import Progress
+from envsolver.core.quantities import duration
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
-from envsolver.report.formatting import duration, one_line
+from envsolver.report.formatting import one_line
 from envsolver.report.live_view import ProgressState, live_view
 from envsolver.report.summaries import error_name
 
@@ -203,7 +204,7 @@ class LiveProgress:
             self._print(result.status, one_line(result.notebook), result)
 
     def end(self) -> None:
-        """Close the view and give the terminal back as it was. May be called more than once."""
+        """Close the view and restore the terminal. May be called more than once."""
         live, self._live = self._live, None
         if live is not None:
             live.stop()

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envsolver.core.jobs import Job
+from envsolver.core.quantities import clock
 from envsolver.core.results import Result
-from envsolver.report.formatting import clock, fitted, one_line
+from envsolver.report.formatting import fitted, one_line
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -39,15 +40,37 @@ def has_begun(job: Job) -> bool:
     return Path(job.run_dir, job.log).exists()
 
 
+class Pace:
+    """How long finished jobs took, beside what their history had promised."""
+
+    def __init__(self) -> None:
+        self.took = 0.0
+        self._compared = 0.0
+        self._expected = 0.0
+
+    def add(self, seconds: float, expected: float | None) -> None:
+        """Count a job that has finished."""
+        self.took += seconds
+        if expected:
+            self._compared += seconds
+            self._expected += expected
+
+    def factor(self, work: float) -> float:
+        """Return what to correct the expected seconds of a run by, the nearer to 1 the less of its work is done."""
+        if not self._expected or not work:
+            return 1.0
+        return 1.0 + min(1.0, self._expected / work) * (self._compared / self._expected - 1.0)
+
+
 class ProgressState:
     """What the live view knows: counts, running jobs, and how the run compares with its history.
 
     Parameters
     ----------
     clock
-        Gives seconds that only grow.
+        Returns seconds that only grow.
     begun
-        Tells whether a job that was sent is being worked on.
+        Returns whether a job that was sent is being worked on.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, begun: Callable[[Job], bool] = has_begun) -> None:
@@ -61,9 +84,7 @@ class ProgressState:
         self.running: dict[tuple[str, str], RunningJob] = {}
         self.done: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
-        self._took = 0.0
-        self._took_as_expected = 0.0
-        self._expected_of_done = 0.0
+        self._pace = Pace()
 
     def begin(
         self, total: Mapping[str, int], workers: int, expected: float | None, pythons: Sequence[str] = ()
@@ -92,10 +113,7 @@ class ProgressState:
         self.done[result.group] += 1
         self.bad[result.group] += not result.good
         if running:
-            self._took += result.seconds
-            if running.expected:
-                self._took_as_expected += result.seconds
-                self._expected_of_done += running.expected
+            self._pace.add(result.seconds, running.expected)
 
     def spent(self, running: RunningJob) -> float:
         """Return the seconds since a job has begun; 0 while its worker is starting."""
@@ -120,7 +138,7 @@ class ProgressState:
         """
         if self.expected is None:
             return None
-        pace = self._pace(self.expected)
+        pace = self._pace.factor(self.expected * self.workers)
         waits = [
             max(0.0, running.expected * pace - self.spent(running))
             for running in self.running.values()
@@ -128,14 +146,8 @@ class ProgressState:
         ]
         if self.done.total() + len(self.running) >= self.goal and len(waits) == len(self.running):
             return max(waits, default=0.0)
-        work = self._took + sum(map(self.spent, self.running.values()))
+        work = self._pace.took + sum(map(self.spent, self.running.values()))
         return max(0.0, self.expected * pace - work / self.workers, *waits)
-
-    def _pace(self, expected: float) -> float:
-        if not self._expected_of_done or not expected:
-            return 1.0
-        weight = min(1.0, self._expected_of_done / (expected * self.workers))
-        return 1.0 + weight * (self._took_as_expected / self._expected_of_done - 1.0)
 
 
 def live_view(state: ProgressState, width: int, height: int) -> Group:

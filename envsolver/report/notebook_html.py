@@ -157,7 +157,7 @@ def _scope_styles(soup: Any) -> None:
 
 
 def _is_enclosed(rules: str) -> bool:
-    """Whether braces put around a style sheet hold all of it; what is hard to tell counts as not."""
+    """Return whether braces put around a style sheet hold all of it; what is unclear counts as not."""
     plain = _HARMLESS.sub("", rules)
     if _OVER_ALL.search(plain) or any(sign in plain for sign in ("\\", '"', "'", "/*", "<")):
         return False

@@ -114,7 +114,7 @@ def _result_to_data(result: Result) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn tuples into lists and paths into text, as JSON gives them back, and take out credentials."""
+    """Turn tuples into lists and paths into text, as JSON reads them back, and take out credentials."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -13,7 +13,7 @@ LOG_TAIL_BYTES = 16 * 1024
 def file_in(run: Run, relative: str) -> Path | None:
     """Return a file of the run's folder, or None when it is missing or lies outside.
 
-    The name may come from a `results.json` that somebody else wrote, so it is not followed anywhere else.
+    The name may come from a `results.json` from elsewhere, so it is not followed anywhere else.
     """
     if not relative:
         return None

@@ -1,4 +1,4 @@
-"""What became of notebooks, in words: verdicts counted, errors and reasons told once, times summed."""
+"""What became of notebooks, in words: verdicts counted, errors and reasons shown once, times summed."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def headline(result: Result) -> str:
     if failure is None or result.status != "failed":
         sentence, words = _last_words(result.reason)
         # A crash's stack is named by its first line, and what others print before they end by their last.
-        told = words[0] if words and words[0].startswith("Fatal") else words[-1] if words else ""
-        return one_line(f"{sentence}: {told}" if told else sentence)
+        last = words[0] if words and words[0].startswith("Fatal") else words[-1] if words else ""
+        return one_line(f"{sentence}: {last}" if last else sentence)
     if not _tells_of_error(result):
         return one_line(result.reason)
     cell = "" if failure.cell is None else f"cell {failure.cell}: "
@@ -56,7 +56,7 @@ def headline(result: Result) -> str:
 def error_name(result: Result) -> str:
     """Return which error a notebook raised, and where, such as ``cell 2: ValueError``; empty for any other end.
 
-    This is for the lines of a terminal that lead to a report: what the error says, and any reason, is told there.
+    This is for the lines of a terminal that lead to a report: what the error says, and any reason, is shown there.
     """
     failure = result.failure
     if failure is None or result.status != "failed" or not _tells_of_error(result):
@@ -95,13 +95,13 @@ def _tells_of_error(result: Result) -> bool:
 
 
 def _raised(failure: Failure) -> str:
-    """Return how a reason begins that tells of an exception."""
+    """Return how a reason begins that names an exception."""
     first = strip_ansi(failure.evalue.strip().split("\n", 1)[0][:_RAISED])
     return f"cell {failure.cell} raised {failure.ename}: {first}".rstrip(": ")
 
 
 def has_own_error(result: Result) -> bool:
-    """Whether a failure's error tells more than the reason does: not if it was made from it, as for a timeout."""
+    """Return whether a failure's error says more than the reason: not if it was made from it, as for a timeout."""
     failure = result.failure
     return failure is not None and bool(failure.traceback.strip() or failure.evalue.strip() != result.reason.strip())
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envsolver.core.quantities import duration, plural
 from envsolver.core.results import Failure, Result, Run
-from envsolver.report.formatting import duration, keep_colours, one_line, plural, strip_ansi
+from envsolver.report.formatting import keep_colours, one_line, strip_ansi
 from envsolver.report.summaries import (
     count_verdicts,
     error_name,
@@ -80,8 +81,8 @@ def failure_lines(result: Result, directory: Path) -> list[str]:
     failure, title, reason = result.failure, headline(result), reason_beyond_error(result)
     if title.endswith("…") or (reason != title and one_line(reason, None).startswith(title)):
         title = error_name(result)  # the rest of it stands below, whole
-    told = f"{result.status}: {title}" if title else result.status
-    lines = [f"{result.notebook} {told} ({where(result)})", ""]
+    outcome = f"{result.status}: {title}" if title else result.status
+    lines = [f"{result.notebook} {outcome} ({where(result)})", ""]
     if failure:
         lines += _error_lines(result, failure, Style())
     if reason and reason != title:

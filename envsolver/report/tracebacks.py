@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from envsolver.core.quantities import plural
 from envsolver.report.formatting import keep_colours, strip_ansi
 
 SOURCE_LINES = 15
@@ -64,10 +65,10 @@ def last_frames(traceback: str, frames: int = FRAMES, limit: int = TRACEBACK_LIN
     starts = [number for number, line in enumerate(lines) if _FRAME.match(strip_ansi(line))]
     if len(starts) > frames and _INNERMOST_FIRST in traceback:
         left_out = len(starts) - frames
-        lines = [*lines[: starts[frames]], f"… {left_out} more frame{'s' if left_out > 1 else ''}"]
+        lines = [*lines[: starts[frames]], f"… {plural(left_out, 'more frame')}"]
     elif len(starts) > frames:
         left_out = len(starts) - frames
-        lines = [f"… {left_out} more frame{'s' if left_out > 1 else ''}", *lines[starts[-frames] :]]
+        lines = [f"… {plural(left_out, 'more frame')}", *lines[starts[-frames] :]]
     if len(lines) > limit:
         left_out = len(lines) - limit + 1
         lines = [f"… {left_out} more lines", *lines[len(lines) - limit + 1 :]]

@@ -19,7 +19,7 @@ from envsolver.resolver.locks import KERNEL
 from envsolver.resolver.requirement_text import requirement_name
 
 Distributions = Callable[[str], tuple[str, ...]]
-"""Gives requirements for the distributions that are known to provide a module, best first; none for an unknown one."""
+"""Returns requirements for the distributions that are known to provide a module, best first; none if it is unknown."""
 
 WITH_KERNEL = frozenset(
     {"comm", "ipykernel", "ipython", "jupyter-client", "jupyter-core", "matplotlib-inline", "traitlets"}
@@ -87,9 +87,9 @@ def assign(
     settings
         The notebook's own settings, all that match it merged.
     supplied
-        The groups, as `supplies` gives them.
+        The groups, as `supplies` returns them.
     distributions
-        Gives the distributions that may provide a module.
+        Returns the distributions that may provide a module.
     """
     supplied = sorted(supplied, key=lambda supply: supply.group)
     known = {supply.group for supply in supplied}

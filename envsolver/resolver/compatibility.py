@@ -1,4 +1,4 @@
-"""What `envsolver solve` tells: each group on each Python, each pair of groups, and what it took."""
+"""What `envsolver solve` reports: each group on each Python, each pair of groups, and what it took."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from itertools import combinations
 from pathlib import Path
 
 from envsolver.core.environments import Group, Interpreter, Lock, Target
+from envsolver.core.quantities import plural, size
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
-from envsolver.resolver.locks import SolveOptions, SolveOutcome, absolute, make_lock, solve
+from envsolver.resolver.locks import SolveOptions, SolveOutcome, lock_of, solve
 from envsolver.resolver.oracle import UvOracle
 from envsolver.resolver.pythons import why_unsupported
 
@@ -48,7 +49,7 @@ class Solved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SolveReport:
-    """Everything that `envsolver solve` tells.
+    """Everything that `envsolver solve` reports.
 
     Attributes
     ----------
@@ -134,7 +135,7 @@ class GroupExamination:
 
     def _told(self, group: Group, python: Interpreter, outcome: SolveOutcome) -> Solved:
         if outcome.text is not None:
-            lock = make_lock(group.name, python, absolute(outcome.text, self.root))
+            lock = lock_of(group, python, outcome.text, self.root)
             return Solved(group=group.name, python=python.request, lock=lock)
         oracle = self._oracle(python, group)
         finding = oracle.solve(frozenset(items_of(group)))
@@ -181,16 +182,6 @@ def pair_rows(report: SolveReport) -> tuple[tuple[str, str], ...]:
     return tuple((" + ".join(pair.groups), _verdict(pair)) for pair in report.pairs)
 
 
-def said_bytes(count: int) -> str:
-    """Return a number of bytes as people read it, such as ``1.2 GB``."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:  # noqa: PLR2004 decimal units
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
 def _outcome(solved: Solved) -> str:
     if solved.lock is not None:
         return f"{len(solved.lock.packages)} packages"
@@ -202,9 +193,9 @@ def _outcome(solved: Solved) -> str:
 def _verdict(pair: Pair) -> str:
     if pair.conflict is not None:
         return f"apart: {pair.conflict.sentence}"
-    saved = f"{pair.packages_saved} package{'' if pair.packages_saved == 1 else 's'}"
+    saved = plural(pair.packages_saved, "package")
     if pair.bytes_saved is not None:
-        saved += f", {said_bytes(pair.bytes_saved)}"
+        saved += f", {size(pair.bytes_saved)}"
     return f"could share one environment, which saves {saved}"
 
 

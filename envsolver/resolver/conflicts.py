@@ -1,6 +1,6 @@
 """Whether each group can be solved, whether two can share an environment, and why not, in plain words.
 
-What shows in the texts is told without uv. What only shows in the dependencies of dependencies is asked of uv, and
+What shows in the texts is reported without uv. What only shows in the dependencies of dependencies is asked of uv, and
 its answer is narrowed to the few requirements that meet.
 """
 
@@ -15,15 +15,15 @@ from envsolver.core.environments import Group, Interpreter, Lock, Package
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.resolver.explanations import sentence
 from envsolver.resolver.locks import KERNEL
-from envsolver.resolver.oracle import BOUND, CachingOracle, Finding, Oracle, minimise
-from envsolver.resolver.requirement_text import requirement_name
+from envsolver.resolver.oracle import CachingOracle, Finding, Oracle, minimise
+from envsolver.resolver.requirement_text import BOUND, requirement_name
 from envsolver.resolver.specifiers import contradiction
 
 ANYWHERE = Requirement(text=KERNEL, origin=Origin(path="every environment"))
-"""The requirement that nobody writes down."""
+"""The implicit requirement of every notebook."""
 
 Sizes = Callable[[Lock], Mapping[str, int]]
-"""Gives the bytes on disk of each package of a lock that is built; nothing for one that is not."""
+"""Returns the bytes on disk of each package of a lock that is built; nothing for one that is not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,15 +119,15 @@ def plain_conflicts(groups: Sequence[Group], interpreter: Interpreter, root: Pat
 
     Dependencies of dependencies are not looked at, so groups that are not named may still be in conflict.
     """
-    told = []
+    sentences = []
     for a, b in combinations(sorted(groups, key=lambda group: group.name), 2):
         items = items_of(a) | items_of(b)
         met = contradiction((item.removeprefix(BOUND) for item in items), interpreter)
         asked = [items.get(text, items.get(BOUND + text)) for text in met]
         if found := [requirement for requirement in asked if requirement is not None]:
             found.sort(key=lambda r: (r.origin.path, r.origin.line or 0))
-            told.append(f"{a.name} and {b.name}: {sentence(found, '', root)}")
-    return tuple(told)
+            sentences.append(f"{a.name} and {b.name}: {sentence(found, '', root)}")
+    return tuple(sentences)
 
 
 def _bytes_saved(a: Mapping[str, int], b: Mapping[str, int], together: Iterable[Package]) -> int | None:

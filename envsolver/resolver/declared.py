@@ -1,4 +1,4 @@
-"""What a project's own files name: the distributions that somebody has vouched for.
+"""What a project's own files name: the distributions that a person has vouched for.
 
 Read are requirement files, the tables of `pyproject.toml`, `setup.cfg` and `setup.py`, `environment.yml` and `Pipfile`,
 where a project keeps them: at its root, in a few folders of that purpose, and beside the notebook. Nothing is run.

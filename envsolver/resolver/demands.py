@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
-from envsolver.core.notebooks import NOT_INSTALLED, Notebook, Origin, Requirement
+from envsolver.core.notebooks import Notebook, Origin, Requirement
 from envsolver.resolver.assignment import WITH_KERNEL, Distributions
 from envsolver.resolver.declared import names_alike
 from envsolver.resolver.groups import canonical
-from envsolver.resolver.requirement_text import build_backend, parse, project_name
+from envsolver.resolver.own_project import OwnProject
+from envsolver.resolver.requirement_text import BOUND, local_path, requirement_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,51 +46,6 @@ class NotebookRequirements:
         return frozenset(r.text for r in self.requirements)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OwnProject:
-    """The package that the project itself distributes; environments hold it editable where that can be.
-
-    Attributes
-    ----------
-    name
-        Its distribution's normalised name.
-    modules
-        The top-level modules that it provides.
-    text
-        The requirement that stands for it.
-    """
-
-    name: str
-    modules: frozenset[str]
-    text: str = "-e ."
-
-    def holds(self, path: str) -> bool:
-        """Return whether a file, relative to the project's root, is part of the package."""
-        parts = path.removeprefix("src/").split("/")
-        return len(parts) > 1 and parts[0] in self.modules
-
-
-_NOT_EDITABLE = frozenset({"mesonpy"})
-"""Build backends whose editable packages build themselves anew when imported, with tools that are gone by then."""
-
-
-def own_project(root: Path) -> OwnProject | None:
-    """Return the package that the project in `root` distributes, or None when it has none."""
-    name = project_name(root)
-    if name is None:
-        return None
-    found = {name.replace("-", "_")}
-    source = root / "src"
-    for place in (source, root):
-        packages = {file.parent.name for file in place.glob("*/__init__.py")} - NOT_INSTALLED
-        # Beside a `src` directory, packages at the root are no part of the distribution.
-        if place == source or not source.is_dir():
-            found.update(packages)
-        found.update(file.stem for file in place.glob("*.py") if file.stem not in {"setup", "conftest", "noxfile"})
-    text = "." if build_backend(root) in _NOT_EDITABLE else "-e ."
-    return OwnProject(name=name, modules=frozenset(found), text=text)
-
-
 def demand_of(
     notebook: Notebook,
     *,
@@ -102,20 +55,21 @@ def demand_of(
 ) -> NotebookRequirements:
     """Return what a notebook asks for.
 
-    Only what somebody named is asked for: the notebook itself, the project's files, or the table of well-known
+    Only what is named somewhere is asked for: the notebook itself, the project's files, or the table of well-known
     modules. An import that none of them knows asks for nothing: whatever provides it is there when the notebook runs,
     or the import fails.
 
     Parameters
     ----------
     distributions
-        Gives requirements for the distributions that are known to provide a module, best first.
+        Returns requirements for the distributions that are known to provide a module, best first.
     own
         The project's own package.
     declared
         What the project's files name, by distribution.
     """
-    fault = notebook.script_fault or " ".join(notebook.refused)
+    # What a script block lists is all that is needed.
+    fault = notebook.script_fault or ("" if notebook.script is not None else " ".join(notebook.refused))
     if fault:
         return NotebookRequirements(notebook=notebook.path, fault=fault, scripted=bool(notebook.script_fault))
     if notebook.script is not None:
@@ -127,7 +81,8 @@ def demand_of(
     wanted = partial(_distribution_for, installed=installed, named=meant, distributions=distributions)
     imported = [(_owned(r, own), module) for r, module in _imported(notebook, wanted, own)]
     modules = {canonical(requirement.text): module for requirement, module in reversed(imported)}
-    return _demand(notebook, [*asked, *(requirement for requirement, _ in imported)], None, modules)
+    extras = [] if own is None else own.extras_for(notebook.own_imports, partial(_providers, distributions))
+    return _demand(notebook, [*asked, *(requirement for requirement, _ in imported), *extras], None, modules)
 
 
 def _demand(
@@ -167,31 +122,31 @@ def _imported(
 def _distribution_for(
     module: str, *, installed: Collection[str], named: Mapping[str, str], distributions: Distributions
 ) -> str | None:
-    """Return the requirement that an import asks for; None when the install lines answer it, or nobody knows it."""
+    """Return the requirement that an import asks for; None when the install lines answer it, or it is unknown."""
     known = {_name(text): text for text in distributions(module)}
     alike = names_alike(module)
     if not set(installed).isdisjoint([*known, *alike]):
-        # A bound that the table gives counts whatever the notebook installs.
+        # A bound of the table counts whatever the notebook installs.
         return next((text for name, text in known.items() if name in installed and text != name), None)
     # Of several that provide it, the one that is named is meant; what only the project knows is as the project says.
     chosen = next((text for name, text in known.items() if name in named), next(iter(known.values()), None))
     return chosen or next((named[name] for name in alike if name in named), None)
 
 
+def _providers(distributions: Distributions, module: str) -> tuple[str, ...]:
+    """Return the names of the distributions that may provide a module."""
+    return (*map(_name, distributions(module)), *names_alike(module))
+
+
 def _owned(requirement: Requirement, own: OwnProject | None) -> Requirement:
-    """Put the project's own package, as it is here, in the place of a release of it."""
-    if own is None:
-        return requirement
-    if _name(requirement.text) == own.name:
-        return Requirement(text=own.text, origin=requirement.origin)
-    if re.match(r"-e \.(?:$|\[)", requirement.text):
-        return Requirement(text=own.text + requirement.text.removeprefix("-e ."), origin=requirement.origin)
-    return requirement
+    """Put the project's own package, as it is here, in the place of a release of it, or of its repository."""
+    text = None if own is None else own.spelt(requirement.text)
+    return requirement if text is None else Requirement(text=text, origin=requirement.origin)
 
 
 def _name(text: str) -> str:
-    parsed = parse(text)
-    return str(canonicalize_name(parsed.name)) if parsed else text
+    # Where a local project is, and so what it is called, is unknown here.
+    return text if text.startswith(BOUND) or local_path(text) else requirement_name(Path(), text) or text
 
 
 def merged(demands: list[NotebookRequirements]) -> tuple[Requirement, ...]:

@@ -21,7 +21,15 @@ from envsolver.resolver.locks import NOT_BUILT
 from envsolver.resolver.oracle import Finding, Oracle
 from envsolver.resolver.partition import Partition, partition
 from envsolver.resolver.remedies import remedy, remedy_of_fault
-from envsolver.resolver.requirement_text import local_path, parse, project_name, requirement_name
+from envsolver.resolver.requirement_text import (
+    BOUND,
+    address_of,
+    is_option,
+    local_path,
+    parse,
+    project_name,
+    requirement_name,
+)
 from envsolver.resolver.specifiers import applies, python_allowed
 
 ONLY = "notebooks"
@@ -43,7 +51,7 @@ class Derived:
     conflicts
         Why the groups are apart: one sentence for each conflict that was met.
     holds
-        Whose requirements give others older versions, by the group's name.
+        Whose requirements hold others back at older versions, by the group's name.
     local
         The notebooks that ask for a local project, which may fail to build.
     """
@@ -78,29 +86,36 @@ def derive(
     BuildError
         From the oracle: the network is out of reach.
     """
-    settled: dict[str, Assignment] = {}
-    waiting: list[NotebookRequirements] = []
-    for demand in demands:
-        known = _settled(demand, interpreter, locks or {}, root)
-        if known is None:
-            waiting.append(demand)
-        else:
-            settled[demand.notebook] = known
-    found = partition((demand.items for demand in waiting), oracle)
+    answers = [(demand, _settled(demand, interpreter, locks or {}, root)) for demand in demands]
+    settled = {demand.notebook: known for demand, known in answers if known is not None}
+    waiting = [demand for demand, known in answers if known is None]
+    found = _partition([demand.items for demand in waiting], oracle)
     names = name_parts([part.items for part in found.parts], list(found.conflicts), root, taken=taken)
     members = [[d for d in waiting if d.items in part.sets] for part in found.parts]
     groups = [_group(name, demands, root) for name, demands in zip(names, members, strict=True)]
     shared = zip(names, members, found.parts, strict=True)
     holds = {name: find_holds(demands, part.finding.packages, oracle) for name, demands, part in shared}
     homes = {wanted: name for name, part in zip(names, found.parts, strict=True) for wanted in part.sets}
-    for demand in waiting:
-        settled[demand.notebook] = _assigned(demand, homes, found, root)
+    settled.update((demand.notebook, _assigned(demand, homes, found, root)) for demand in waiting)
     return Derived(
         groups=tuple(groups),
         assignments=tuple(settled[demand.notebook] for demand in demands),
         conflicts=_conflicts(waiting, found, root),
         holds=holds,
         local=frozenset(d.notebook for d in demands if any(local_path(r.text) for r in d.requirements)),
+    )
+
+
+def _partition(sets: Iterable[frozenset[str]], oracle: Oracle) -> Partition:
+    """Put requirement sets into environments; what names other sources of packages shares none with what does not."""
+    by_options: dict[frozenset[str], list[frozenset[str]]] = {}
+    for items in sets:
+        by_options.setdefault(frozenset(filter(is_option, items)), []).append(items)
+    found = [partition(alike, oracle) for _, alike in sorted(by_options.items(), key=lambda item: sorted(item[0]))]
+    return Partition(
+        parts=tuple(part for each in found for part in each.parts),
+        rejected={items: why for each in found for items, why in each.rejected.items()},
+        conflicts={items: why for each in found for items, why in each.conflicts.items()},
     )
 
 
@@ -138,8 +153,8 @@ def serves(lock: Lock, demand: NotebookRequirements, interpreter: Interpreter, r
 def _has(versions: Mapping[str, str], requirement: Requirement, root: Path) -> bool:
     name = requirement_name(root, requirement.text)
     if name is None or name not in versions:
-        return False
-    parsed = parse(requirement.text)
+        return requirement.text.startswith(BOUND)
+    parsed = parse(requirement.text.removeprefix(BOUND))
     # A local project's version in a lock is the path that it comes from.
     local = "/" in versions[name]
     return local or parsed is None or parsed.specifier.contains(versions[name], prereleases=True)
@@ -207,7 +222,7 @@ def _apart(
 ) -> str:
     elsewhere = frozenset().union(*others)
     meets = Counter(item for conflict in conflicts for item in conflict)
-    own = sorted(part - elsewhere, key=lambda item: (-meets[item], item))
+    own = sorted((i for i in part - elsewhere if not is_option(i)), key=lambda item: (-meets[item], item))
     if not own:
         return "group"
     names = {requirement_name(root, item) for item in elsewhere}
@@ -216,9 +231,10 @@ def _apart(
 
 def _slug(item: str, *, alone: bool, root: Path) -> str:
     """Return a requirement as a file's name, such as ``torch`` or ``numpy-lt2``."""
-    parsed = parse(item)
+    parsed = parse(item.removeprefix(BOUND))
     if parsed is None:
-        return project_name(root) or "project"
+        address = address_of(item)
+        return (requirement_name(root, item) if address else project_name(root)) or "project"
     bounds = [] if alone else sorted(str(bound) for bound in parsed.specifier)
     said = []
     for bound in bounds:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -17,9 +17,9 @@ from envsolver.core.digests import digest
 from envsolver.core.environments import Group
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.notebooks import Origin, Requirement
-from envsolver.core.parsing import MalformedError, parse_requirement, read_text
+from envsolver.core.parsing import ODD_INPUT, MalformedError, decode_requirements, parse_requirement, phrase_of
 from envsolver.core.settings import Config, GroupSettings
-from envsolver.resolver.requirement_text import local_path, parse, project_digest
+from envsolver.resolver.requirement_text import BOUND, is_option, local_path, parse, project_digest
 
 _SHOWN = 100
 """How many characters of a line a fault shows."""
@@ -110,8 +110,17 @@ def derive_group(
 
     Its digest, and so its lock and its environment, depends on what it asks for, and neither on the order
     nor on the places.
+
+    Parameters
+    ----------
+    requirements
+        Those that begin with `BOUND` are constraints, those that begin with two dashes options.
     """
-    asked, bounds, given = tuple(requirements), tuple(constraints), tuple(options)
+    items = tuple(requirements)
+    asked = tuple(r for r in items if not r.text.startswith(BOUND) and not is_option(r.text))
+    more = (replace(r, text=r.text.removeprefix(BOUND)) for r in items if r.text.startswith(BOUND))
+    bounds = (*constraints, *more)
+    given = (*options, *sorted({r.text for r in items if is_option(r.text)}))
     texts = sorted({r.text for r in asked})
     paths = {path for text in texts if (path := local_path(text)) is not None}
     material = [*texts, "", *sorted({r.text for r in bounds}), "", *given]
@@ -129,11 +138,12 @@ def derive_group(
 
 def canonical(text: str) -> str:
     """Return a requirement's text in one form: normalised name, sorted extras and bounds; a path as it is."""
-    parsed = parse(text)
+    bound = BOUND if text.startswith(BOUND) else ""
+    parsed = parse(text.removeprefix(BOUND))
     if parsed is None:
         return " ".join(text.split())
     parsed.name = canonicalize_name(parsed.name)
-    return str(parsed)
+    return f"{bound}{parsed}"
 
 
 @dataclass(kw_only=True)
@@ -161,12 +171,12 @@ class _Reader:
             self.faults.append(f"{place}the file includes itself ({chain})")
             return
         try:
-            text = read_text(self.root / file)
+            text = decode_requirements((self.root / file).read_bytes())
         except FileNotFoundError:
             self.faults.append(f"{place}there is no file {file}")
             return
-        except MalformedError as error:
-            self.faults.append(f"{place}{file}: {error}")
+        except ODD_INPUT as error:
+            self.faults.append(f"{place}{file}: {error if isinstance(error, MalformedError) else phrase_of(error)}")
             return
         seen = file in self.texts
         self.texts[file] = text
@@ -227,7 +237,7 @@ class _Reader:
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Give each line that says something, with the number that it starts at: continued lines joined, comments cut."""
+    """Yield each line that says something, with the number that it starts at: continued lines joined, comments cut."""
     start, joined = 0, ""
     for number, raw in enumerate(text.splitlines(), start=1):
         start = start if joined else number

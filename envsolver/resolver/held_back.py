@@ -1,4 +1,4 @@
-"""Which notebook's requirement gives others of the same environment older versions than they would get without it."""
+"""Which notebook's requirement holds others of the same environment back at older versions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from packaging.version import InvalidVersion, Version
 
 from envsolver.core.environments import Package
 from envsolver.core.notebooks import Requirement
+from envsolver.core.quantities import plural
 from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.oracle import Oracle
-from envsolver.resolver.requirement_text import local_path, lowers, parse
+from envsolver.resolver.requirement_text import BOUND, local_path, lowers, parse
 
 MOST_QUESTIONS = 6
 """Bounds on more packages than these are looked at by notebook, and not by package."""
@@ -45,7 +46,7 @@ class HeldBack:
         held = [f"{name} ({version} instead of {newer})" for name, version, newer in self.packages]
         count = len(self.notebooks)
         verb = "holds" if len(lines) == 1 else "hold"
-        return f"{_some(lines)} {verb} back {_some(held)} for {count} other notebook{'' if count == 1 else 's'}"
+        return f"{_some(lines)} {verb} back {_some(held)} for {plural(count, 'other notebook')}"
 
 
 def find_holds(
@@ -94,7 +95,9 @@ def _raised(
     everything: frozenset[str], bounding: Sequence[Requirement], installed: Sequence[Package], oracle: Oracle
 ) -> list[tuple[str, str, str]]:
     """Return the packages that would be newer without some requirements' bounds."""
-    free = everything - {r.text for r in bounding} | {_without_bounds(r) for r in bounding}
+    free = everything - {r.text for r in bounding} | {
+        _without_bounds(r) for r in bounding if not r.text.startswith(BOUND)
+    }
     newer = {package.name: package.version for package in oracle.solve(free).packages}
     return [(p.name, p.version, newer[p.name]) for p in installed if _is_older(p.version, newer.get(p.name, p.version))]
 
@@ -123,7 +126,7 @@ def _without_bounds(requirement: Requirement) -> str:
 
 
 def _name(requirement: Requirement) -> str:
-    parsed = parse(requirement.text)
+    parsed = parse(requirement.text.removeprefix(BOUND))
     return str(canonicalize_name(parsed.name)) if parsed else requirement.text
 
 

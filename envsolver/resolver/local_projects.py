@@ -60,44 +60,43 @@ def stand_in(requirements: Iterable[Requirement], root: Path, folder: Path, *, b
     build
         Whether uv may build a project; if not, all that its files say counts.
     """
-    extras: dict[Path, set[str]] = {}
-    texts: dict[Path, list[str]] = {}
-    for text in sorted({r.text for r in requirements}):
-        path = local_path(text)
-        place = None if path is None else Path(os.path.normpath(root / Path(path).expanduser()))
-        if place is None or project_name(place) is None:
-            continue
-        texts.setdefault(place, []).append(text)
-        extras.setdefault(place, set()).update(_extras(text))
     lines: dict[str, str] = {}
     back: dict[str, str] = {}
     overrides: list[str] = []
-    for number, place in enumerate(sorted(texts)):
+    for number, (place, texts) in enumerate(sorted(_by_place(requirements, root).items())):
         name = project_name(place)
+        extras = set().union(*map(_extras, texts))
         said = stated_metadata(place) if build else read_metadata(place)
         if said is not None and not build and not all(map(needs_no_build, said.texts)):
             said = None
         stub = None if said is None else _stub(said, folder / str(number))
-        if stub is None and extras[place]:
+        if stub is None and extras:
             # An extra may hold others, which an override would have to name.
             continue
         target = stub or place
-        wanted = sorted(_with_inner(said, extras[place]))
+        wanted = sorted(_with_inner(said, extras))
         asked = f"[{','.join(wanted)}]" if wanted else ""
         overrides.append(f"{name}{asked} @ {target.as_uri()}")
         # Editable wins where both are asked for, as it does in uv.
-        plain = next((t for t in texts[place] if t.startswith("-")), texts[place][0])
-        for line in (
-            f"{name} @ {target.as_uri()}",
-            f"-e {target}",
-            f"-e {target.as_uri()}",
-            target.as_uri(),
-            f"{target}",
-        ):
-            back[line] = _EXTRAS.sub("", plain)
+        plain = next((t for t in texts if t.startswith("-")), texts[0])
+        uri = target.as_uri()
+        back |= dict.fromkeys(
+            (f"{name} @ {uri}", f"-e {target}", f"-e {uri}", uri, str(target)), _EXTRAS.sub("", plain)
+        )
         if stub is not None:
-            lines |= dict.fromkeys(texts[place], f"-e {stub}{asked}")
+            lines |= dict.fromkeys(texts, f"-e {stub}{asked}")
     return LocalProjects(lines=lines, overrides=tuple(overrides), back=back)
+
+
+def _by_place(requirements: Iterable[Requirement], root: Path) -> dict[Path, list[str]]:
+    """Return the texts that ask for a local project, by its directory."""
+    found: dict[Path, list[str]] = {}
+    for text in sorted({r.text for r in requirements}):
+        path = local_path(text)
+        place = None if path is None else Path(os.path.normpath(root / Path(path).expanduser()))
+        if place is not None and project_name(place) is not None:
+            found.setdefault(place, []).append(text)
+    return found
 
 
 def _extras(text: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Lock files beside the groups' files: one for all platforms, told stale without uv."""
+"""Lock files beside the groups' files: one for all platforms, whose staleness shows without uv."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import network_error
 from envsolver.environments.uv_settings import read_settings
-from envsolver.resolver.locks import KERNEL, absolute, kernel_line, make_lock, not_built, unbuilt, unsolvable
+from envsolver.resolver.locks import KERNEL, early_releases, kernel_line, lock_of, not_built, unbuilt, unsolvable
 from envsolver.resolver.project_metadata import needs_no_build, stated_metadata
 from envsolver.resolver.requirement_text import local_path, parse
 from envsolver.resolver.specifiers import holds, marker_environment
@@ -106,7 +106,7 @@ def read_lock(config: Config, group: Group, interpreter: Interpreter) -> Lock | 
         raise ConfigurationError([_fault(file)], tip=_REFRESH.format(name=group.name))
     text = _read(config, file.path) or ""
     try:
-        return make_lock(group.name, interpreter, absolute(select(text, interpreter), config.root))
+        return lock_of(group, interpreter, select(text, interpreter), config.root)
     except ODD_INPUT as error:
         fault = f"{file.path}: is no lock that can be read: {phrase_of(error)}"
         raise ConfigurationError([fault], tip=_REFRESH.format(name=group.name)) from error
@@ -212,7 +212,10 @@ def _universal(
             [group.file],
             python=interpreter.executable,
             text=f"{kernel_line(uv, ())}\n",
-            options=["--universal", "--python-version", lowest, "--annotate", *newer, *more, "-o", str(output)],
+            options=[
+                *("--universal", "--python-version", lowest, "--annotate", "-o", str(output)),
+                *(*newer, *early_releases(group), *more),
+            ],
         )
         if answer.code == 0:
             return output.read_text(encoding="utf-8")

@@ -23,13 +23,16 @@ from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer, network_error
 from envsolver.resolver.local_projects import LocalProjects, stand_in
 from envsolver.resolver.project_metadata import needs_no_build
-from envsolver.resolver.requirement_text import content_digest, local_path, project_name, requirement_name
+from envsolver.resolver.requirement_text import address_of, content_digest, local_path, project_name, requirement_name
 
 KERNEL = "ipykernel"
 """What every environment holds beside what its group asks for: the kernel that runs its notebooks."""
 
 NOT_BUILT = "unknown without a build"
 """How the explanation of a solve begins that was not made, since something would have had to be built, and so run."""
+
+OUT_OF_REACH = "out of reach, or the network is switched off"
+"""What is said of an address that one requirement names."""
 
 REFUSAL_SECONDS = 3600.0
 """How long it stays remembered that there is no solution: a newer release, or a wheel put in place, may bring one."""
@@ -39,6 +42,11 @@ _OLDEST_KERNEL = f"{KERNEL}>=6.29.5"
 _NESTED = ("-r", "-c", "--requirement", "--constraint")
 _FORMAT = "3"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\]+)|@\s*(\S+))")
+_EARLY = "--pre"
+_LONG = {"-i": "--index-url", "-f": "--find-links"}
+_SOURCE = re.compile(
+    r"(-[if]|--(?:(?:extra-)?index-url|find-links|no-index|no-binary|only-binary))(?:\s*=\s*|\s*)(.*)$"
+)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -79,12 +87,15 @@ class SolveOutcome:
     explanation
         uv's words when there is none.
     proved
-        False when uv could not tell, because a package could not be built.
+        False when uv could not know, because a package could not be built, or its address not be reached.
+    lasting
+        Whether the answer is worth remembering.
     """
 
     text: str | None
     explanation: str = ""
     proved: bool = True
+    lasting: bool = True
     time: float = field(default_factory=time.time)
 
 
@@ -120,7 +131,7 @@ def solve_group(
     """
     outcome = solve(group, interpreter, uv=uv, cache=cache, terms=terms or SolveOptions(), upgrade=upgrade)
     if outcome.text is not None:
-        return make_lock(group.name, interpreter, absolute(outcome.text, uv.root))
+        return lock_of(group, interpreter, outcome.text, uv.root)
     if outcome.explanation.startswith(NOT_BUILT):
         raise BuildError(f"group {group.name}: {outcome.explanation}")
     if outcome.proved:
@@ -175,6 +186,31 @@ def solve(
     return outcome
 
 
+def early_releases(group: Group) -> list[str]:
+    """Return the arguments for uv that let in releases before the final one, as ``--pre`` asks of pip."""
+    return ["--prerelease", "allow"] if _EARLY in group.options else []
+
+
+def lock_of(group: Group, interpreter: Interpreter, text: str, root: Path) -> Lock:
+    """Return the lock that holds what uv answered to a group, and where the packages come from."""
+    return make_lock(group.name, interpreter, _sources(group, root) + absolute(text, root))
+
+
+def _sources(group: Group, root: Path) -> str:
+    """Return the lines of a group that say where packages come from; what is installed comes from there too."""
+    lines = []
+    for line in group.options:
+        found = _SOURCE.match(line)
+        if found is None:
+            continue
+        name, value = _LONG.get(found[1], found[1]), found[2].strip("\"'")
+        if name == "--find-links" and "://" not in value:
+            beside = root / Path(group.file).parent / value
+            value = Path(os.path.normpath(beside if beside.exists() else root / value)).as_uri()
+        lines.append(f"{name} {value}".strip() + "\n")
+    return "".join(lines)
+
+
 def make_lock(group: str, interpreter: Interpreter, text: str) -> Lock:
     """Return the lock that holds `text`, its packages read from it."""
     return Lock(group=group, interpreter=interpreter, text=text, packages=read_packages(text))
@@ -214,19 +250,27 @@ def absolute(text: str, root: Path) -> str:
     The text alone then says what an environment holds, wherever it is used from.
     """
     lines = []
+    within = False
     for line in text.splitlines():
-        path = None if line.startswith((" ", "#", "--")) or _is_plain(line) else local_path(line)
+        if within and line.startswith((" ", "\t")):
+            continue  # uv's hashes of a local archive, which the digest holds too
+        bare = line.removesuffix("\\").rstrip()
+        path = None if line.startswith((" ", "#", "--")) or _is_plain(line) else local_path(bare)
+        within = path is not None
         if path is None:
             lines.append(line)
             continue
         place = Path(os.path.normpath(root / Path(path).expanduser()))
-        mark = "-e " if line.startswith("-e") else ""
-        lines += [f"{mark}{place.as_uri()}", f"    # {content_digest(place, editable=bool(mark))}"]
+        editable = line.startswith("-e")
+        # uv reads a number sign in an address only behind a name.
+        name = requirement_name(root, bare) if "#" in str(place) else None
+        mark = "-e " * editable + (f"{name} @ " if name else "")
+        lines += [f"{mark}{place.as_uri()}", f"    # {content_digest(place, editable=editable)}"]
     return "\n".join(lines) + "\n"
 
 
 def _ask(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOptions, *, upgrade: bool) -> SolveOutcome:
-    options = [*terms.options, *(["--upgrade"] if upgrade else [])]
+    options = [*terms.options, *early_releases(group), *(["--upgrade"] if upgrade else [])]
     with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
         local = stand_in(group.requirements, uv.root, Path(folder) / "local", build=terms.build)
         unknown = () if terms.build else unbuilt(group, uv, local.lines)
@@ -242,11 +286,23 @@ def _ask(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOptions, *,
             options=[*options, *_bounds(group, local, Path(folder))],
         )
     if answer.code != 0 and answer.no_network:
-        raise network_error(answer)
+        address = _unreachable(group, answer)
+        if address is None:
+            raise network_error(answer)
+        explanation = f"{address} is {OUT_OF_REACH}\n{answer.explanation}"
+        return SolveOutcome(text=None, explanation=explanation, proved=False, lasting=False)
     if answer.needs_build and not terms.build:
         explanation = f"{not_built(())}\n{answer.explanation}"
         return SolveOutcome(text=None, explanation=explanation, proved=False)
     return _outcome(answer, local)
+
+
+def _unreachable(group: Group, answer: Answer) -> str | None:
+    """Return the address that a line of a group names and that could not be reached; None when it is another one."""
+    named = [address_of(r.text) or "" for r in (*group.requirements, *group.constraints)]
+    named += [option.rpartition(" ")[2] for option in group.options]
+    addresses = [re.split(r"[#]|(?<=.)@[^/@]*$", each.removeprefix("git+"))[0] for each in named if "://" in each]
+    return next((address for address in addresses if address in answer.err), None)
 
 
 def unbuilt(group: Group, uv: Uv, known: Collection[str] = ()) -> tuple[str, ...]:
@@ -270,7 +326,7 @@ def unbuilt(group: Group, uv: Uv, known: Collection[str] = ()) -> tuple[str, ...
 def not_built(texts: Sequence[str]) -> str:
     """Say that a question is open, since nothing may be built."""
     what = f"what {', '.join(texts)} depends on" if texts else "what some packages depend on"
-    return f"{NOT_BUILT}: only a build tells {what}, and that runs its code. Add --build to have it built"
+    return f"{NOT_BUILT}: only a build shows {what}, and that runs its code. Add --build to have it built"
 
 
 def _outcome(answer: Answer, local: LocalProjects) -> SolveOutcome:
@@ -288,7 +344,7 @@ def kernel_line(uv: Uv, options: Sequence[str]) -> str:
 def _input(group: Group, kernel: str, local: LocalProjects) -> str:
     """Return what uv reads beside the group's file: the kernel, and all of a group that has no file."""
     asked = sorted({local.lines.get(r.text, r.text) for r in group.requirements})
-    derived = [] if group.file else [*group.options, *asked]
+    derived = [] if group.file else [*(option for option in group.options if option != _EARLY), *asked]
     return "\n".join([*derived, kernel, ""])
 
 
@@ -321,9 +377,9 @@ def _is_plain(line: str) -> bool:
 
 def _package(line: str) -> Package | None:
     found = _PIN.match(line)
-    if found:
-        return Package(name=str(canonicalize_name(found[1])), version=found[2] or found[3])
     path = local_path(line)
+    if found:
+        return Package(name=str(canonicalize_name(found[1])), version=found[2] or path or found[3])
     name = None if path is None else project_name(Path(path))
     return None if name is None else Package(name=name, version=str(path))
 
@@ -342,7 +398,7 @@ def _recall(memory: Path | None) -> SolveOutcome | None:
 
 
 def _remember(memory: Path | None, outcome: SolveOutcome) -> None:
-    if memory is None:
+    if memory is None or not outcome.lasting:
         return
     with contextlib.suppress(OSError):
         write_json(memory, asdict(outcome))

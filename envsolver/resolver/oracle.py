@@ -14,10 +14,8 @@ from envsolver.core.notebooks import Origin, Requirement
 from envsolver.environments.uv import Uv
 from envsolver.resolver.groups import derive_group
 from envsolver.resolver.locks import SolveOptions, absolute, places, read_packages, solve
+from envsolver.resolver.requirement_text import BOUND
 from envsolver.resolver.specifiers import contradiction
-
-BOUND = "-c "
-"""What an item starts with that bounds a package without asking for it, such as ``-c numpy<2``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,15 +114,7 @@ class UvOracle:
         plain = contradiction((item.removeprefix(BOUND) for item in items), self.interpreter)
         if plain and any(item in items for item in plain):
             return Finding(solved=False, suspects=frozenset(i for i in items if i.removeprefix(BOUND) in plain))
-        asked = [item for item in items if not item.startswith(BOUND)]
-        bounds = [item.removeprefix(BOUND) for item in items if item.startswith(BOUND)]
-        group = derive_group(
-            "",
-            map(_placeless, sorted(asked)),
-            root=self.uv.root,
-            constraints=map(_placeless, sorted(bounds)),
-            options=self.options,
-        )
+        group = derive_group("", map(_placeless, sorted(items)), root=self.uv.root, options=self.options)
         outcome = solve(
             group,
             self.interpreter,
@@ -136,7 +126,8 @@ class UvOracle:
         )
         if outcome.text is not None:
             return Finding(solved=True, packages=read_packages(absolute(outcome.text, self.uv.root)))
-        spoken = {r.text for r in places(outcome.explanation, map(_placeless, [*asked, *bounds]), self.uv.root)}
+        lines = (*group.requirements, *group.constraints)
+        spoken = {r.text for r in places(outcome.explanation, lines, self.uv.root)}
         suspects = frozenset(item for item in items if item.removeprefix(BOUND) in spoken)
         return Finding(solved=False, explanation=outcome.explanation, suspects=suspects)
 
@@ -145,7 +136,7 @@ class CachingOracle:
     """An oracle that asks another one only what does not follow from its earlier answers.
 
     What is part of a solvable set is solvable, and what holds an unsolvable set is unsolvable.
-    A deduced answer tells only whether, not which packages.
+    A deduced answer says only whether, not which packages.
     """
 
     def __init__(self, oracle: Oracle, solvable: Iterable[frozenset[str]] = ()) -> None:

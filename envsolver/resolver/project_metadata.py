@@ -39,13 +39,13 @@ class ProjectMetadata:
 
 
 def needs_no_build(text: str) -> bool:
-    """Return whether uv, told to build no archive, runs nothing for a requirement; it may for a local directory."""
+    """Return whether uv, with builds switched off, runs nothing for a requirement; it may for a local directory."""
     parsed = parse(text)
     return parsed is not None and (parsed.url is None or parsed.url.startswith(_REMOTE))
 
 
 def stated_metadata(place: Path) -> ProjectMetadata | None:
-    """Return what a project's `pyproject.toml` says by itself; None where only a build tells its dependencies."""
+    """Return what a project's `pyproject.toml` says by itself; None where only a build shows its dependencies."""
     table = pyproject(place)
     project = table_of(table, "project")
     dynamic = project.get("dynamic", [])
@@ -69,7 +69,7 @@ def stated_metadata(place: Path) -> ProjectMetadata | None:
 
 
 def read_metadata(place: Path) -> ProjectMetadata | None:
-    """Return what all of a project's files say without being run; None where only a build tells."""
+    """Return what all of a project's files say without being run; None where only a build shows that."""
     if table_of(pyproject(place), "project"):
         return stated_metadata(place)
     said = _setup_call(place)

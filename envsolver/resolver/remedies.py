@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from envsolver.core.notebooks import Requirement
 from envsolver.resolver.demands import NotebookRequirements
-from envsolver.resolver.requirement_text import local_path, requirement_name
+from envsolver.resolver.locks import OUT_OF_REACH
+from envsolver.resolver.requirement_text import address_of, local_path, requirement_name
+
+_OTHER_PYTHON = re.compile(r"(?:depends? on|requires|satisfy) Python\s?([<>=!~][^\s]*)")
 
 
 def remedy(demand: NotebookRequirements, met: Sequence[Requirement], explanation: str, root: Path) -> str:
@@ -21,23 +25,34 @@ def remedy(demand: NotebookRequirements, met: Sequence[Requirement], explanation
     explanation
         uv's words.
     """
-    skipped = skipping(demand.notebook, root)
     if not met:
         return ""
+    return f"{_cure(demand, met, explanation, root)}, or {skipping(demand.notebook, root)}"
+
+
+def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation: str, root: Path) -> str:
+    """Return what to do beside skipping the notebook."""
     text = met[0].text
     module = demand.modules.get(text, "").split(".")[0]
-    if len(met) > 1:
-        other = "" if demand.scripted else "list versions that fit in a `# /// script` block of the notebook, "
-        return f"change one of these lines, {other}or {skipped}"
-    if local_path(text) is not None or " @ " in text:
-        asked = f'"{text}"' if " @ " in text else text
-        return f"see why `uv pip install {asked}` fails here, or {skipped}"
-    if module and _unknown(text, explanation, root):
+    wanted = _OTHER_PYTHON.findall(" ".join(explanation.split()))
+    if OUT_OF_REACH in explanation:
+        cure = "connect to the network"
+    elif wanted and "Python version (" in explanation:
+        cure = f"run it on a Python {wanted[-1].rstrip('.,')} with `--python`"
+    elif len(met) > 1:
+        other = "" if demand.scripted else ", list versions that fit in a `# /// script` block of the notebook"
+        cure = f"change one of these lines{other}"
+    elif local_path(text) is not None or address_of(text) is not None:
+        asked = text if local_path(text) is not None and " @ " not in text else f'"{text}"'
+        cure = f"see why `uv pip install {asked}` fails here"
+    elif module and _unknown(text, explanation, root):
         line = f'`{_key(module)} = "<distribution>"`'
-        return f"if another distribution provides it, add {line} to {_table('modules', root)}; otherwise {skipped}"
-    if module:
-        return f"choose a version with `%pip install` in the notebook, or a Python with `--python`, or {skipped}"
-    return f"change that line, choose another Python with `--python`, or {skipped}"
+        cure = f"add {line} to {_table('modules', root)} if another distribution provides it"
+    elif module:
+        cure = "choose a version with `%pip install` in the notebook, or a Python with `--python`"
+    else:
+        cure = "change that line, choose another Python with `--python`"
+    return cure
 
 
 def remedy_of_fault(demand: NotebookRequirements, root: Path) -> str:
@@ -45,8 +60,7 @@ def remedy_of_fault(demand: NotebookRequirements, root: Path) -> str:
     skipped = skipping(demand.notebook, root)
     if demand.scripted:
         return f"correct the block, or {skipped}"
-    block = 'a `# /// script` block of the notebook, where an address may stand as "name @ git+https://…"'
-    return f"list all that it needs in {block}, or {skipped}"
+    return f"list all that it needs in a `# /// script` block of the notebook, or {skipped}"
 
 
 def skipping(notebook: str, root: Path) -> str:

@@ -15,6 +15,10 @@ from packaging.utils import canonicalize_name
 from envsolver.core.digests import digest
 from envsolver.core.parsing import MalformedError, parse_requirement, parse_toml, read_text, table_of
 
+BOUND = "-c "
+"""What an item starts with that bounds a package without asking for it, such as ``-c numpy<2``."""
+
+_ARCHIVED = re.compile(r"/(?:-/)?(?:archive|tarball|zipball)/.*$")
 _LOWERING = frozenset({"<", "<=", "==", "===", "~="})
 
 # Local projects' files that decide their dependencies and their entry points.
@@ -29,14 +33,21 @@ def parse(text: str) -> Parsed | None:
         return None
 
 
+def is_option(text: str) -> bool:
+    """Return whether an item is an option for uv, such as ``--extra-index-url …``."""
+    return text.startswith("--") and not text.startswith("--editable")
+
+
 def lowers(text: str) -> bool:
     """Return whether a requirement bounds a package from above, so that it may get an older version than the newest."""
-    parsed = parse(text)
+    parsed = parse(text.removeprefix(BOUND))
     return parsed is not None and any(bound.operator in _LOWERING for bound in parsed.specifier)
 
 
 def local_path(text: str) -> str | None:
     """Return the path that a requirement such as ``-e .[extra]`` or ``./package`` names, or None."""
+    if text.startswith(BOUND) or is_option(text):
+        return None
     bare = re.sub(r"^(-e|--editable)(\s+|=)", "", text)
     editable = bare != text
     if " @ " in bare:
@@ -49,6 +60,21 @@ def local_path(text: str) -> str | None:
     bare = re.sub(r"\[[^\[\]]*\]$", "", bare)
     looks_local = bare.startswith((".", "/", "~")) or ("/" in bare and "@" not in bare) or bare.endswith(".whl")
     return bare if editable or looks_local else None
+
+
+def address_of(text: str) -> str | None:
+    """Return the address that a requirement such as ``name @ git+https://…`` names; None where it names none."""
+    found = re.search(r"(?:^|@\s*)((?:git\+)?[a-z]+://\S+)", text.removeprefix("-e "))
+    return None if found is None or text.startswith(BOUND) or is_option(text) else found[1]
+
+
+def repository(address: str) -> str:
+    """Return what is the same in all addresses of one repository: host and path, in lower case."""
+    bare = re.split(r"[#?]", address.strip().removeprefix("git+"), maxsplit=1)[0]
+    # As `git@host:owner/name` says the same as `ssh://git@host/owner/name`.
+    bare = re.sub(r"^(?:[\w.-]+@)?([\w.-]+):(?!//)", r"ssh://\1/", bare)
+    bare = _ARCHIVED.sub("", re.sub(r"^[a-z+]+://(?:[^/@]*@)?(?:www\.)?", "", bare))
+    return re.sub(r"(?:@[^@]*)?$", "", bare, count=1).rstrip("/").removesuffix(".git").lower()
 
 
 def project_name(directory: Path) -> str | None:
@@ -76,15 +102,19 @@ def pyproject(directory: Path) -> dict[str, Any]:
 
 def requirement_name(root: Path, text: str) -> str | None:
     """Return the normalised name of the distribution that a requirement asks for, or None when that is unknown."""
-    parsed = parse(text)
+    parsed = parse(text.removeprefix(BOUND))
     if parsed is not None:
         return str(canonicalize_name(parsed.name))
     path = local_path(text)
     if path is not None and not path.endswith(".whl"):
         return project_name(root / path)
+    address = address_of(text)
     stem = re.search(r"([A-Za-z0-9][A-Za-z0-9._]*)-\d[^/]*\.(?:whl|tar\.gz|zip)", text)
     egg = re.search(r"#egg=([A-Za-z0-9._-]+)", text)
     named = egg or stem
+    if named is None and address is not None:
+        # A repository is mostly called as what it distributes.
+        return str(canonicalize_name(repository(address).rpartition("/")[2])) or None
     return str(canonicalize_name(named[1])) if named else None
 
 

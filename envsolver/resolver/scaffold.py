@@ -7,13 +7,19 @@ from collections.abc import Sequence
 
 from envsolver.core.environments import Assignment, Group
 from envsolver.core.globs import glob_escape
+from envsolver.core.notebooks import Requirement
 
 _COMMENT_WIDTH = 40
 
 
 def initial_files(groups: Sequence[Group], assignments: Sequence[Assignment]) -> dict[str, str]:
-    """Return the requirements file of each group by its path: one requirement a line, with who asks for it."""
-    return {f"requirements/{group.name}.in": _requirements(group, assignments) for group in groups}
+    """Return the requirements file of each group by its path: one requirement a line, with who asks for it.
+
+    Bounds stand in a file of their own, which the group's names.
+    """
+    files = {f"requirements/{group.name}.in": _requirements(group, assignments) for group in groups}
+    bounds = {f"requirements/{_bounds_file(group)}": _lines(group.constraints) for group in groups if group.constraints}
+    return {**files, **{path: "\n".join([*lines, ""]) for path, lines in bounds.items()}}
 
 
 def initial_configuration(
@@ -70,9 +76,18 @@ def _requirements(group: Group, assignments: Sequence[Assignment]) -> str:
     count = sum(a.group == group.name for a in assignments)
     noun = "notebook" if count == 1 else "notebooks"
     lines = [f"# What {count} {noun} of group {group.name} ask for."]
-    width = min(max((len(r.text) for r in group.requirements), default=0), _COMMENT_WIDTH)
-    lines += [f"{r.text:<{width}}  # {r.origin}" for r in group.requirements]
-    return "\n".join(lines) + "\n"
+    lines += group.options
+    lines += [f"-c {_bounds_file(group)}"] if group.constraints else []
+    return "\n".join([*lines, *_lines(group.requirements), ""])
+
+
+def _lines(requirements: Sequence[Requirement]) -> list[str]:
+    width = min(max((len(r.text) for r in requirements), default=0), _COMMENT_WIDTH)
+    return [f"{r.text:<{width}}  # {r.origin}" for r in requirements]
+
+
+def _bounds_file(group: Group) -> str:
+    return f"{group.name}-bounds.txt"
 
 
 def _array(values: Sequence[str], *, spread: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""What can be told about requirements from their texts alone: markers, and bounds that exclude each other."""
+"""What can be known of requirements from their texts alone: markers, and bounds that exclude each other."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from envsolver.core.errors import EnvsolverError
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result, ResultKey, Run, RunState, Shard
 from envsolver.report.results_json import write_results
-from envsolver.run.directories import new_run_directory, prepare_state
+from envsolver.run.directories import named_run_directory, new_run_directory, prepare_state
 from envsolver.run.options import Options, worker_count
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.project import Project
@@ -55,11 +55,12 @@ def make_context(project: Project, options: Options, progress: Progress, prestar
     ConfigurationError
         The folder cannot be made.
     """
+    state, named = prepare_state(project.state), options.directory
     return RunContext(
         project=project,
         options=options,
         progress=progress,
-        directory=new_run_directory(prepare_state(project.state) / "runs"),
+        directory=new_run_directory(state / "runs") if named is None else named_run_directory(named),
         run_id=prestart.run_id if prestart is not None else uuid.uuid4().hex,
         prestart=prestart,
     )

@@ -61,6 +61,22 @@ def new_run_directory(runs: Path) -> Path:
         return _make_run_directory(runs)
 
 
+def named_run_directory(directory: Path) -> Path:
+    """Make the folder that a person named for a run, which must be new or empty.
+
+    Raises
+    ------
+    ConfigurationError
+        It holds something, or cannot be made.
+    """
+    with _usable(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            fault = f"{directory}: is not empty, and each run needs a folder of its own"
+            raise ConfigurationError([fault], tip="Name another folder, or move away what is in it.")
+    return directory
+
+
 def _make_run_directory(runs: Path) -> Path:
     runs.mkdir(parents=True, exist_ok=True)
     stem = datetime.now(timezone.utc).astimezone().strftime("%Y-%m-%dT%H-%M-%S")

@@ -1,4 +1,4 @@
-"""An unexpected error of ours: told in a sentence, and kept whole in the run's folder."""
+"""An unexpected error of ours: shown in a sentence, and kept whole in the run's folder."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from envsolver.core.digests import digest, file_digest
 from envsolver.core.environments import Group
-from envsolver.resolver.demands import own_project
+from envsolver.resolver.own_project import own_project
 from envsolver.resolver.requirement_text import local_path
 from envsolver.run.resolution import Resolution
 

@@ -1,4 +1,4 @@
-"""Give a notebook a second chance whose environment turns out to be damaged: it is built anew, and the job run again.
+"""A notebook whose environment turns out to be damaged is run again, after the environment was built anew.
 
 An executor of jobs around another one. What it looks at are results that a lost file may explain; a job is run again
 once at most, and the scheduler sees one result.

@@ -207,7 +207,7 @@ class History:
         return costs
 
     def expected(self, before: str | None = None) -> dict[ResultKey, float]:
-        """Give the expected seconds by notebook, group and Python version; empty when the file cannot be read.
+        """Return the expected seconds by notebook, group and Python version; empty when the file cannot be read.
 
         Parameters
         ----------
@@ -223,7 +223,7 @@ class History:
     def known(
         self, jobs: Sequence[Job], *, digests: Mapping[str, str], environments: Mapping[Target, str]
     ) -> dict[str, KernelHistory]:
-        """Tell what is known of each job's notebook, as long as neither its code nor its environment changed.
+        """Return what is known of each job's notebook, as long as neither its code nor its environment changed.
 
         Parameters
         ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envsolver.config.load import settings_for
@@ -12,6 +12,7 @@ from envsolver.core.environments import Assignment, Interpreter
 from envsolver.core.jobs import Binding, Edits, Job, Limits
 from envsolver.core.results import Result
 from envsolver.core.settings import Config, GroupSettings
+from envsolver.resolver.own_project import own_project
 from envsolver.resolver.pythons import why_unsupported
 from envsolver.run.resolution import Resolution
 
@@ -54,6 +55,8 @@ def plan_jobs(
     tuple
         The jobs, and results with the verdicts `skipped`, `environment` and `failed`, with their reasons.
     """
+    own = own_project(defaults.config.root)
+    project = "" if own is None else " ".join([own.name, *sorted(own.repositories)])
     jobs: list[Job] = []
     settled: list[Result] = []
     for assignment in chosen:
@@ -70,7 +73,8 @@ def plan_jobs(
                     )
                 )
             else:
-                jobs.append(_job(defaults, resolution, assignment, version, number=len(jobs) + 1))
+                job = _job(defaults, resolution, assignment, version, number=len(jobs) + 1)
+                jobs.append(replace(job, binding=replace(job.binding, project=project)))
     return tuple(jobs), tuple(settled)
 
 
@@ -106,7 +110,7 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
         run_dir=str(defaults.run_dir),
         run_id=defaults.run_id,
         limits=Limits(
-            # A cell that may take long, by the notebook's metadata, is not cut short by a limit that nobody set for it.
+            # A cell that may take long, by the notebook's metadata, is not cut short by a limit not set for it.
             timeout=_first(
                 defaults.timeout, settings.timeout, group.timeout, max(config.timeout, notebook.cell_timeout or 0)
             ),

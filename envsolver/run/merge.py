@@ -149,10 +149,10 @@ def _not_run(runs: Sequence[Run], missing: Sequence[int]) -> tuple[str, ...]:
 
 
 def _lost(run: Run) -> Iterator[str]:
-    """Give the notebooks of a shard of which it says nothing, as when its machine was switched off."""
-    told = {*run.not_run, *(result.notebook for result in run.results)}
+    """Yield the notebooks of a shard of which it says nothing, as when its machine was switched off."""
+    named = {*run.not_run, *(result.notebook for result in run.results)}
     if run.shard:
-        yield from (notebook for notebook in run.shard.notebooks if notebook not in told)
+        yield from (notebook for notebook in run.shard.notebooks if notebook not in named)
 
 
 def _why_incomplete(runs: Sequence[Run], missing: Sequence[int]) -> str:
@@ -169,7 +169,7 @@ def _count(runs: Sequence[Run]) -> int:
 
 
 def _named(run: Run, result: Result) -> Result:
-    """Return a result whose worker tells the shard too, since each machine has its own first worker."""
+    """Return a result whose worker names the shard too, since each machine has its own first worker."""
     if run.shard is None or not result.worker:
         return result
     return replace(result, worker=f"{run.shard.index}:{result.worker}")
@@ -180,7 +180,7 @@ def _environments(runs: Iterable[Run]) -> tuple[Environment, ...]:
     for run in runs:
         for environment in run.environments:
             first = found.setdefault((environment.key, environment.group), environment)
-            # It is told as built when any machine had to build it, and by the longest time that took.
+            # It counts as built when any machine had to build it, and by the longest time that took.
             longest = max(first, environment, key=lambda each: (each.built, each.seconds))
             found[environment.key, environment.group] = longest
     return tuple(found.values())

@@ -33,6 +33,8 @@ class Options:
         Start every kernel anew, none from a template.
     monitor
         Have Parsl measure the run.
+    directory
+        Folder for what the run leaves; None for one named after the time.
     shard, times
         Which part of how many, and the file whose times make the parts equal.
     """
@@ -49,6 +51,7 @@ class Options:
     order: Order | None = None
     cold: bool = False
     monitor: bool = False
+    directory: Path | None = None
     shard: tuple[int, int] | None = None
     times: Path | None = None
 

@@ -37,7 +37,7 @@ LOCAL_MARK = "@ file:"
 
 
 class Preparation:
-    """Brings up the environment, services and templates of each target, side by side, and tells the scheduling.
+    """Brings up the environment, services and templates of each target, side by side, and reports it to the scheduler.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Preparation:
             threading.Thread(target=self.prepare, args=(target,), name=f"prepare-{target.group}", daemon=True).start()
 
     def prepare(self, target: Target) -> None:
-        """Bring one target up. Whatever goes wrong is told as an event, since notebooks wait for it."""
+        """Bring one target up. Whatever goes wrong becomes an event, since notebooks wait for it."""
         try:
             self._prepare(target)
         except EnvsolverError as error:

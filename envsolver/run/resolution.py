@@ -22,10 +22,11 @@ from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.select import find_notebooks, left_out_links, read_notebook, select_notebooks
 from envsolver.resolver.assignment import assign, is_named, supplies
 from envsolver.resolver.declared import declared
-from envsolver.resolver.demands import NotebookRequirements, demand_of, own_project
+from envsolver.resolver.demands import NotebookRequirements, demand_of
 from envsolver.resolver.derive import Derived, derive
 from envsolver.resolver.groups import read_groups
 from envsolver.resolver.oracle import UvOracle
+from envsolver.resolver.own_project import own_project
 from envsolver.resolver.specifiers import python_allowed
 from envsolver.run.project import Project
 
@@ -61,7 +62,7 @@ class Resolution:
     conflicts
         Why derived groups are kept apart, a sentence each.
     holds
-        Which notebook's requirement gives others older versions, a sentence each.
+        Which notebook's requirement holds others back at older versions, a sentence each.
     local
         The notebooks of derived groups that ask for a local project.
     links
@@ -107,37 +108,33 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
     ConfigurationError
         A requirement file, a lock file or an interpreter is not usable.
     """
-    config = project.config
-    paths = select_notebooks(config, patterns, cwd)
-    notebooks = {path: read_notebook(config.root, path, settings_for(config, path)) for path in paths}
-    groups = read_groups(config)
+    paths = select_notebooks(project.config, patterns, cwd)
+    notebooks = {path: read_notebook(project.root, path, settings_for(project.config, path)) for path in paths}
+    groups = read_groups(project.config)
     interpreters, left_out = project.pythons(pythons)
     locks, faults = solve_all(project, groups, interpreters)
     first = next(iter(interpreters))
     solved = {name: locks[target] for name in groups if (target := Target(name, first)) in locks}
     assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
-    loose = _loose(config, notebooks, assignments)
     derived = Derived(groups=(), assignments=())
-    if loose:
-        derived = _derive_as_before(project, paths, interpreters[first], solved, groups) or _derive(
-            project, loose, interpreters[first], solved, groups
-        )
-        made = {group.name: group for group in derived.groups}
-        more_locks, more_faults = solve_all(project, made, interpreters)
-        groups, locks, faults = {**groups, **made}, {**locks, **more_locks}, {**faults, **more_faults}
-        assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
+    if loose := _loose(project.config, notebooks, assignments):
+        before = _derive_as_before(project, paths, interpreters[first], solved, groups)
+        derived = before or _derive(project, loose, interpreters[first], solved, groups)
+    made = {group.name: group for group in derived.groups}
+    more_locks, more_faults = solve_all(project, made, interpreters)
+    assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
     return Resolution(
         notebooks=notebooks,
-        groups=groups,
+        groups={**groups, **made},
         interpreters=interpreters,
         left_out=left_out,
-        locks=locks,
-        faults=faults,
+        locks={**locks, **more_locks},
+        faults={**faults, **more_faults},
         assignments=tuple(assignments[path] for path in paths),
         conflicts=tuple(conflict.sentence for conflict in derived.conflicts),
         holds=tuple(hold.sentence for held in derived.holds.values() for hold in held),
         local=derived.local,
-        links=() if patterns else left_out_links(config),
+        links=() if patterns else left_out_links(project.config),
     )
 
 
@@ -175,8 +172,10 @@ def solve_all(
             except EnvsolverError as error:
                 faults[target] = error
     if stale:
-        told = dict.fromkeys(fault for error in stale for fault in error.faults)
-        raise ConfigurationError(tuple(told), tip=stale[0].tip if len(told) == 1 else "Refresh them: `envsolver lock`.")
+        texts = dict.fromkeys(fault for error in stale for fault in error.faults)
+        raise ConfigurationError(
+            tuple(texts), tip=stale[0].tip if len(texts) == 1 else "Refresh them: `envsolver lock`."
+        )
     return locks, faults
 
 
@@ -241,7 +240,7 @@ def _derive_as_before(
     solved: Mapping[str, Lock],
     groups: Mapping[str, Group],
 ) -> Derived | None:
-    """Derive the groups of all notebooks, if an earlier run built what the chosen ones need; else give None.
+    """Derive the groups of all notebooks, if an earlier run built what the chosen ones need; else return None.
 
     One notebook asks for less than all of them together, but an environment that is there is worth more than a
     smaller one that must be built.

@@ -46,7 +46,7 @@ class Ending:
 
     @property
     def early(self) -> bool:
-        """Whether there may be work that nobody waits for."""
+        """Whether there may be work that no longer has a purpose."""
         return self.outcome is None or bool(self.outcome.stopped)
 
     @property
@@ -67,16 +67,16 @@ class Resources:
 
 @contextlib.contextmanager
 def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], bool]) -> Iterator[Resources]:
-    """Acquire all that a run needs; afterwards give it back in the reverse order, and leave no process.
+    """Acquire all that a run needs; afterwards release it in the reverse order, and leave no process.
 
-    Each part is given back even when another cannot be: that is told, and its traceback kept in the run's folder.
+    Each part is released even when another cannot be: that is reported, and its traceback kept in the run's folder.
 
     Parameters
     ----------
     plan
         The templates of warm kernels.
     rebuild
-        Builds a job's environment anew if it is damaged, and tells whether it was.
+        Builds a job's environment anew if it is damaged, and returns whether it was.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
 
 
 def _stop_work(context: RunContext, ending: Ending) -> None:
-    """End what nobody waits for any more."""
+    """End what serves nothing any more."""
     if ending.early:
         context.project.uv.stop()
     if ending.in_haste:
@@ -118,10 +118,10 @@ def _stop_work(context: RunContext, ending: Ending) -> None:
 
 
 def _give_back(context: RunContext, name: str, give_back: Callable[[], object]) -> None:
-    """Give one thing back. That this failed must cost neither the verdicts nor what else is to be given back."""
+    """Release one resource. That this failed must cost neither the verdicts nor the release of the others."""
     try:
         give_back()
-    except Exception as error:  # noqa: BLE001  told, with its traceback in the run's folder
+    except Exception as error:  # noqa: BLE001  reported, with its traceback in the run's folder
         context.progress.note(own_failure(error, keep_traceback(context.directory, name, error)))
 
 
@@ -150,7 +150,7 @@ def _make_executor(context: RunContext, scratch: Path) -> JobExecutor:
 
 
 def _keep_parsl_files(scratch: Path, directory: Path) -> None:
-    """Move what Parsl wrote to the run's folder, without its keys: nobody needs them now, and CI uploads runs."""
+    """Move what Parsl wrote to the run's folder, without its keys: they are of no more use, and CI uploads runs."""
     parsl = scratch / PARSL
     for keys in parsl.glob("*/*/certificates"):
         shutil.rmtree(keys, ignore_errors=True)

@@ -22,13 +22,19 @@ from envsolver.core.results import Run, Shard, Slice
 from envsolver.core.settings import Config
 from envsolver.report.results_json import read_results, run_from_data
 from envsolver.run.history import History
+from envsolver.run.job_arrays import find_shard
 
 _SQLITE = b"SQLite format 3\x00"  # how every such file begins
-_SHARD = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
+_SHARD = re.compile(r"\s*(?:(\d+)\s*/\s*(\d+)|auto(?:\s*/\s*([1-9]\d*))?)\s*")
 
 
-def parse_shard(text: str) -> tuple[int, int]:
-    """Read ``2/4`` as the second of four.
+def parse_shard(text: str, environ: Mapping[str, str]) -> tuple[int, int]:
+    """Read ``2/4`` as the second of four; ``auto``, or ``auto/4``, as what the job array's variables say.
+
+    Parameters
+    ----------
+    environ
+        Environment variables.
 
     Raises
     ------
@@ -37,7 +43,11 @@ def parse_shard(text: str) -> tuple[int, int]:
     """
     match = _SHARD.fullmatch(text)
     if match is None:
-        raise ConfigurationError([f"--shard {text}: must be written as 2/4, for the second of four"])
+        raise ConfigurationError(
+            [f"--shard {text}: must be written as 2/4, for the second of four, or as auto in a job array"]
+        )
+    if match.group(1) is None:
+        return find_shard(environ, int(match.group(3)) if match.group(3) else None)
     index, count = int(match.group(1)), int(match.group(2))
     if not 1 <= index <= count:
         raise ConfigurationError(
@@ -89,7 +99,7 @@ def split(expected: Mapping[str, float], count: int) -> tuple[Slice, ...]:
     numbers = [0] * count
     slices = []
     for path in sorted(expected, key=lambda path: (-expected[path], path)):
-        # Equal sums are told apart by number, so that notebooks without known times are shared out as well.
+        # Equal sums are ordered by number, so that notebooks without known times are shared out as well.
         place = min(range(count), key=lambda shard: (loads[shard], numbers[shard], shard))
         loads[place] += expected[path]
         numbers[place] += 1

@@ -98,7 +98,7 @@ def _choose(project: Project, options: Options, resolution: Resolution) -> tuple
 
 
 def _write_reports(finished: Run, expected: Mapping[ResultKey, float], progress: Progress, *, hurried: bool) -> None:
-    """Write what tells of a run to its folder; one report that cannot be written takes no other along."""
+    """Write the reports of a run to its folder; one report that cannot be written takes no other along."""
 
     def html(run: Run) -> None:
         write_report(run, expected, seconds=0 if hurried else HTML_SECONDS)
@@ -111,7 +111,7 @@ def _write_reports(finished: Run, expected: Mapping[ResultKey, float], progress:
 
 
 def write_report(finished: Run, expected: Mapping[ResultKey, float], *, seconds: float) -> None:
-    """Write the HTML report; whoever interrupts that gets the report in the terminal all the same."""
+    """Write the HTML report; an interruption of that leaves the report in the terminal."""
     with contextlib.suppress(KeyboardInterrupt):
         from envsolver.report.html import write_html  # its libraries take half a second to import
 
@@ -119,14 +119,14 @@ def write_report(finished: Run, expected: Mapping[ResultKey, float], *, seconds:
 
 
 def configured_conflicts(project: Project, resolution: Resolution, chosen: Sequence[Assignment]) -> tuple[str, ...]:
-    """Say which of the groups that a person wrote exclude each other, for the report; derived ones are told apart."""
+    """Return which of the groups that a person wrote exclude each other, for the report."""
     used = {a.group for a in chosen if a.group}
     groups = [group for name, group in read_groups(project.config).items() if name in used]
     return plain_conflicts(groups, next(iter(resolution.interpreters.values())), project.root)
 
 
 def exit_code(finished: Run, outcome: RunOutcome, errors: Sequence[EnvsolverError]) -> int:
-    """Give the command's exit code: 130, 4 or 5 for what kept notebooks from running, 1, or 0."""
+    """Return the command's exit code: 130, 4 or 5 for what kept notebooks from running, 1, or 0."""
     if outcome.interrupted:
         return 130
     for kind in (UnsolvableError, BuildError):
@@ -152,7 +152,7 @@ def _execute(
     settled: Sequence[Result],
     record: RunRecord,
 ) -> RunOutcome:
-    """Run the jobs, and tell the progress of everything that is known before."""
+    """Run the jobs, and report all that is known before as progress."""
     options, progress = context.options, context.progress
     costs = context.project.history.costs(jobs)
     by: Order = options.order or ("failed" if options.failfast else "longest")

@@ -1,6 +1,6 @@
 """Read test files for what they do, without running them: which notebooks they test, with which settings.
 
-Whatever is found here is told by the source alone, so nothing of a test file is imported.
+All that is found here follows from the source alone, so nothing of a test file is imported.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def read_test_file(path: str, source: bytes | str) -> TestFile:
 
 
 def _classes(module: ast.Module) -> Iterator[TestClass]:
-    """Give the classes that a test runner would collect, each with what it inherits in this file."""
+    """Yield the classes that a test runner would collect, each with what it inherits in this file."""
     bases = _names_of_base(module)
     known: dict[str, _Facts] = {}
     whole = _skip_of_assignments(module.body)
@@ -181,7 +181,7 @@ def _idle(facts: _Facts) -> str:
 
 
 def _runs_notebook(method: ast.FunctionDef) -> bool:
-    """Tell whether a method calls ``super().test_notebook``, or asks for what only a run can give."""
+    """Return whether a method calls ``super().test_notebook``, or asks for what only a run has."""
     for node in ast.walk(method):
         if isinstance(node, ast.Attribute):
             owner = node.value

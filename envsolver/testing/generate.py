@@ -189,7 +189,7 @@ def check(config: Config, *, directory: str = DIRECTORY) -> Coverage:
 
 
 def coverage_lines(coverage: Coverage) -> Iterator[str]:
-    """Give a coverage as lines of text, the counts last."""
+    """Yield a coverage as lines of text, the counts last."""
     parts: tuple[tuple[str, Sequence[tuple[str, str]]], ...] = (
         ("Excluded:", coverage.excluded),
         ("Missing, `envsolver generate` writes them:", [(path, "") for path in coverage.missing]),
@@ -222,12 +222,12 @@ def resolve_names(
     -------
     tuple
         The names, notebooks of test files as absolute paths; and the configuration in which these notebooks have
-        the settings that their test files give them.
+        the settings in their test files.
 
     Raises
     ------
     NothingToRunError
-        There is no such test file; near names are told.
+        There is no such test file; the error suggests near names.
     ConfigurationError
         A test file names no notebook, or sets what is not valid.
     """
@@ -251,7 +251,7 @@ def with_settings(config: Config, notebook: str, given: Mapping[str, object], *,
     given
         By the names of `NotebookSettings`.
     owner
-        Who gives them, for errors.
+        Where they come from, for errors.
 
     Raises
     ------
@@ -326,7 +326,7 @@ def _judge(config: Config, file: TestFile) -> tuple[set[str], list[str], list[st
 
 
 def _runs(config: Config, notebook: str, given: Mapping[str, object]) -> bool:
-    """Tell whether a code cell is left to run; what cannot be read is left to the run, which will say why."""
+    """Return whether a code cell is left to run; what cannot be read is left to the run, which will say why."""
     from envsolver.worker import prepare  # it loads nbformat, which naming a notebook can do without
 
     try:
@@ -356,7 +356,7 @@ def _reasons(config: Config, notebooks: Sequence[str]) -> dict[str, str]:
 
 
 def _forms(path: str) -> Iterator[str]:
-    """Give the names that a notebook's test file may have, best first; the last is its own for certain."""
+    """Yield the names that a notebook's test file may have, best first; the last is its own for certain."""
     *folders, file = path.removesuffix(".ipynb").split("/")
     stem = _identifier(file)
     yield PREFIX + stem

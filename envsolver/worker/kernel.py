@@ -33,7 +33,7 @@ QUIET.propagate = False
 
 _T = TypeVar("_T")
 _LOOKS, _PAUSE = 10, 0.03  # how often, and after how many seconds each, it is looked at whether a kernel computes
-_DEATH_POLL = 0.05  # seconds between looks where the system tells nobody of a process's end
+_DEATH_POLL = 0.05  # seconds between looks where the system does not report a process's end
 _LAST_WORDS = 0.3  # seconds in which output that a dead kernel sent may still arrive
 _FAREWELL = 0.6  # seconds that a kernel gets to run its exit handlers; now and then one hangs there
 _RECONNECT_MILLISECONDS = 5
@@ -58,7 +58,7 @@ class ShellChannel(AsyncZMQSocketChannel):
     """
 
     def send(self, msg: dict[str, Any]) -> None:
-        """Send a message, and have whoever waits look again at what has come."""
+        """Send a message, and wake those that wait for answers."""
         super().send(msg)
         if self.socket is not None:
             self.socket.get(zmq.EVENTS)  # asking for them has pyzmq handle them
@@ -82,7 +82,7 @@ class Kernel:
     template
         Socket of a template to fork it from; empty for a cold start.
     plan
-        The file that tells `in_environment.namespaces` what it enters; None for nothing.
+        The file in which `in_environment.namespaces` reads what it enters; None for nothing.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Kernel:
     async def ready(self) -> dict[str, Any]:
         """Wait until the kernel answers and its output channel works; return its ``kernel_info`` content.
 
-        The library's own wait then listens for 0.2 s of silence; what comes late is told apart by its parent here.
+        The library's own wait then listens for 0.2 s of silence; what comes late is recognised by its parent here.
         """
         client = self._client
         while True:
@@ -233,7 +233,7 @@ class Kernel:
         return looks > _LOOKS / 2
 
     async def farewell(self) -> None:
-        """Ask the kernel to end, so that its exit handlers run, and give it a moment.
+        """Ask the kernel to end, so that its exit handlers run, and wait a moment.
 
         It is asked on the shell's channel, since all cells are done. Asked on the control channel, one kernel in six
         hangs: that channel's thread waits for output to be sent, and the thread that would send it has just ended.

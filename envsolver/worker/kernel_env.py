@@ -37,7 +37,7 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "TORCH_NUM_THREADS",
     "POLARS_MAX_THREADS", "LOKY_MAX_CPU_COUNT", "JULIA_NUM_THREADS",
 )  # fmt: skip
-"""Variables that tell a library how many threads to start: each is the job's number of cores."""
+"""Variables that set how many threads a library starts: each is the job's number of cores."""
 
 _TOOLS = ("pip", "pip3", "uv", "conda", "mamba", "micromamba", "easy_install")
 
@@ -77,6 +77,7 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
         INSTALL_RECORD: str(private / "installs.jsonl"),
         "ENVSOLVER_GROUP": job.group,
         "ENVSOLVER_REQUIREMENTS_FILE": binding.requirements_file,
+        "ENVSOLVER_PROJECT": binding.project,
     }
 
 

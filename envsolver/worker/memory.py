@@ -93,7 +93,7 @@ class Monitor(threading.Thread):
 
 
 def high_water(pid: int) -> int:
-    """Return the largest resident memory that a process ever had, bytes; 0 where the system does not tell."""
+    """Return the largest resident memory that a process ever had, bytes; 0 where the system does not report it."""
     if not sys.platform.startswith("linux"):
         return 0
     try:

@@ -46,7 +46,7 @@ ENTRIES = 2000
 """Bound for links made; a directory that comes after is linked as a whole."""
 
 Fingerprint = tuple[int, int]
-"""Size and time of change, nanoseconds: what tells that a file was written."""
+"""Size and time of change, nanoseconds: they change when a file is written."""
 
 State: TypeAlias = tuple[int, int, int]
 """Size, time of change of the content, and of anything about it, of a file of the project."""

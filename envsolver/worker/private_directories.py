@@ -41,7 +41,7 @@ def job_directory(run_id: str) -> Path:
     parent = run_directory(run_id)
     for _ in range(_ATTEMPTS):
         if not make_private(parent):
-            # Someone else took the name: a directory that nobody can foresee serves as well.
+            # Another process took the name: a directory with a random name serves as well.
             return Path(tempfile.mkdtemp(prefix="envsolver-", dir=parent.parent))
         try:
             return Path(tempfile.mkdtemp(prefix="j", dir=parent))
@@ -66,6 +66,6 @@ def remove(directory: Path) -> None:
 def temporary() -> Path:
     """Return the directory for temporary files, or one whose path leaves room for a socket's name."""
     place = Path(tempfile.gettempdir()).resolve()
-    # macOS gives every user a long directory; a socket's path has no room for it.
+    # On macOS every user has a long directory; a socket's path has no room for it.
     short = len(os.fsencode(place)) <= _LONGEST_TEMPORARY
     return place if short else Path("/tmp").resolve()  # noqa: S108  # what is made there is private

@@ -26,7 +26,7 @@ JOB_MARK = "ENVSOLVER_JOB"
 """Environment variable that names the job, unique per attempt, in its kernel and all that it starts."""
 
 _PATIENCE = 5.0  # seconds after which a process that survives SIGKILL is left to the system
-_LOOKS = 5  # at a process whose environment is empty
+_LOOKS = 500  # at a process that is about to start another program
 _LISTS = 20  # of all processes for one answer, where others start without end
 _LINUX = sys.platform.startswith("linux")
 
@@ -121,14 +121,19 @@ def _carries(pid: int, entry: bytes) -> bool:
 
 def _carries_linux(pid: int, entry: bytes) -> bool:
     # Reading the file is ten times cheaper than building psutil's object and parsing the environment.
+    process = Path(f"/proc/{pid}")
+    environ = process / "environ"
     try:
-        data = Path(f"/proc/{pid}/environ").read_bytes()
+        data = environ.read_bytes()
         for _ in range(_LOOKS):
-            if data or not Path(f"/proc/{pid}/exe").exists():
+            if data:
                 break
-            # It is starting another program and has no environment for a moment; without any, it just waits in vain.
+            # While it starts another program it has neither arguments nor an environment, for a moment.
+            settled = bool((process / "cmdline").read_bytes()) or not (process / "exe").exists()
+            data = environ.read_bytes()
+            if settled:
+                break
             time.sleep(0.001)
-            data = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
     return entry in data and entry in data.split(b"\0")
@@ -224,7 +229,7 @@ def rss(process: psutil.Process) -> int:
 def pss(process: psutil.Process) -> int:
     """Return a process's share of the memory that is resident, bytes: pages that several have are divided among them.
 
-    Where the system does not tell, it is all resident memory.
+    Where the system does not report that, it is all resident memory.
     """
     try:
         lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()

@@ -26,14 +26,14 @@ _MODULE_ARGUMENT = 3  # what follows `python -m ipykernel_launcher`
 
 
 class WarmProcess:
-    """A kernel that is a template's child: what `subprocess.Popen` would be, told by the template.
+    """A kernel that is a template's child: what `subprocess.Popen` would be, by the template's messages.
 
     Parameters
     ----------
     pid
         The kernel's process.
     connection
-        Where the template will tell its exit code.
+        Where the template will write its exit code.
     """
 
     stdin = stdout = stderr = None
@@ -61,7 +61,7 @@ class WarmProcess:
                 return None
             except OSError:
                 piece = b""
-            if not piece:  # the template is gone, and nobody will ever know how this kernel ends
+            if not piece:  # the template is gone, so how this kernel ends stays unknown
                 self.send_signal(signal.SIGKILL)
                 self.returncode = -signal.SIGKILL
             self._heard += piece
@@ -99,7 +99,7 @@ class WarmProvisioner(LocalProvisioner):
     template
         Path of the template's socket; empty for a cold kernel.
     plan
-        The file that tells `in_environment.namespaces` what the kernel enters; None for nothing.
+        The file in which `in_environment.namespaces` reads what the kernel enters; None for nothing.
     forked
         The kernel's process when it came from the template, else None.
     refusal

@@ -61,7 +61,7 @@ class Scratch(ABC):
 
     @property
     def plan(self) -> Path | None:
-        """The file that tells `namespaces` what to do; None where the kernel enters none."""
+        """The file in which `namespaces` reads what to do; None where the kernel enters none."""
         return None
 
     @property
@@ -98,7 +98,7 @@ class OverlayScratch(Scratch):
 
     @property
     def plan(self) -> Path | None:
-        """The file that tells `namespaces` what to do."""
+        """The file in which `namespaces` reads what to do."""
         return self.base / "plan.json"
 
     @property

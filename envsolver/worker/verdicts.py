@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envsolver.core.jobs import Binding, Job, Limits
+from envsolver.core.quantities import size
 from envsolver.core.results import Failure, Result
 from envsolver.core.verdicts import Verdict
 
@@ -129,7 +130,7 @@ def judge_reply(
 
 
 def leaves_kernel(reply: Mapping[str, Any]) -> bool:
-    """Tell whether a cell asked its kernel to end."""
+    """Return whether a cell asked its kernel to end."""
     payload = reply.get("payload") or ()
     return any(each.get("source") == "ask_exit" and not each.get("keepkernel") for each in payload)
 
@@ -160,7 +161,7 @@ def judge_exit(limits: Limits, cell: CurrentCell, ended: KernelExit) -> Judgemen
     """Judge a kernel that ended of itself, or was killed."""
     where = "before it was ready" if cell.number is None else f"in cell {cell.number}"
     if ended.used is not None and limits.memory is not None:
-        limit, used = _mebibytes(limits.memory), _mebibytes(ended.used)
+        limit, used = size(limits.memory), size(ended.used)
         text = f"the memory limit of {limit} was exceeded {where}: {used} were in use"
         return _judgement("memory", "MemoryLimit", text, cell)
     if ended.code == -signal.SIGKILL and ended.system_out_of_memory:
@@ -190,7 +191,7 @@ def _judge_exception(job: Job, cell: CurrentCell, raised: Mapping[str, Any]) -> 
     ename, evalue = str(raised.get("ename", "")), str(raised.get("evalue", ""))
     traceback = "\n".join(map(str, raised.get("traceback", ())))
     if ename == "StdinNotImplementedError":
-        reason = f"cell {cell.number} asks for input, and nobody is there to answer"
+        reason = f"cell {cell.number} asks for input, and a run has none to offer"
         reason += ": let it go on without input() or getpass()"
     else:
         said = f"cell {cell.number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
@@ -230,15 +231,11 @@ def _bounded(text: str) -> str:
     return f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"
 
 
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.0f} MiB"
-
-
 def judge_changes(result: Result, paths: Sequence[str]) -> Judgement:
     """Return the judgement of a notebook while which ran files of the project changed: it does not pass for that."""
-    told = (
+    text = (
         f"while it ran, files of the project changed, which nothing keeps it from on this machine: {', '.join(paths)}"
     )
     if result.status != "passed":
-        return Judgement(status=result.status, reason=f"{result.reason}; {told}", failure=result.failure)
-    return Judgement(status="failed", reason=told)
+        return Judgement(status=result.status, reason=f"{result.reason}; {text}", failure=result.failure)
+    return Judgement(status="failed", reason=text)

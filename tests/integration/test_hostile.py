@@ -108,7 +108,7 @@ def test_what_is_unknown_without_a_build_is_said(tmp_path: Path, mark: Path) -> 
     (root / "uv.toml").unlink()
     said = envsolver(root, "list")
     assert "(unknown)" in said.stdout
-    assert "unknown without a build: only a build tells what -e ./sub depends on" in said.stdout
+    assert "unknown without a build: only a build shows what -e ./sub depends on" in said.stdout
     assert "Add --build to have it built" in said.stdout
 
 

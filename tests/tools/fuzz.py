@@ -34,10 +34,11 @@ from envsolver.notebooks.select import find_notebooks
 from envsolver.report.junit import junit_xml
 from envsolver.report.results_json import read_results, run_to_data
 from envsolver.report.text import report_lines
-from envsolver.resolver.demands import demand_of, own_project
+from envsolver.resolver.demands import demand_of
 from envsolver.resolver.groups import derive_group, read_group
 from envsolver.resolver.local_projects import stand_in
 from envsolver.resolver.lockfiles import inspect, select
+from envsolver.resolver.own_project import own_project
 from envsolver.resolver.specifiers import contradiction
 from envsolver.run.history import History
 from envsolver.testing.files import read_test_files

@@ -45,7 +45,8 @@ def test_an_odd_configuration_is_one_fault_that_names_it(tmp_path: Path, text: s
     ("data", "said"),
     [
         (b"a; " + b"(" * 500 + b"python_version>'3'" + b")" * 500, "requirements/a.in:1: .*: .*nested"),
-        ("numpy".encode("utf-16"), "requirements/a.in: not UTF-8 text: byte 0xff in line 1"),
+        (b"numpy\n\xff", "requirements/a.in: not UTF-8 text: byte 0xff in line 2"),
+        (b"\xff\xfea", "requirements/a.in: not the UTF-16 text that its first bytes announce"),
     ],
 )
 def test_an_odd_requirements_file_is_one_fault_with_its_place(tmp_path: Path, data: bytes, said: str) -> None:

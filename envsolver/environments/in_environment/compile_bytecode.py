@@ -22,7 +22,7 @@ _TESTS = {"tests", "test", "_tests"}
 
 
 def missing(site: str) -> Iterator[str]:
-    """Give the sources below a directory that have no bytecode."""
+    """Yield the sources below a directory that have no bytecode."""
     for directory, folders, files in os.walk(site):
         folders[:] = [name for name in folders if name not in _TESTS and name != "__pycache__"]
         for name in files:

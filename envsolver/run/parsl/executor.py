@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 START_SECONDS = 180.0
-"""How long an executor may take until it stands; Parsl gives its interchange 120 s."""
+"""How long an executor may take until it stands; Parsl allows its interchange 120 s."""
 
 MARGIN_SECONDS = 60.0
 """How much longer than its limits allow a job may take on its way to its worker, there, and back."""
@@ -191,7 +191,7 @@ class ParslJobExecutor:
             # A warm attempt, the cold one after it, and a third have the whole limit each.
             self._expect(key, outcome, 3 * job.limits.timeout + MARGIN_SECONDS)
             app(job).add_done_callback(lambda done: _copy(done, outcome))
-        except Exception as problem:  # noqa: BLE001  any failure to send must reach whoever waits
+        except Exception as problem:  # noqa: BLE001  any failure to send must reach the scheduler
             outcome.set_exception(problem)
 
 

@@ -40,7 +40,9 @@ class Server:
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self._lifeline = os.dup(0)
-        self._programs: dict[int, tuple[int, socket.socket | None]] = {}  # process and client, by what tells its end
+        self._programs: dict[
+            int, tuple[int, socket.socket | None]
+        ] = {}  # process and client, by the descriptor of its end
 
     def serve(self) -> list[str]:
         """Fork a program for each request. Returns its arguments, in the child that is to become the program."""
@@ -137,7 +139,7 @@ def _more(client: socket.socket, have: int) -> bytes:
 
 
 def _enter(request: dict[str, Any], streams: list[int]) -> None:
-    """Give this process the session, the streams, the folder and the variables that its program would start with."""
+    """Set up the session, the streams, the folder and the variables that the program would start with."""
     os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)

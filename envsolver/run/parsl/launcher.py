@@ -36,7 +36,7 @@ def main() -> None:
     except (OSError, ValueError, KeyError):
         _start_anew(output, argv)
         return
-    # What the program shares must end with it: whoever waits for its streams' end waits for it alone.
+    # What the program shares must end with it: the end of its streams is then its own end.
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)

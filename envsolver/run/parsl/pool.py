@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from parsl.providers import LocalProvider
 
 HEARTBEAT_SECONDS = 2
-"""How often a pool looks for dead workers and tells the interchange that it lives."""
+"""How often a pool looks for dead workers and sends the interchange a sign of life."""
 
 
 HEARTBEAT_THRESHOLD_SECONDS = 60
-"""Silence after which the interchange gives a pool up; a dead local pool is noticed sooner."""
+"""Silence after which the interchange counts a pool as lost; a dead local pool is noticed sooner."""
 
 
 def worker_init(prefix: Path, run_id: str) -> str:

@@ -23,7 +23,7 @@ class Lost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retry:
-    """The job is run again; `message` tells the person who waits."""
+    """The job is run again; `message` says why."""
 
     message: str
 
@@ -80,10 +80,10 @@ class Attempts:
             return Retry(message=f"{result.notebook}: {result.status}, trying again ({attempt} of {self._retries})")
         earlier = self._earlier.get(job.id)
         if result.good and earlier is not None:
-            told = f"passed at attempt {attempt}; before: {earlier.status}, {earlier.reason}"
-            result = replace(result, reason=told, flaky=True)
+            text = f"passed at attempt {attempt}; before: {earlier.status}, {earlier.reason}"
+            result = replace(result, reason=text, flaky=True)
             if self._fail_on_flaky:
-                result = replace(result, status="failed", reason=f"flaky: {told}", failure=earlier.failure)
+                result = replace(result, status="failed", reason=f"flaky: {text}", failure=earlier.failure)
         return Final(result=result)
 
     def _judge_lost(self, job: Job, lost: Lost, worker: str) -> Decision:

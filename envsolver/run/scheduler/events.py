@@ -46,7 +46,7 @@ class EnvironmentUnavailable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """Something to tell the person who waits."""
+    """A line for the person who waits."""
 
     text: str
 

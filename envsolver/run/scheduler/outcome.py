@@ -33,7 +33,7 @@ class RunOutcome:
 
 
 class Verdicts:
-    """The final results of a run, told to those who want to hear of each at once.
+    """The final results of a run, each handed on at once.
 
     Parameters
     ----------

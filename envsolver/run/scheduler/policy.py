@@ -53,7 +53,7 @@ class Budget:
     memory: int
 
     def less(self, need: ResourceRequest) -> Budget:
-        """Give what is left beside a running job."""
+        """Return what is left beside a running job."""
         return Budget(slots=self.slots - need.slots, cores=self.cores - need.cores, memory=self.memory - need.memory)
 
     def holds(self, need: ResourceRequest) -> bool:
@@ -104,7 +104,7 @@ def sort_jobs(
         ``longest`` ends a run soonest; ``shortest`` reports most verdicts early; ``failed`` puts what
         failed last time first and then the shortest; ``name`` is alphabetical.
     recorded
-        Seconds that a notebook itself tells, by path: for one of which history knows nothing.
+        Seconds that a notebook itself states, by path: for one of which history knows nothing.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def _reserve(
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
-    """Give the wall time of a list schedule of jobs in this order on `workers` workers."""
+    """Return the wall time of a list schedule of jobs in this order on `workers` workers."""
     ends = [0.0] * max(1, workers)
     for duration in seconds:
         soonest = min(range(len(ends)), key=ends.__getitem__)
@@ -197,7 +197,7 @@ def makespan(seconds: Sequence[float], workers: int) -> float:
 
 
 def predicted_makespan(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> float | None:
-    """Give the wall time of jobs in this order by their history; None if that knows less than half of them.
+    """Return the wall time of jobs in this order by their history; None if that knows less than half of them.
 
     One without a time, such as a notebook that is new or never passed, counts as the median of the others.
     """

@@ -40,7 +40,7 @@ class RunningJobs:
         self._tickets = 0
 
     def __bool__(self) -> bool:
-        """Tell whether any job runs."""
+        """Return whether any job runs."""
         return bool(self._by_ticket)
 
     @property

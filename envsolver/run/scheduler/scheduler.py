@@ -85,7 +85,7 @@ class Scheduler:
     executor
         Carries the jobs.
     progress
-        Is told what happens.
+        Is called with what happens.
     budget
         What running jobs may use together.
     verdicts

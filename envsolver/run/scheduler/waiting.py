@@ -20,7 +20,7 @@ class WaitingJobs:
         self._jobs = {job.id: job for job in jobs}
 
     def __bool__(self) -> bool:
-        """Tell whether any job waits."""
+        """Return whether any job waits."""
         return bool(self._jobs)
 
     def __iter__(self) -> Iterator[Job]:

@@ -7,7 +7,7 @@ before with the same code in the same environment, what its kernel then held; fo
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -120,23 +120,16 @@ def plan_templates(
     for family in _families(jobs, keys, known):
         if len(family) < 2:  # noqa: PLR2004  # a single kernel gains nothing from being forked
             continue
-        first = family[0]
         name = f"t{len(templates)}"
         tree = _Tree([_wishes(job, notebooks[job.notebook], known.get(job.id, KernelHistory())) for job in family])
-        # The scheduling has each of the first jobs wait for another node.
-        eager = set(islice(dict.fromkeys(tree.serving[index] for index in range(len(family))), workers))
-        templates.append(
-            TemplateSpec(
-                key=name,
-                group=first.group,
-                python=first.python,
-                environment=keys[first.target],
-                job=first,
-                nodes=tuple(tree.specs(eager)),
-            )
-        )
+        templates.append(_template(name, family[0], keys[family[0].target], tree.specs(workers)))
         serves.update({job.id: Served(name, tree.serving[index]) for index, job in enumerate(family)})
     return WarmPlan(templates=tuple(templates), serves=serves)
+
+
+def _template(name: str, job: Job, environment: str, nodes: Iterable[NodeSpec]) -> TemplateSpec:
+    group, python = job.target
+    return TemplateSpec(key=name, group=group, python=python, environment=environment, job=job, nodes=tuple(nodes))
 
 
 def _families(
@@ -216,8 +209,10 @@ class _Tree:
             return frozenset(), 0
         return frozenset(n for n, mask in self.holders.items() if n not in held and mask & best == best), best
 
-    def specs(self, eager: set[str]) -> list[NodeSpec]:
+    def specs(self, workers: int) -> list[NodeSpec]:
         """Return the nodes, parents first."""
+        # The scheduling has each of the first jobs wait for another node.
+        eager = set(islice(dict.fromkeys(self.serving.values()), workers))
         specs = [NodeSpec(id=BASE, eager=True)]
         for name, parent, common, jobs in self.nodes:
             names, complete = self.wishes[next(_bits(jobs))]
@@ -242,5 +237,5 @@ def _total(weights: Mapping[int, int], jobs: int) -> int:
 
 
 def _bits(mask: int) -> Iterator[int]:
-    """Give the numbers of the jobs in a mask."""
+    """Yield the numbers of the jobs in a mask."""
     return (index for index in range(mask.bit_length()) if mask >> index & 1)

@@ -1,4 +1,4 @@
-"""Starts and ends the templates of a run, and tells each job where its kernel is forked.
+"""Starts and ends the templates of a run, and finds for each job where its kernel is forked.
 
 A template is a child of the controller that carries the run's mark. It ends when the controller does, and nothing
 but its speed depends on it: a job whose template is gone, or refuses, starts a cold kernel.

@@ -16,10 +16,12 @@ LIBRARY = PYTHONPATH
 
 METADATA = {
     "alpha-1.5": "Name: alpha\nVersion: 1.5\nSummary: first\nProvides-Extra: more\nProvides-Extra: none\n"
+    "Requires-Dist: beta\n"
     "Requires-Dist: beta>=2; extra == 'more'\nRequires-Dist: gone; extra == 'none'",
     "Beta_Pkg-2.1rc1": "Name: Beta.Pkg\nVersion: 2.1rc1",
     "beta-2.1": "Name: beta\nVersion: 2.1",
     "from_git-1": "Name: from-git\nVersion: 1",
+    "mine-2": "Name: mine\nVersion: 2",
 }
 
 
@@ -32,6 +34,9 @@ def guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\n{text}\n", encoding="utf-8")
     url = {"url": "https://example.org/p/from-git.git", "vcs_info": {"vcs": "git"}}
     (site / "from_git-1.dist-info" / "direct_url.json").write_text(json.dumps(url), encoding="utf-8")
+    here = {"url": f"file://{tmp_path}", "dir_info": {"editable": True}}
+    (site / "mine-2.dist-info" / "direct_url.json").write_text(json.dumps(here), encoding="utf-8")
+    monkeypatch.setenv("ENVSOLVER_PROJECT", "mine git.example.org/forks/other-name")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("ENVSOLVER_GROUP", "core")
     monkeypatch.setenv("ENVSOLVER_REQUIREMENTS_FILE", "requirements/core.in")
@@ -70,6 +75,14 @@ SATISFIED = [
     "mamba install alpha==1.5",
     "easy_install alpha",
     "pip uninstall -y nosuch",
+    "pip install -c bounds.txt alpha",
+    "pip install --dry-run nosuch",
+    "pip install -r wide.txt",
+    "pip install mine==99",
+    "pip install git+https://example.org/Team/Mine.git@v1",
+    "pip install git+https://me@git.example.org/forks/other-name",
+    "pip install mine@git+https://example.org/elsewhere/mine",
+    "pip install https://example.org/team/mine/archive/main.zip",
     "pip list",
     "pip freeze",
     "pip show alpha",
@@ -85,6 +98,10 @@ REFUSED = {
     "pip install git+https://example.org/p/other.git": "not installed from that URL",
     "pip install alpha@https://example.org/alpha.whl": "not installed from that URL",
     "pip install -r lacking.txt": "nosuch>=3",
+    "pip install -c low.txt alpha": "beta<2 (version 2.1 is installed)",
+    "pip install -r bounded.txt": "beta<2 (version 2.1 is installed)",
+    "pip install --target libs alpha": "--target (it installs elsewhere)",
+    "pip install git+https://example.org/team/minerals": "not installed from that URL",
     "pip install -e .": "it is not installed",
     "pip install pip>=99": "pip>=99",
     "pip install not~valid~": "not a valid requirement",
@@ -102,6 +119,10 @@ def files(tmp_path: Path) -> None:
     )
     (tmp_path / "nested").mkdir()
     (tmp_path / "nested" / "more.txt").write_text("beta \\\n  <3 --hash=sha256:00\n", encoding="utf-8")
+    (tmp_path / "bounds.txt").write_text("gone<1\nbeta<3\nfrom-git>1\n", encoding="utf-8")
+    (tmp_path / "low.txt").write_text("beta<2\n", encoding="utf-8")
+    (tmp_path / "bounded.txt").write_text("-c low.txt\nalpha\n", encoding="utf-8")
+    (tmp_path / "wide.txt").write_text("alpha\n", encoding="utf-16")
     (tmp_path / "lacking.txt").write_text("alpha\nnosuch>=3\n", encoding="utf-8")
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "pyproject.toml").write_text("[project]\nname = 'alpha'\n", encoding="utf-8")

@@ -164,7 +164,18 @@ PIP = [
     ("!pip install a b>=1.2,<3", ["a", "b>=1.2,<3"]),
     ('%pip install "pybamm[plot,cite]" -q    # install PyBaMM if it is not installed', ["pybamm[plot,cite]"]),
     ("%pip install -q pybamm[plot,cite]", ["pybamm[plot,cite]"]),
-    ("!pip3 install -qU a --upgrade --pre --no-cache-dir", ["a"]),
+    ("!pip3 install -qU a --upgrade --user --no-cache-dir --progress-bar off --quiet", ["a"]),
+    ("!pip install --pre a 'b[x]<3'", ["--pre", "a", "b[x]<3"]),
+    ("!uv pip install --prerelease=allow a", ["--pre", "a"]),
+    ("!pip install --dry-run a", []),
+    ("!pip install --quie a --no-cache", ["a"]),
+    ("%pip install git+https://github.com/x/y.git@main", ["git+https://github.com/x/y.git@main"]),
+    ("%pip install -e git+https://x.org/y#egg=y", ["y @ git+https://x.org/y"]),
+    ("!pip install 'git+https://x.org/y@v1#egg=y[z]&subdirectory=p'", ["y[z] @ git+https://x.org/y@v1#subdirectory=p"]),
+    ("!pip install 'git+https://x.org/y#subdirectory=p&egg=y'", ["y @ git+https://x.org/y#subdirectory=p"]),
+    ("%pip install a@git+ssh://git@x.org/y", ["a @ git+ssh://git@x.org/y"]),
+    ("%pip install 'a[b] @ https://x.org/a.zip'", ["a[b] @ https://x.org/a.zip"]),
+    ("%pip install https://x.org/a-1.0.whl b", ["https://x.org/a-1.0.whl", "b"]),
     ("!pip3.11 install 'a==1'", ["a==1"]),
     ("!python -m pip install a", ["a"]),
     ("!{sys.executable} -m pip install a", ["a"]),
@@ -178,7 +189,10 @@ PIP = [
     ("!pip install a > /dev/null 2>&1", ["a"]),
     ("!pip install a &> log.txt", ["a"]),
     ("!FOO=1 sudo pip install a", ["a"]),
-    ("%pip install a -i https://x/simple --extra-index-url=https://y -f https://z --trusted-host h", ["a"]),
+    (
+        "%pip install a -i https://x/simple --extra-index-url=https://y -f https://z --trusted-host h --no-binary a",
+        ["a", "--index-url https://x/simple", "--extra-index-url https://y", "--find-links https://z", "--no-binary a"],
+    ),
     ("%pip install \"a; python_version<'3.9'\"", ["a; python_version<'3.9'"]),
     ("%pip install a a", ["a"]),
     ("%%bash\npip install a \\\n  b\n# pip install c\necho x", ["a", "b"]),
@@ -233,13 +247,10 @@ def test_what_a_condition_guards_binds_nothing_and_is_remembered(source: str) ->
 
 
 REFUSED = [
-    ("%pip install git+https://github.com/x/y.git@main", "it is an address"),
-    ("%pip install https://x.org/a-1.0.whl", "it is an address"),
-    ("%pip install 'a @ https://x.org/a.zip'", "it is an address"),
-    ("%pip install a@git+ssh://git@x.org/y", "it is an address"),
-    ("%pip install -e git+https://x.org/y#egg=y", "it is an address"),
-    ("%pip install ./a-1.0-py3-none-any.whl", "it is an archive"),
-    ("%pip install dist/a-1.0.tar.gz", "it is an archive"),
+    ("%pip install hg+https://x.org/y", "only the addresses of archives and of git's repositories"),
+    ("%pip install 'a @ ftp://x.org/a.zip'", "only the addresses of archives and of git's repositories"),
+    ("%pip install ./a-1.0-py3-none-any.whl", "there is no such archive"),
+    ("%pip install ../../a-1.0.tar.gz", "outside of the project"),
     ("%pip install {name}", "only known when the notebook runs"),
     ("%pip install a==$version", "only known when the notebook runs"),
     ("!pip install -r {folder}/requirements.txt", "only known when the notebook runs"),
@@ -249,7 +260,19 @@ REFUSED = [
     ("%pip install ../..", "outside of the project"),
     ("%pip install -r missing.txt", "there is no such file"),
     ("%pip install -r ../../x.txt", "outside of the project"),
-    ("%pip install -r https://x.org/r.txt", "it is an address"),
+    ("%pip install -r https://x.org/r.txt", "put the file in the project"),
+    ("%pip install -c https://x.org/c.txt", "put the file in the project"),
+    ("%pip install -c missing.txt", "there is no such file"),
+    ("%pip install -f wheels", "no such directory for --find-links"),
+    ("%pip install --no-deps", '"--no-deps" cannot be installed: an environment holds all that its packages need'),
+    ("%pip install -t libs", '"-t" cannot be installed: it installs elsewhere'),
+    ("%pip install --target=libs", "it installs elsewhere"),
+    ("%pip install --python-version 3.9", "another interpreter"),
+    ("%pip install --no-build-isolation", "a setting of [tool.uv] in pyproject.toml"),
+    ("!uv pip install --resolution=lowest", "which versions are chosen"),
+    ("%pip install --group dev", "-e .[extra]"),
+    ("%pip install --frobnicate", '"--frobnicate" cannot be installed: neither pip nor uv'),
+    ("%pip install -qZ", '"-Z" cannot be installed: neither pip nor uv'),
 ]
 
 
@@ -265,13 +288,13 @@ def test_what_cannot_be_installed_is_refused_with_place_and_reason(tmp_path: Pat
 
 
 def test_what_a_condition_guards_is_never_refused() -> None:
-    found = installed("if IN_COLAB:\n  !pip install git+https://x.org/y b")
+    found = installed("if IN_COLAB:\n  !pip install --target x git+https://x.org/y b -c no.txt")
     assert found.refused == []
     assert [requirement.text for requirement in found.guarded] == ["b"]
 
 
 def test_one_refused_word_does_not_lose_the_others() -> None:
-    found = installed("%pip install a https://x.org/b.whl c")
+    found = installed("%pip install a hg+https://x.org/b c")
     assert [requirement.text for requirement in found.installs] == ["a", "c"]
     assert len(found.refused) == 1
 
@@ -289,7 +312,7 @@ def test_each_requirement_knows_its_line() -> None:
 
 def test_files_of_requirements_are_read_with_their_own_places(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text(
-        "# all of them\n-r sub/more.txt\na>=1 # why\nb \\\n  ==2\n--index-url https://x\nc --hash=sha256:0\n-e .\n"
+        "# all of them\n-r sub/more.txt\na>=1 # why\nb \\\n  ==2\n--index-url https://x/\nc --hash=sha256:0\n-e .\n"
     )
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "more.txt").write_text("d[x]; python_version > '3'\n-r ../requirements.txt\n")
@@ -300,9 +323,39 @@ def test_files_of_requirements_are_read_with_their_own_places(tmp_path: Path) ->
         ("d[x]; python_version > '3'", "sub/more.txt:1"),
         ("a>=1", "requirements.txt:3"),
         ("b ==2", "requirements.txt:4"),
+        ("--index-url https://x/", "requirements.txt:6"),
         ("c", "requirements.txt:7"),
         ("-e .", "requirements.txt:8"),
     ]
+
+
+def test_bounds_are_kept_wherever_they_are_named(tmp_path: Path) -> None:
+    (tmp_path / "bounds.txt").write_text("idna<3  # old\nsix==1.16.0\n", encoding="utf-16")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "r.txt").write_text("-c ../more.txt\nidna\n", encoding="utf-8")
+    (tmp_path / "more.txt").write_text("idna!=2.9\n", encoding="utf-8")
+    found = installed("!pip install -c bounds.txt idna\n%pip install -r sub/r.txt", tmp_path)
+    assert found.refused == []
+    assert [(r.text, str(r.origin)) for r in found.installs] == [
+        ("-c idna<3", "bounds.txt:1"),
+        ("-c six==1.16.0", "bounds.txt:2"),
+        ("idna", "a.ipynb, cell 1, line 1"),
+        ("-c idna!=2.9", "more.txt:1"),
+    ]
+
+
+def test_places_that_packages_come_from_are_found_from_the_file_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "sub" / "my wheels").mkdir(parents=True)
+    (tmp_path / "sub" / "r.txt").write_text("-f 'my wheels'\n", encoding="utf-8")
+    (line,) = installed("!pip install -r sub/r.txt", tmp_path).installs
+    assert line.text == f"--find-links {tmp_path.as_uri()}/sub/my%20wheels"
+
+
+def test_archives_of_the_project_are_kept_relative_to_the_root(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "a-1.0-py3-none-any.whl").touch()
+    (kept,) = installed("!pip install dist/a-1.0-py3-none-any.whl", tmp_path).installs
+    assert kept.text == "./dist/a-1.0-py3-none-any.whl"
 
 
 def test_the_projects_own_directories_are_kept_relative_to_the_root(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How reports put durations, sizes, names and failures into words."""
+"""How reports shorten names, make text safe, and put failures into words."""
 
 from __future__ import annotations
 
@@ -9,50 +9,9 @@ import pytest
 import report_samples
 
 from envsolver.core.results import Failure, Result, Run
-from envsolver.report.formatting import (
-    clock,
-    columns,
-    duration,
-    fitted,
-    keep_colours,
-    one_line,
-    shorten,
-    size,
-    strip_ansi,
-)
+from envsolver.report.formatting import columns, fitted, keep_colours, one_line, shorten, strip_ansi
 from envsolver.report.run_files import file_in, read_log_tail
 from envsolver.report.summaries import count_verdicts, has_own_error, headline, last_counts, reason_beyond_error
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "0.0 s"),
-        (4.14, "4.1 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (125.0, "2 min 05 s"),
-        (3599.6, "1 h 00 min"),
-        (3720.0, "1 h 02 min"),
-        (-1.0, "0.0 s"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:07"), (754, "12:34"), (3723, "1:02:03"), (-3, "0:00")])
-def test_clocks(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(None, ""), (2048, "2 KiB"), (312 * 2**20, "312 MiB"), (1503238553, "1.4 GiB")]
-)
-def test_sizes(count: int | None, text: str) -> None:
-    assert size(count) == text
 
 
 @pytest.mark.parametrize("width", range(1, 40))
@@ -93,7 +52,7 @@ def test_the_headline_of_a_failure_is_its_error() -> None:
 
 def test_the_headline_is_the_reason_when_that_says_more_than_the_error() -> None:
     failure = Failure(cell=3, ename="StdinNotImplementedError", evalue="raw_input was called")
-    reason = "cell 3 asks for input, and nobody is there to answer: remove input()"
+    reason = "cell 3 asks for input, and a run has none to offer: remove input()"
     assert headline(result(failure=failure, reason=reason)) == reason
 
 

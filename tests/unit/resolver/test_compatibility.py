@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from fakes import FakeUv
 
 from envsolver.core.environments import Group, Interpreter
 from envsolver.core.settings import Config, GroupSettings
-from envsolver.environments.sizes import package_sizes
-from envsolver.resolver.compatibility import GroupExamination, SolveReport, group_rows, pair_rows, said_bytes, to_json
+from envsolver.resolver.compatibility import GroupExamination, SolveReport, group_rows, pair_rows, to_json
 from envsolver.resolver.groups import read_group
 from envsolver.resolver.locks import SolveOptions
 
@@ -70,8 +68,8 @@ def test_each_pair_that_has_a_common_python_is_compared(tmp_path: Path) -> None:
             "core + paper",
             "apart: requirements/core.in:1 asks for numpy>=2; requirements/paper.in:1 asks for numpy<2",
         ),
-        ("core + ml", "could share one environment, which saves 1 package, 2 MB"),
-        ("ml + paper", "could share one environment, which saves 1 package, 2 MB"),
+        ("core + ml", "could share one environment, which saves 1 package, 1 MiB"),
+        ("ml + paper", "could share one environment, which saves 1 package, 1 MiB"),
     )
 
 
@@ -105,19 +103,3 @@ def test_plain_data_holds_the_lines_that_meet(tmp_path: Path) -> None:
         ("numpy>=2", "requirements/core.in", 1),
         ("numpy<2", "requirements/paper.in", 1),
     ]
-
-
-@pytest.mark.parametrize(
-    ("count", "said"), [(0, "0 B"), (999, "999 B"), (1500, "2 kB"), (304_000_000, "304 MB"), (1_240_000_000, "1.2 GB")]
-)
-def test_bytes_are_said_as_people_read_them(count: int, said: str) -> None:
-    assert said_bytes(count) == said
-
-
-def test_the_sizes_of_packages_are_those_of_their_records(tmp_path: Path) -> None:
-    home = tmp_path / "lib" / "python3.11" / "site-packages"
-    for name, rows in {"Foo_Bar-1.0": "a.py,sha256=x,10\nb.py,,\nc.py,sha256=y,5\n", "six-1": "six.py,,7\n"}.items():
-        (home / f"{name}.dist-info").mkdir(parents=True)
-        (home / f"{name}.dist-info" / "RECORD").write_text(rows, encoding="utf-8")
-    assert package_sizes(tmp_path) == {"foo-bar": 15, "six": 7}
-    assert package_sizes(tmp_path / "nothing") == {}

@@ -13,10 +13,12 @@ from fakes import excluding, notebook, required
 
 from envsolver.core.environments import Assignment, Interpreter, Lock
 from envsolver.core.notebooks import Import, Notebook, Origin, Requirement, Script
-from envsolver.resolver.demands import OwnProject, demand_of, own_project
+from envsolver.core.settings import Config, GroupSettings
+from envsolver.resolver.demands import demand_of
 from envsolver.resolver.derive import ONLY, Derived, derive, name_parts, serves
-from envsolver.resolver.groups import canonical, derive_group
+from envsolver.resolver.groups import canonical, derive_group, read_group
 from envsolver.resolver.locks import make_lock
+from envsolver.resolver.own_project import OwnProject, own_project
 from envsolver.resolver.scaffold import initial_configuration, initial_files
 
 if sys.version_info >= (3, 11):
@@ -172,6 +174,24 @@ def test_one_environment_serves_all_that_agree() -> None:
     assert derived.conflicts == ()
 
 
+def test_notebooks_that_name_other_sources_of_packages_share_with_no_others() -> None:
+    line = "--extra-index-url https://x.org/simple"
+    derived = run(
+        notebook("a.ipynb", imports=["numpy"]),
+        notebook("b.ipynb", installs=required("torch", line)),
+        notebook("c.ipynb", installs=required("scipy", line)),
+    )
+    assert [(group.name, [r.text for r in group.requirements], group.options) for group in derived.groups] == [
+        ("numpy", ["numpy"], ()),
+        ("scipy", ["scipy", "torch"], (line,)),
+    ]
+
+
+def test_a_bound_applies_to_the_notebooks_environment_and_asks_for_nothing() -> None:
+    (group,) = run(notebook("a.ipynb", installs=required("torch", "-c Numpy<2"))).groups
+    assert ([r.text for r in group.requirements], [r.text for r in group.constraints]) == (["torch"], ["numpy<2"])
+
+
 def test_notebooks_that_cannot_share_are_apart_and_it_is_said_why() -> None:
     derived = run(
         notebook("a.ipynb", imports=["six"], installs=required("numpy<2")),
@@ -301,3 +321,15 @@ def test_what_init_writes_gives_the_same_groups_again() -> None:
     assert "r.ipynb" not in text
     opened = tomllib.loads(text.replace("# [", "[").replace("# skip", "skip"))["tool"]["envsolver"]
     assert opened["notebook"] == {"c.ipynb": {"skip": "no way"}}
+
+
+def test_what_is_written_down_for_a_group_keeps_its_bounds_and_options(tmp_path: Path) -> None:
+    asked = required("torch", "-c numpy<2", "--pre", "--extra-index-url https://x.org/simple")
+    group = derive_group("ml", asked, root=tmp_path)
+    for path, text in initial_files([group], []).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    read = read_group(Config(root=tmp_path, groups={"ml": GroupSettings()}), "ml")
+    assert [r.text for r in read.requirements] == ["torch"]
+    assert [r.text for r in read.constraints] == ["numpy<2"]
+    assert set(read.options) == {"--pre", "--extra-index-url https://x.org/simple"}

@@ -159,6 +159,8 @@ def test_the_digest_follows_everything_that_a_solve_reads(tmp_path: Path, change
         ("numpy[extra]", None),
         ("a @ https://host/a.whl", None),
         ("git+https://host/a/b", None),
+        ("-c ./sub", None),
+        ("--find-links ./sub", None),
         ("https://host/a.whl", None),
     ],
 )
@@ -173,7 +175,9 @@ def test_local_projects_are_told_from_names(text: str, path: str | None) -> None
         ("-e .", "my-own"),
         ("./dist/Foo_Bar-1.0-py3-none-any.whl", "foo-bar"),
         ("git+https://host/a/b#egg=Bar", "bar"),
-        ("git+https://host/a/b", None),
+        ("git+https://host/a/B_c.git@main", "b-c"),
+        ("-c Numpy<2", "numpy"),
+        ("--extra-index-url https://host/a/b", None),
     ],
 )
 def test_a_requirement_says_which_distribution_it_asks_for(tmp_path: Path, text: str, name: str | None) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fakes import required
 
-from envsolver.resolver.demands import own_project
 from envsolver.resolver.local_projects import stand_in
+from envsolver.resolver.own_project import own_project
 from envsolver.resolver.requirement_text import content_digest
 
 if sys.version_info >= (3, 11):

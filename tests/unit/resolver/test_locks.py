@@ -12,7 +12,8 @@ from envsolver.core.environments import Group, Interpreter, Package
 from envsolver.core.errors import BuildError, UnsolvableError
 from envsolver.core.files import read_json, write_json
 from envsolver.core.notebooks import Origin, Requirement
-from envsolver.resolver.locks import SolveOptions, places, read_packages, solve, solve_group
+from envsolver.resolver.groups import derive_group
+from envsolver.resolver.locks import OUT_OF_REACH, SolveOptions, places, read_packages, solve, solve_group
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 LOCK = "numpy==1.26.4 \\\n    --hash=sha256:00\nipykernel==7.0.0 \\\n    --hash=sha256:11\n"
@@ -166,6 +167,76 @@ def test_a_local_project_is_locked_by_its_place_and_content(tmp_path: Path) -> N
     assert lock.text.splitlines()[0] == f"-e {(project / 'sub').as_uri()}"
     (project / "sub" / "pyproject.toml").write_text('[project]\nname = "Mine"\nversion = "2"\n', encoding="utf-8")
     assert solve_group(group(project, "-e ./sub\n"), PYTHON, uv=uv, cache=None).text != lock.text
+
+
+def test_a_project_in_a_folder_with_a_number_sign_is_locked_with_its_name(tmp_path: Path) -> None:
+    project = tmp_path / "a#b"
+    project.mkdir()
+    (project / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "1"\n', encoding="utf-8")
+    lock = solve_group(group(project, "-e .\n"), PYTHON, uv=FakeUv(project, solved("-e .\n")), cache=None)
+    assert lock.text.splitlines()[0] == f"-e mine @ {project.as_uri()}"
+    assert lock.packages == (Package(name="mine", version=str(project)),)
+
+
+def test_uvs_hashes_of_a_local_archive_give_way_to_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a-1-py3-none-any.whl").touch()
+    answer = "./a-1-py3-none-any.whl \\\n    --hash=sha256:00\nsix==1 \\\n    --hash=sha256:11\n"
+    lock = solve_group(
+        group(tmp_path, "./a-1-py3-none-any.whl\n"), PYTHON, uv=FakeUv(tmp_path, solved(answer)), cache=None
+    )
+    assert lock.text.splitlines()[0] == f"{tmp_path.as_uri()}/a-1-py3-none-any.whl"
+    assert lock.text.splitlines()[1].startswith("    # ")
+    assert lock.text.endswith("six==1 \\\n    --hash=sha256:11\n")
+
+
+def derived(root: Path, *items: str) -> Group:
+    return derive_group("d", [Requirement(text=text, origin=Origin(path="a.ipynb")) for text in items], root=root)
+
+
+def test_a_lock_says_where_its_packages_come_from(tmp_path: Path) -> None:
+    (tmp_path / "requirements" / "wheels").mkdir(parents=True)
+    options = "--extra-index-url https://x.org/simple\n-f wheels\n--find-links=https://y.org\n--no-binary six\n--pre\n"
+    uv = FakeUv(tmp_path, solved("six==1\n"))
+    lock = solve_group(group(tmp_path, f"{options}six\n"), PYTHON, uv=uv, cache=None)
+    assert lock.text.splitlines() == [
+        "--extra-index-url https://x.org/simple",
+        f"--find-links {tmp_path.as_uri()}/requirements/wheels",
+        "--find-links https://y.org",
+        "--no-binary six",
+        "six==1",
+    ]
+    assert uv.asked[0].option("--prerelease") == "allow"
+
+
+def test_bounds_and_options_of_notebooks_reach_uv(tmp_path: Path) -> None:
+    uv = FakeUv(tmp_path, lambda question: solved(Path(question.option("--constraints")).read_text()))
+    asked = derived(tmp_path, "six", "-c idna<3", "--pre", "--no-index")
+    assert solve(asked, PYTHON, uv=uv, cache=None, terms=SolveOptions()).text == "idna<3\n"
+    assert uv.asked[0].text == "--no-index\nsix\nipykernel\n"
+    assert uv.asked[0].option("--prerelease") == "allow"
+
+
+@pytest.mark.parametrize(
+    ("item", "address"),
+    [
+        ("git+https://x.org/y.git@main", "https://x.org/y.git"),
+        ("y @ https://x.org/y.zip", "https://x.org/y.zip"),
+        ("--extra-index-url https://x.org/simple", "https://x.org/simple"),
+    ],
+)
+def test_an_address_out_of_reach_is_told_and_asked_for_again(tmp_path: Path, item: str, address: str) -> None:
+    uv = FakeUv(tmp_path, refused(f"error: Git operation failed\n'{address}/': Could not resolve host: x.org"))
+    for _ in range(2):
+        outcome = solve(derived(tmp_path, item), PYTHON, uv=uv, cache=tmp_path / "cache", terms=SolveOptions())
+        assert (outcome.text, outcome.proved) == (None, False)
+        assert outcome.explanation.startswith(f"{address} is {OUT_OF_REACH}")
+    assert len(uv.asked) == 2
+
+
+def test_without_a_network_nobodys_address_is_to_blame(tmp_path: Path) -> None:
+    uv = FakeUv(tmp_path, refused("error: Failed to fetch: https://pypi.org/simple/six"))
+    with pytest.raises(BuildError, match="out of reach"):
+        solve(derived(tmp_path, "y @ https://x.org/y.zip"), PYTHON, uv=uv, cache=None, terms=SolveOptions())
 
 
 def test_places_are_found_by_normalised_names(tmp_path: Path) -> None:

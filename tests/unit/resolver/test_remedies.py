@@ -12,6 +12,7 @@ from envsolver.core.notebooks import Notebook, Origin, Requirement, Script
 from envsolver.resolver.demands import NotebookRequirements, demand_of
 from envsolver.resolver.derive import derive
 from envsolver.resolver.explanations import build_failure
+from envsolver.resolver.locks import OUT_OF_REACH
 from envsolver.resolver.oracle import Finding
 from envsolver.resolver.remedies import remedy
 
@@ -20,6 +21,9 @@ PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7",
 SKIP = 'skip the notebook with `skip = "<reason>"` in [tool.envsolver.notebook."a.ipynb"] of pyproject.toml'
 UNKNOWN = "Because lost-name was not found in the package registry and you require lost-name, we can conclude"
 NO_WHEEL = "Because torch==1.4.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and you require torch"
+
+OLD_PYTHON = """Because the current Python version (3.11.7) does not satisfy Python>=3.12 and mine==1 depends on
+Python>=3.12, we can conclude that mine==1 cannot be used."""
 
 
 def distributions(module: str) -> tuple[str, ...]:
@@ -51,8 +55,8 @@ def root(tmp_path: Path) -> Path:
             notebook(imports=["lost_name.part"]),
             UNKNOWN,
             (
-                'if another distribution provides it, add `lost_name = "<distribution>"` to [tool.envsolver.modules] '
-                f"of pyproject.toml; otherwise {SKIP}"
+                'add `lost_name = "<distribution>"` to [tool.envsolver.modules] of pyproject.toml '
+                f"if another distribution provides it, or {SKIP}"
             ),
         ),
         (
@@ -76,12 +80,9 @@ def root(tmp_path: Path) -> Path:
             f"change one of these lines, or {SKIP}",
         ),
         (
-            notebook(refused=('a.ipynb, cell 1, line 1: "git+https://x" cannot be installed: it is an address.',)),
+            notebook(refused=('a.ipynb, cell 1, line 1: "hg+https://x" cannot be installed: it is an address.',)),
             "",
-            (
-                "list all that it needs in a `# /// script` block of the notebook, where an address may stand as "
-                f'"name @ git+https://…", or {SKIP}'
-            ),
+            f"list all that it needs in a `# /// script` block of the notebook, or {SKIP}",
         ),
         (
             notebook(script_fault="a.ipynb, cell 1, line 1: the script block is not valid TOML: no"),
@@ -98,8 +99,21 @@ def root(tmp_path: Path) -> Path:
             "Git operation failed",
             f'see why `uv pip install "y @ git+https://x/y"` fails here, or {SKIP}',
         ),
+        (
+            notebook(installs=required("git+https://x/y")),
+            f"https://x/y is {OUT_OF_REACH}",
+            f"connect to the network, or {SKIP}",
+        ),
+        (
+            notebook(installs=required("-e .")),
+            OLD_PYTHON,
+            f"run it on a Python >=3.12 with `--python`, or {SKIP}",
+        ),
     ],
-    ids=["import", "install", "no wheel", "conflict", "in a block", "address", "bad block", "own package", "fetched"],
+    ids=[
+        *("import", "install", "no wheel", "conflict", "in a block", "refused", "bad block", "own package", "fetched"),
+        *("out of reach", "old Python"),
+    ],
 )
 def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanation: str, advice: str) -> None:
     assert reason(given, explanation, root).endswith(f": {advice}")

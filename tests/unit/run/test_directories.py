@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.core.errors import ConfigurationError
-from envsolver.run.directories import STATE, new_run_directory, prepare_state
+from envsolver.run.directories import STATE, named_run_directory, new_run_directory, prepare_state
 
 
 def test_a_plain_file_in_the_place_of_the_state_folder_is_told(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_a_plain_file_in_the_place_of_the_state_folder_is_told(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])
-@pytest.mark.parametrize("make", [prepare_state, new_run_directory])
+@pytest.mark.parametrize("make", [prepare_state, new_run_directory, named_run_directory])
 def test_a_folder_that_cannot_be_written_is_told(
     make: object, error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,3 +39,11 @@ def test_a_plain_file_in_the_place_of_the_runs_folder_is_told(tmp_path: Path) ->
     (tmp_path / "runs").touch()
     with pytest.raises(ConfigurationError, match="runs: is a file"):
         new_run_directory(tmp_path / "runs")
+
+
+def test_a_run_never_writes_into_a_folder_that_holds_something(tmp_path: Path) -> None:
+    folder = named_run_directory(tmp_path / "array" / "3")
+    assert named_run_directory(folder) == folder
+    (folder / "results.json").touch()
+    with pytest.raises(ConfigurationError, match="is not empty"):
+        named_run_directory(folder)

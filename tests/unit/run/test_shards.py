@@ -84,13 +84,23 @@ def test_a_new_notebook_is_expected_to_take_the_usual_time() -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("2/4", (2, 4)), (" 1 / 1 ", (1, 1)), ("04/4", (4, 4))])
 def test_a_shard_is_written_as_a_fraction(text: str, expected: tuple[int, int]) -> None:
-    assert parse_shard(text) == expected
+    assert parse_shard(text, {}) == expected
 
 
-@pytest.mark.parametrize("text", ["", "2", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/2/3", "1.5/2"])
+@pytest.mark.parametrize(
+    "text", ["", "2", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/2/3", "1.5/2", "auto/0", "auto/x", "automatic"]
+)
 def test_what_is_no_shard_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--shard"):
-        parse_shard(text)
+        parse_shard(text, {"JOB_COMPLETION_INDEX": "0"})
+
+
+def test_auto_asks_the_job_array() -> None:
+    assert parse_shard("auto", {"CI_NODE_INDEX": "2", "CI_NODE_TOTAL": "3"}) == (2, 3)
+
+
+def test_auto_may_name_how_many_there_are() -> None:
+    assert parse_shard("auto/8", {"JOB_COMPLETION_INDEX": "7"}) == (8, 8)
 
 
 def test_a_projects_own_history_has_no_say(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ Runs on the environment's interpreter, which may be any Python from 3.7 on, with
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -43,6 +44,9 @@ _CONDA_VALUED = frozenset({
     "-c", "--channel", "-n", "--name", "-p", "--prefix", "--file", "--solver", "--revision", "--repodata-fn",
 })  # fmt: skip
 
+_ELSEWHERE = frozenset({"-t", "--target", "--prefix", "--root"})
+"""Options that install where the environment's interpreter does not look."""
+
 _READ = frozenset({"list", "freeze", "show"})
 _TOOLS = frozenset({"pip", "setuptools", "wheel", "uv", "conda"})
 """What notebooks upgrade out of habit. Without a version it counts as satisfied: an import would tell."""
@@ -57,6 +61,8 @@ class _Parsed:
         self.wanted: list[str] = []
         self.files: list[str] = []
         self.projects: list[str] = []
+        self.bounds: list[str] = []
+        self.elsewhere: list[str] = []
 
 
 def run(tool: str, arguments: Sequence[str]) -> int:
@@ -98,12 +104,13 @@ def _install(tool: str, words: list[str], *, conda: bool) -> int:
     if {"-h", "--help"} & set(words):
         return _version(tool, [])
     parsed = _parse(words, _CONDA_VALUED if conda else _VALUED)
+    if "--dry-run" in words:
+        return 0
     try:
-        wanted = [*map(_from_conda, parsed.wanted)] if conda else [*parsed.wanted, *_lines_of(parsed.files)]
-    except OSError as error:
+        wanted, bounds = _asked(parsed, conda=conda)
+    except (OSError, UnicodeError) as error:
         sys.stderr.write(f"ERROR: Could not open requirements file: {error}\n")
         return 1
-    wanted += parsed.projects
     if not wanted:
         sys.stderr.write("ERROR: You must give at least one requirement to install\n")
         return 1
@@ -114,8 +121,46 @@ def _install(tool: str, words: list[str], *, conda: bool) -> int:
             sys.stdout.write(f"Requirement already satisfied: {text}\n")
         else:
             lacking.append((text, fault))
+    if not lacking:
+        lacking = [*_broken(wanted, bounds), *((option, "it installs elsewhere") for option in parsed.elsewhere)]
     sys.stdout.flush()
     return _refuse(tool, lacking) if lacking else 0
+
+
+def _asked(parsed: _Parsed, *, conda: bool) -> tuple[list[str], list[str]]:
+    """Return what a command wants and the bounds that it sets, those of the files that it names too."""
+    if conda:
+        return [_from_conda(text) for text in parsed.wanted], []
+    bounds: list[str] = list(_lines_of(parsed.bounds, []))
+    wanted = [*parsed.wanted, *_lines_of(parsed.files, bounds), *parsed.projects]
+    return wanted, bounds
+
+
+def _broken(wanted: Sequence[str], bounds: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give the bounds that what is wanted, or what that needs, breaks, each with the version that is installed."""
+    if not bounds:
+        return
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    waiting, needed = list(wanted), set()
+    while waiting:
+        try:
+            name = _normal(Requirement(waiting.pop()).name)
+            if name not in needed:
+                needed.add(name)
+                waiting += metadata.requires(name) or []
+        except (InvalidRequirement, metadata.PackageNotFoundError):
+            continue
+    for text in bounds:
+        try:
+            bound = Requirement(text)
+        except InvalidRequirement:
+            continue
+        version = _installed(bound.name)
+        applies = bound.marker is None or bound.marker.evaluate({"extra": ""})
+        broken = version and applies and not bound.specifier.contains(version, prereleases=True)
+        if broken and _normal(bound.name) in needed:
+            yield text, f"version {version} is installed"
 
 
 def _parse(words: Sequence[str], valued: frozenset[str]) -> _Parsed:
@@ -135,14 +180,26 @@ def _parse(words: Sequence[str], valued: frozenset[str]) -> _Parsed:
             value = queue.pop(0) if queue else ""
         if option in {"-r", "--requirement", "--requirements"}:
             parsed.files.append(value)
+        elif option in {"-c", "--constraint", "--constraints"}:
+            parsed.bounds.append(value)
+        elif option in _ELSEWHERE:
+            parsed.elsewhere.append(option)
         elif option in {"-e", "--editable"}:
             parsed.projects.append(value if _is_place(value) else f"./{value}")
     return parsed
 
 
-def _lines_of(files: Sequence[str], depth: int = 0) -> Iterator[str]:
+def _text(path: Path) -> str:
+    """Return the text of a file of requirements, as pip reads it: UTF-8, or what its first bytes announce."""
+    data = path.read_bytes()
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if utf16 else "utf-8-sig")
+
+
+def _lines_of(files: Sequence[str], bounds: list[str], depth: int = 0) -> Iterator[str]:
+    """Give what files of requirements ask for; the lines of files of bounds that they name are put into `bounds`."""
     for name in files:
-        text = Path(name).read_text(encoding="utf-8")
+        text = _text(Path(name))
         for line in text.replace("\\\n", " ").splitlines():
             bare = re.sub(r"(^|\s)#.*", "", line).strip()
             bare = re.sub(r"\s--hash[= ]\S+", "", bare).strip()
@@ -150,7 +207,9 @@ def _lines_of(files: Sequence[str], depth: int = 0) -> Iterator[str]:
                 nested = _parse(bare.split(), _VALUED)
                 yield from nested.projects
                 if depth < _DEEPEST:
-                    yield from _lines_of([str(Path(name).parent / inner) for inner in nested.files], depth + 1)
+                    folder = Path(name).parent
+                    bounds += _lines_of([str(folder / inner) for inner in nested.bounds], bounds, depth + 1)
+                    yield from _lines_of([str(folder / inner) for inner in nested.files], bounds, depth + 1)
             elif bare:
                 yield bare
 
@@ -186,9 +245,10 @@ def _requirement_fault(requirement: Any, seen: set[tuple[str, str]]) -> str | No
     if version is None:
         habit = _normal(requirement.name) in _TOOLS and not requirement.specifier and not requirement.extras
         return None if habit else "it is not installed"
-    if requirement.url:
+    own = _is_own(requirement.name)
+    if requirement.url and not own:
         return None if _same_url(requirement.name, requirement.url) else "it is not installed from that URL"
-    if requirement.specifier and not requirement.specifier.contains(version, prereleases=True):
+    if not own and requirement.specifier and not requirement.specifier.contains(version, prereleases=True):
         return f"version {version} is installed"
     for extra in sorted(requirement.extras):
         if (requirement.name, extra) not in seen:
@@ -224,6 +284,8 @@ def _is_place(text: str) -> bool:
 def _place_fault(text: str) -> str | None:
     """Return why what stands at a URL or a path is not what is installed, or None when it is."""
     if "://" in text:
+        if _is_own_address(text):
+            return None if _is_own(_own_name()) else "the project itself is not installed"
         found = any(_same_url(dist.metadata["Name"], text) for dist in metadata.distributions())
         return None if found else "it is not installed from that URL"
     path = Path(text.split("[", 1)[0]).expanduser()
@@ -247,6 +309,30 @@ def _project_name(path: Path) -> str | None:
         if match:
             return match.group(1)
     return None
+
+
+def _own_name() -> str:
+    """Return the name of the distribution that the project under test makes; empty when it makes none."""
+    return os.environ.get("ENVSOLVER_PROJECT", "").partition(" ")[0]
+
+
+def _is_own(name: str) -> bool:
+    """Return whether a distribution is the project under test, installed as it is here, whatever its version."""
+    if not name or _normal(name) != _own_name():
+        return False
+    try:
+        recorded = json.loads(metadata.distribution(name).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return False
+    return str(recorded.get("url", "")).startswith("file:")
+
+
+def _is_own_address(text: str) -> bool:
+    """Return whether an address is that of the repository of the project under test."""
+    bare = re.sub(r"^[\w+.-]+://(?:[^/@]*@)?(?:www\.)?", "", _plain_url(text)).lower()
+    bare = re.sub(r"/(?:-/)?(?:archive|tarball|zipball)/.*$", "", bare)
+    name, *places = os.environ.get("ENVSOLVER_PROJECT", "").split(" ")
+    return bool(name) and (bare in places or _normal(bare.rpartition("/")[2]) == name)
 
 
 def _same_url(name: str, url: str) -> bool:

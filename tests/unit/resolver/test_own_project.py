@@ -1,0 +1,147 @@
+"""Promise: the project under test is meant in all its spellings, and is there as it is in the checkout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes import notebook, required
+
+from envsolver.core.notebooks import Import, Origin
+from envsolver.notebooks.read import read_notebook
+from envsolver.resolver.demands import demand_of
+from envsolver.resolver.own_project import OwnProject, own_project
+
+PYPROJECT = """
+[project]
+name = "My_Lib"
+version = "1"
+dependencies = ["numpy"]
+urls = {Source = "https://www.example.org/team/sources", Docs = "https://docs.example.org"}
+[project.optional-dependencies]
+plot = ["matplotlib>=3", "pillow"]
+all = ["my-lib[plot]", "matplotlib", "torch", "pandas"]
+"""
+GIT = """
+[core]
+	bare = false
+[remote "origin"]
+	url = git@git.example.org:forks/another-name.git
+	fetch = +refs/heads/*:refs/remotes/origin/*
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "checkout"
+    (root / ".git").mkdir(parents=True)
+    (root / ".git" / "config").write_text(GIT, encoding="utf-8")
+    (root / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    (root / "src" / "my_lib").mkdir(parents=True)
+    (root / "src" / "my_lib" / "__init__.py").touch()
+    return root
+
+
+def own(root: Path) -> OwnProject:
+    found = own_project(root)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("my.lib", "-e ."),
+        ("My-Lib[plot]>=3", "-e .[plot]"),
+        ("-e .", "-e ."),
+        ("-e .[plot]", "-e .[plot]"),
+        ("git+https://example.org/anyone/my-lib.git", "-e ."),
+        ("git+https://example.org/anyone/My_Lib@develop", "-e ."),
+        ("git+ssh://git@git.example.org/forks/another-name.git@main", "-e ."),
+        ("git+https://user:secret@git.example.org/Forks/another-name", "-e ."),
+        ("git+https://example.org/team/sources", "-e ."),
+        ("https://example.org/team/sources/archive/refs/heads/main.zip", "-e ."),
+        ("https://example.org/team/sources/-/archive/main/sources-main.tar.gz", "-e ."),
+        ("my-lib @ git+https://example.org/x/y", "-e ."),
+        ("my-lib[plot] @ git+https://example.org/team/sources", "-e .[plot]"),
+        ("git+https://example.org/team/other", None),
+        ("git+https://example.org/team/sources-more", None),
+        ("git+https://example.org/team/sources#subdirectory=part", None),
+        ("numpy", None),
+        ("other @ git+https://example.org/x/y", None),
+        ("-e ./part", None),
+        ("-c my-lib<2", None),
+        ("--find-links https://example.org/team/sources", None),
+    ],
+)
+def test_what_means_the_project_is_told_from_what_does_not(root: Path, text: str, meant: str | None) -> None:
+    assert own(root).spelt(text) == meant
+
+
+def test_a_project_within_a_repository_is_named_with_its_place(root: Path) -> None:
+    inner = root / "packages" / "part"
+    inner.mkdir(parents=True)
+    (inner / "pyproject.toml").write_text('[project]\nname = "part"\n', encoding="utf-8")
+    address = "git+https://git.example.org/forks/another-name"
+    assert own(inner).spelt(f"{address}#subdirectory=packages/part") == "-e ."
+    assert own(inner).spelt(address) is None
+
+
+def test_a_worktree_knows_the_remotes_of_its_repository(root: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    (root / ".git" / "worktrees" / "tree").mkdir(parents=True)
+    (root / ".git" / "worktrees" / "tree" / "commondir").write_text("../..\n", encoding="utf-8")
+    (tree / ".git").write_text(f"gitdir: {root}/.git/worktrees/tree\n", encoding="utf-8")
+    assert own(tree).spelt("git+https://git.example.org/forks/another-name") == "-e ."
+
+
+@pytest.mark.parametrize("damage", ["", "nonsense", "[remote", "\x00"])
+def test_an_odd_configuration_of_git_names_nothing(root: Path, damage: str) -> None:
+    (root / ".git" / "config").write_text(damage, encoding="utf-8")
+    assert own(root).spelt("git+https://git.example.org/forks/another-name") is None
+
+
+def test_addresses_of_others_are_asked_for_as_they_stand(root: Path) -> None:
+    given = notebook(imports=["numpy"], installs=required("git+https://x.org/y@v1", "-c numpy<2"))
+    demand = demand_of(given, distributions=lambda module: (module,), own=own(root))
+    assert [r.text for r in demand.requirements] == ["-c numpy<2", "git+https://x.org/y@v1", "numpy"]
+
+
+EXTRAS = [
+    ("matplotlib.pyplot", ["-e .[plot]"]),
+    ("torch", ["-e .[all]"]),
+    ("numpy", []),
+    ("unheard_of", []),
+]
+
+
+@pytest.mark.parametrize(("module", "asked"), EXTRAS)
+def test_the_smallest_extra_that_has_what_the_packages_files_import_is_taken(
+    root: Path, module: str, asked: list[str]
+) -> None:
+    wanted = Import(module=module, origin=Origin(path="src/my_lib/part.py", line=3))
+    given = replace(notebook(imports=["my_lib.part"]), own_imports=(wanted,))
+    demand = demand_of(given, distributions=lambda module: (module.partition(".")[0],), own=own(root))
+    assert [r.text for r in demand.requirements] == ["-e .", *asked]
+
+
+def test_what_the_packages_files_import_is_found_from_the_notebooks_imports(root: Path) -> None:
+    package = root / "src" / "my_lib"
+    (package / "plots.py").write_text("import os\nfrom my_lib.deep import x\nfrom . import near\n", encoding="utf-8")
+    (package / "deep.py").write_text("import matplotlib.pyplot\n\ndef f():\n    import pandas\n", encoding="utf-8")
+    (package / "near.py").write_text("try:\n    import torch\nexcept ImportError:\n    pass\n", encoding="utf-8")
+    (package / "unused.py").write_text("import pillow\n", encoding="utf-8")
+    (root / "a.ipynb").write_text(
+        '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{"cell_type": "code", "id": "a", "outputs": [],'
+        ' "metadata": {}, "execution_count": null, "source": "from my_lib import plots"}]}',
+        encoding="utf-8",
+    )
+    found = read_notebook(root, "a.ipynb")
+    assert {(i.module, str(i.origin), i.optional) for i in found.own_imports} == {
+        ("matplotlib.pyplot", "src/my_lib/deep.py:1", False),
+        ("torch", "src/my_lib/near.py:2", True),
+    }
+    assert [i.module for i in found.imports] == ["my_lib"]
