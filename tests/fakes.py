@@ -19,11 +19,12 @@ from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
 from envsolver.core.notebooks import Import, Notebook, Origin, Requirement
 from envsolver.core.results import Result
-from envsolver.core.settings import Config
+from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer
 from envsolver.resolver.groups import derive_group, read_group
 from envsolver.resolver.oracle import Finding
+from envsolver.run.project import Project
 
 T = TypeVar("T")
 Items = frozenset[str]
@@ -271,6 +272,32 @@ def written_group(root: Path, text: str, name: str = "a") -> Group:
     (root / "requirements").mkdir(exist_ok=True)
     (root / "requirements" / f"{name}.in").write_text(text, encoding="utf-8")
     return read_group(Config(root=root), name)
+
+
+def a_project(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    source: str = "envsolver.toml",
+    pythons: tuple[str, ...] = ("3.11", "3.10"),
+    **groups: str,
+) -> Project:
+    """Return a project with a `FakeUv`, the Pythons of `some_python`, and these lines in its groups' files."""
+    uv = FakeUv(root)
+
+    def find(_: Uv, request: str) -> Interpreter:
+        found = some_python(request)
+        base = root / f"python{found.version}"
+        base.touch()
+        return replace(found, executable=str(base))
+
+    monkeypatch.setattr("envsolver.run.project.Uv", lambda *_, **__: uv)
+    monkeypatch.setattr("envsolver.run.project.find_interpreter", find)
+    for name, text in groups.items():
+        written_group(root, text, name)
+    settings = {name: GroupSettings() for name in groups}
+    config = Config(root=root, source=source, python=pythons, groups=settings)
+    return Project(config=config, cache=root / "cache")
 
 
 def envsolver(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 import pytest
@@ -102,3 +102,36 @@ class Stubborn(Disk):
 def test_a_job_is_run_again_once_at_most() -> None:
     disk = Stubborn(result("crashed"), damaged=True)
     assert (verdict(disk), disk.ran, disk.looked) == ("crashed", 2, 1)
+
+
+def test_a_verdict_that_comes_while_the_run_is_being_stopped_stands() -> None:
+    disk = Disk(result("crashed"), damaged=True)
+    healing = HealingExecutor(disk, disk.rebuild)
+    healing.close(gently=False)
+    assert healing.submit("key", job()).result(timeout=10).status == "crashed"
+    assert disk.looked == 0
+
+
+class Lost(Disk):
+    """An executor whose worker is lost, or that never started the job."""
+
+    def __init__(self, *, cancelled: bool) -> None:
+        super().__init__(result("crashed"), damaged=False)
+        self.cancelled = cancelled
+
+    def submit(self, key: str, job: Job) -> Future[Result]:
+        done: Future[Result] = Future()
+        if self.cancelled:
+            done.cancel()
+        else:
+            done.set_exception(ConnectionError("the worker is gone"))
+        return done
+
+
+@pytest.mark.parametrize(("cancelled", "error"), [(True, CancelledError), (False, ConnectionError)])
+def test_what_became_of_a_job_without_a_result_is_handed_on(cancelled: bool, error: type[Exception]) -> None:
+    lost = Lost(cancelled=cancelled)
+    healing = HealingExecutor(lost, lost.rebuild)
+    with pytest.raises(error):
+        healing.submit("key", job()).result(timeout=10)
+    healing.close(gently=True)

@@ -1,0 +1,76 @@
+"""Promises of `resolve`: each notebook has its group, and what is known from before is worth most."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from fakes import a_project
+from nbformat.v4 import new_code_cell, new_notebook
+
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.settings import GroupSettings
+from envsolver.run.project import Project
+from envsolver.run.resolution import Resolution, resolve
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return a project without a configuration whose two notebooks import different libraries."""
+    for name, module in (("a", "numpy"), ("b", "scipy")):
+        nbformat.write(new_notebook(cells=[new_code_cell(f"import {module}")]), tmp_path / f"{name}.ipynb")
+    return a_project(tmp_path, monkeypatch, source="")
+
+
+def packages(resolution: Resolution) -> set[str]:
+    """Return what the environments hold beside what Jupyter brings."""
+    return {p.name for lock in resolution.locks.values() for p in lock.packages} & {"numpy", "scipy"}
+
+
+def test_without_a_configuration_one_environment_serves_all(bare: Project) -> None:
+    resolution = resolve(bare, cwd=bare.root)
+    assert {a.group for a in resolution.assignments} == {"notebooks"}
+    assert packages(resolution) == {"numpy", "scipy"}
+
+
+def test_a_single_notebook_asks_for_no_more_than_it_needs(bare: Project) -> None:
+    assert packages(resolve(bare, patterns=["a.ipynb"], cwd=bare.root)) == {"numpy"}
+
+
+def test_a_single_notebook_uses_the_environment_that_all_of_them_have(bare: Project) -> None:
+    bare.state.mkdir()
+    for lock in resolve(bare, cwd=bare.root).locks.values():
+        bare.store.ensure(lock)
+    assert packages(resolve(bare, patterns=["a.ipynb"], cwd=bare.root)) == {"numpy", "scipy"}
+    bare.store.release()
+
+
+def test_an_environment_that_was_never_built_is_not_waited_for(bare: Project) -> None:
+    bare.state.mkdir()
+    resolve(bare, cwd=bare.root)
+    assert packages(resolve(bare, patterns=["a.ipynb"], cwd=bare.root)) == {"numpy"}
+
+
+def test_all_stale_locks_are_named_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = a_project(tmp_path, monkeypatch, a="six\n", b="numpy\n")
+    nbformat.write(new_notebook(cells=[new_code_cell("x = 1")]), tmp_path / "a.ipynb")
+    for name in "ab":
+        (tmp_path / f"requirements/{name}.txt").write_text("six==1.16\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(project, cwd=tmp_path)
+    assert [fault.partition(" ")[0] for fault in caught.value.faults] == ["requirements/a.txt", "requirements/b.txt"]
+    assert "envsolver lock" in caught.value.tip
+
+
+def test_a_group_is_not_asked_for_on_a_python_that_it_does_not_support(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = a_project(tmp_path, monkeypatch, a="six\n", b="numpy\n")
+    groups = {**project.config.groups, "b": GroupSettings(requires_python="<3.11")}
+    project = replace(project, config=replace(project.config, groups=groups))
+    nbformat.write(new_notebook(cells=[new_code_cell("import six")]), tmp_path / "a.ipynb")
+    resolution = resolve(project, cwd=tmp_path, pythons=["all"])
+    assert sorted(resolution.locks) == [("a", "3.10"), ("a", "3.11"), ("b", "3.10")]
+    assert resolution.faults == {}
