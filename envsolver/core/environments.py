@@ -19,75 +19,50 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """A named dependency set, read from its file and everything that the file includes.
-
-    Attributes
-    ----------
-    file
-        The group's requirements file, relative to the project's root; empty for a derived group.
-    requirements, constraints
-        Every line that asks for or bounds a package, nested ``-r`` and ``-c`` files included.
-    requires_python
-        Versions of Python that the group supports, as a specifier set; None for all.
-    digest
-        SHA-256 over all text that a solve depends on; the same on every machine.
-    options
-        Lines of its files that are options of uv, such as ``--pre``.
-    """
+    """A named dependency set, read from its file and everything that the file includes."""
 
     name: str
     file: str
+    """The group's requirements file, relative to the project's root; empty for a derived group."""
     requirements: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
+    """Every line that asks for or bounds a package, nested ``-r`` and ``-c`` files included."""
     requires_python: str | None = None
+    """Versions of Python that the group supports, as a specifier set; None for all."""
     digest: str = ""
+    """SHA-256 over all text that a solve depends on; the same on every machine."""
     options: tuple[str, ...] = ()
+    """Lines of its files that are options of uv, such as ``--pre``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """Which group a notebook belongs to, and why.
-
-    Attributes
-    ----------
-    group
-        Name of the group; None when none fits.
-    why
-        One phrase for people, such as ``imports torch`` or ``set in pyproject.toml``.
-    verdict, reason
-        Set when the notebook will not run: `environment`, `failed` or `skipped`, and the sentence why.
-    held_back
-        Whose requirements hold it back at older versions, a sentence each.
-    """
+    """Which group a notebook belongs to, and why."""
 
     notebook: str
     group: str | None
+    """Name of the group; None when none fits."""
     why: str
+    """One phrase for people, such as ``imports torch`` or ``set in pyproject.toml``."""
     verdict: Verdict | None = None
     reason: str = ""
+    """Set when the notebook will not run: `environment`, `failed` or `skipped`, and the sentence why."""
     held_back: tuple[str, ...] = ()
+    """Whose requirements hold it back at older versions, a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
-    """A Python that environments can be built on.
-
-    Attributes
-    ----------
-    request
-        What was asked for, such as ``3.11``.
-    executable
-        Absolute path of the base interpreter, shims and virtualenvs seen through.
-    version
-        Full version, such as ``3.11.7``.
-    platform
-        ``sysconfig.get_platform()`` with the implementation, such as ``cpython-linux-x86_64``.
-    """
+    """A Python that environments can be built on."""
 
     request: str
+    """What was asked for, such as ``3.11``."""
     executable: str
+    """Absolute path of the base interpreter, shims and virtualenvs seen through."""
     version: str
+    """Full version, such as ``3.11.7``."""
     platform: str
+    """``sysconfig.get_platform()`` with the implementation, such as ``cpython-linux-x86_64``."""
 
     @property
     def minor(self) -> str:
@@ -105,42 +80,28 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
-    """A group resolved for one interpreter.
-
-    Attributes
-    ----------
-    text
-        The requirements text that uv wrote, with hashes.
-    packages
-        What it pins, sorted by name.
-    """
+    """A group resolved for one interpreter."""
 
     group: str
     interpreter: Interpreter
     text: str
+    """The requirements text that uv wrote, with hashes."""
     packages: tuple[Package, ...]
+    """What it pins, sorted by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """A lock installed in a cached virtualenv.
-
-    Attributes
-    ----------
-    key
-        Hexadecimal digest of the content: the lock's text, the interpreter, uv's settings.
-    prefix
-        The virtualenv's directory, which is its kernel's ``sys.prefix``.
-    built
-        True when this run built it, False when the cache had it.
-    seconds
-        What solving and building it took.
-    """
+    """A lock installed in a cached virtualenv."""
 
     key: str
+    """Hexadecimal digest of the content: the lock's text, the interpreter, uv's settings."""
     group: str
     python: str
     prefix: Path
+    """The virtualenv's directory, which is its kernel's ``sys.prefix``."""
     packages: tuple[Package, ...] = ()
     built: bool = False
+    """True when this run built it, False when the cache had it."""
     seconds: float = 0.0
+    """What solving and building it took."""

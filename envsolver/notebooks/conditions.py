@@ -25,21 +25,14 @@ _EXITS = frozenset({"exit", "quit", "_exit"})
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What holds for the statements of one block.
-
-    Attributes
-    ----------
-    optional
-        The notebook copes when an import fails here.
-    guarded
-        A condition decides whether this is run.
-    deferred
-        It stands in a function, which may never be called.
-    """
+    """What holds for the statements of one block."""
 
     optional: bool = False
+    """The notebook copes when an import fails here."""
     guarded: bool = False
+    """A condition decides whether this is run."""
     deferred: bool = False
+    """It stands in a function, which may never be called."""
 
 
 def branches(test: ast.expr, context: Context, flags: Mapping[str, bool]) -> tuple[Context | None, Context | None]:

@@ -22,23 +22,16 @@ class Meaning(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstallTarget:
-    """One thing that an install command asks for.
-
-    Attributes
-    ----------
-    kind
-        ``name`` for a requirement, ``directory`` for a project, ``file`` and ``bounds`` for files of requirements and
-        of constraints, ``line`` for an option about which packages are taken and from where, ``nothing`` when the
-        command installs nothing, ``refused`` for what cannot be.
-    text
-        The requirement, the path, the option's value, or why it is refused.
-    option
-        The option as uv reads it, or as it was written.
-    """
+    """One thing that an install command asks for."""
 
     kind: str
+    """``name`` for a requirement, ``directory`` for a project, ``file`` and ``bounds`` for files of requirements and of
+    constraints, ``line`` for an option about which packages are taken and from where, ``nothing`` when the command
+    installs nothing, ``refused`` for what cannot be."""
     text: str = ""
+    """The requirement, the path, the option's value, or why it is refused."""
     option: str = ""
+    """The option as uv reads it, or as it was written."""
 
 
 _ELSEWHERE = "it installs elsewhere than where the notebook's kernel looks"

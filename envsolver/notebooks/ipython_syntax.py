@@ -41,36 +41,24 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Escape:
-    """One piece of IPython syntax.
-
-    Attributes
-    ----------
-    kind
-        ``magic`` and ``cell`` with the text after ``%`` and ``%%``, ``shell`` with the shell's text,
-        ``script`` with the text of a whole cell for the shell, ``other`` for help and the like. Lines joined with
-        a backslash are one text.
-    line
-        Where its text begins in the cell, counted from 1.
-    """
+    """One piece of IPython syntax."""
 
     kind: Literal["magic", "cell", "shell", "script", "other"]
+    """``magic`` and ``cell`` with the text after ``%`` and ``%%``, ``shell`` with the shell's text, ``script`` with the
+    text of a whole cell for the shell, ``other`` for help and the like. Lines joined with a backslash are one text."""
     text: str
     line: int
+    """Where its text begins in the cell, counted from 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PythonText:
-    """A cell as Python: its tree, or its lines when it cannot be parsed, and what it held of IPython's syntax.
-
-    Attributes
-    ----------
-    plain_lines
-        For a cell without a tree: its lines by number, without those inside of strings.
-    """
+    """A cell as Python: its tree, or its lines when it cannot be parsed, and what it held of IPython's syntax."""
 
     tree: ast.Module | None
     escapes: tuple[Escape, ...] = ()
     plain_lines: tuple[tuple[int, str], ...] = ()
+    """For a cell without a tree: its lines by number, without those inside of strings."""
 
 
 def parse_cell(source: str) -> PythonText:

@@ -21,21 +21,14 @@ _STATEMENT = re.compile(r"^(?![ \t)\]}#'\"\\]|(?:except|finally|else|elif)\b|$)"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signs:
-    """What a cell's source shows at a glance.
-
-    Attributes
-    ----------
-    imports
-        It may import something.
-    escapes
-        It may hold IPython syntax, or run pip.
-    expressions
-        Its expressions may import modules, run commands, or change paths and the environment.
-    """
+    """What a cell's source shows at a glance."""
 
     imports: bool
+    """It may import something."""
     escapes: bool
+    """It may hold IPython syntax, or run pip."""
     expressions: bool
+    """Its expressions may import modules, run commands, or change paths and the environment."""
 
 
 def signs_of(source: str) -> Signs:

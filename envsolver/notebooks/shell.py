@@ -17,19 +17,13 @@ _PREFIXES = frozenset({"then", "else", "elif", "do", "{", "!", "sudo", "time", "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SimpleCommand:
-    """One command with its arguments.
-
-    Attributes
-    ----------
-    line
-        How many lines of the text precede it.
-    guarded
-        Whether it depends on another command's outcome.
-    """
+    """One command with its arguments."""
 
     words: tuple[str, ...]
     line: int
+    """How many lines of the text precede it."""
     guarded: bool = False
+    """Whether it depends on another command's outcome."""
 
 
 def simple_commands(text: str) -> Iterator[SimpleCommand]:

@@ -25,21 +25,14 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeline:
-    """The jobs of a run in as many lanes as jobs could run at once.
-
-    Attributes
-    ----------
-    seconds
-        Length of the time axis.
-    lanes
-        The bars of each lane, in time.
-    ticks
-        Where the axis has its marks.
-    """
+    """The jobs of a run in as many lanes as jobs could run at once."""
 
     seconds: float
+    """Length of the time axis."""
     lanes: tuple[tuple[Bar, ...], ...]
+    """The bars of each lane, in time."""
     ticks: tuple[float, ...]
+    """Where the axis has its marks."""
 
     def busy(self, lane: int) -> float:
         """Return the part of the time during which a lane had work, 0 to 1."""

@@ -29,28 +29,19 @@ WITH_KERNEL = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Supply:
-    """What a group provides.
-
-    Attributes
-    ----------
-    file
-        Where a person would add a requirement; empty for a derived group.
-    names
-        Normalised names of the distributions: all of the lock, or the direct requirements before there is one.
-    direct
-        How many requirements were written down.
-    locked
-        Whether `names` comes from a lock.
-    modules
-        Top-level modules of the local projects that it asks for, whatever their distributions are called.
-    """
+    """What a group provides."""
 
     group: str
     file: str
+    """Where a person would add a requirement; empty for a derived group."""
     names: frozenset[str]
+    """Normalised names of the distributions: all of the lock, or the direct requirements before there is one."""
     direct: int
+    """How many requirements were written down."""
     locked: bool
+    """Whether `names` comes from a lock."""
     modules: frozenset[str] = frozenset()
+    """Top-level modules of the local projects that it asks for, whatever their distributions are called."""
 
     def provides(self, module: str, distributions: Distributions) -> bool:
         """Return whether a module comes from one of the group's distributions, or from a local project."""

@@ -23,23 +23,16 @@ WORKERS = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Solved:
-    """Whether one group can be solved for one Python.
-
-    Attributes
-    ----------
-    lock
-        What it is solved to; None when it is not.
-    conflict
-        Why there is no solution.
-    message
-        Why it was not solved otherwise: the group does not support this Python, or a package cannot be built.
-    """
+    """Whether one group can be solved for one Python."""
 
     group: str
     python: str
     lock: Lock | None = None
+    """What it is solved to; None when it is not."""
     conflict: Conflict | None = None
+    """Why there is no solution."""
     message: str = ""
+    """Why it was not solved otherwise: the group does not support this Python, or a package cannot be built."""
 
     @property
     def skipped(self) -> bool:
@@ -49,22 +42,15 @@ class Solved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SolveReport:
-    """Everything that `envsolver solve` reports.
-
-    Attributes
-    ----------
-    pairs
-        Each pair of groups on the first Python that both are solved for.
-    calls
-        How many uv commands it took.
-    seconds
-        Wall time.
-    """
+    """Everything that `envsolver solve` reports."""
 
     groups: tuple[Solved, ...]
     pairs: tuple[Pair, ...]
+    """Each pair of groups on the first Python that both are solved for."""
     calls: int
+    """How many uv commands it took."""
     seconds: float
+    """Wall time."""
 
     @property
     def good(self) -> bool:
@@ -74,22 +60,16 @@ class SolveReport:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupExamination:
-    """Solves groups and compares them.
-
-    Attributes
-    ----------
-    cache
-        Directory of the remembered answers.
-    upgrade
-        Ask uv even what an earlier run has asked.
-    """
+    """Solves groups and compares them."""
 
     root: Path
     uv: Uv
     cache: Path | None
+    """Directory of the remembered answers."""
     terms: SolveOptions
     sizes: Sizes
     upgrade: bool = False
+    """Ask uv even what an earlier run has asked."""
     workers: int = WORKERS
 
     def examine(self, groups: Sequence[Group], interpreters: Sequence[Interpreter]) -> SolveReport:

@@ -28,42 +28,28 @@ Sizes = Callable[[Lock], Mapping[str, int]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conflict:
-    """Why requirements have no solution.
-
-    Attributes
-    ----------
-    requirements
-        The few that meet in it, as written and where.
-    sentence
-        The shortest explanation.
-    explanation
-        uv's own words; empty when the texts alone show it.
-    """
+    """Why requirements have no solution."""
 
     requirements: tuple[Requirement, ...]
+    """The few that meet in it, as written and where."""
     sentence: str
+    """The shortest explanation."""
     explanation: str = ""
+    """uv's own words; empty when the texts alone show it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """Whether two groups can share one environment.
-
-    Attributes
-    ----------
-    groups
-        Their names, sorted.
-    packages_saved, bytes_saved
-        What sharing would save; the bytes are None unless both environments are built.
-    conflict
-        Why they cannot; None when they can.
-    """
+    """Whether two groups can share one environment."""
 
     groups: tuple[str, str]
+    """Their names, sorted."""
     python: str
     packages_saved: int = 0
     bytes_saved: int | None = None
+    """What sharing would save; the bytes are None unless both environments are built."""
     conflict: Conflict | None = None
+    """Why they cannot; None when they can."""
 
     @property
     def shareable(self) -> bool:

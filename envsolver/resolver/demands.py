@@ -17,28 +17,19 @@ from envsolver.resolver.requirement_text import BOUND, local_path, requirement_n
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotebookRequirements:
-    """What one notebook asks for.
-
-    Attributes
-    ----------
-    requirements
-        In canonical form, each with the cell and line that it comes from, sorted.
-    requires_python
-        Versions of Python that its script block names; None for all.
-    fault
-        Why it cannot be served, as a sentence; empty when it can.
-    modules
-        The module whose import asks for a requirement, by the requirement's text.
-    scripted
-        Whether a script block says what it asks for.
-    """
+    """What one notebook asks for."""
 
     notebook: str
     requirements: tuple[Requirement, ...] = ()
+    """In canonical form, each with the cell and line that it comes from, sorted."""
     requires_python: str | None = None
+    """Versions of Python that its script block names; None for all."""
     fault: str = ""
+    """Why it cannot be served, as a sentence; empty when it can."""
     modules: Mapping[str, str] = field(default_factory=dict)
+    """The module whose import asks for a requirement, by the requirement's text."""
     scripted: bool = False
+    """Whether a script block says what it asks for."""
 
     @property
     def items(self) -> frozenset[str]:

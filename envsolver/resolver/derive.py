@@ -40,27 +40,18 @@ _OPERATORS = {"==": "", "===": "", "<=": "le", "<": "lt", ">=": "ge", ">": "gt",
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Derived:
-    """What was found for notebooks that no configuration places.
-
-    Attributes
-    ----------
-    groups
-        The new groups; they have no file.
-    assignments
-        One for each demand, in the demands' order.
-    conflicts
-        Why the groups are apart: one sentence for each conflict that was met.
-    holds
-        Whose requirements hold others back at older versions, by the group's name.
-    local
-        The notebooks that ask for a local project, which may fail to build.
-    """
+    """What was found for notebooks that no configuration places."""
 
     groups: tuple[Group, ...]
+    """The new groups; they have no file."""
     assignments: tuple[Assignment, ...]
+    """One for each demand, in the demands' order."""
     conflicts: tuple[Conflict, ...] = ()
+    """Why the groups are apart: one sentence for each conflict that was met."""
     holds: Mapping[str, tuple[HeldBack, ...]] = field(default_factory=dict)
+    """Whose requirements hold others back at older versions, by the group's name."""
     local: frozenset[str] = frozenset()
+    """The notebooks that ask for a local project, which may fail to build."""
 
 
 def derive(

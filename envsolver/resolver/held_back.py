@@ -23,21 +23,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldBack:
-    """Requirements that hold versions back for notebooks that do not ask for them.
-
-    Attributes
-    ----------
-    requirements
-        The lines that bound, with their places.
-    packages
-        What is held back: name, the version that is installed, and the one that would be.
-    notebooks
-        The others that ask for what is held back, or for a local project, which may depend on it.
-    """
+    """Requirements that hold versions back for notebooks that do not ask for them."""
 
     requirements: tuple[Requirement, ...]
+    """The lines that bound, with their places."""
     packages: tuple[tuple[str, str, str], ...]
+    """What is held back: name, the version that is installed, and the one that would be."""
     notebooks: tuple[str, ...]
+    """The others that ask for what is held back, or for a local project, which may depend on it."""
 
     @property
     def sentence(self) -> str:

@@ -27,21 +27,14 @@ _EXTRAS = re.compile(r"\[[^\[\]]*\]$")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalProjects:
-    """What uv is asked in the place of local projects.
-
-    Attributes
-    ----------
-    lines
-        What to ask for, by the requirement's text.
-    overrides
-        Lines that put the projects in the place of their releases.
-    back
-        The requirement that a line of uv's answer stands for.
-    """
+    """What uv is asked in the place of local projects."""
 
     lines: Mapping[str, str] = field(default_factory=dict)
+    """What to ask for, by the requirement's text."""
     overrides: tuple[str, ...] = ()
+    """Lines that put the projects in the place of their releases."""
     back: Mapping[str, str] = field(default_factory=dict)
+    """The requirement that a line of uv's answer stands for."""
 
     def restore(self, lock: str) -> str:
         """Return a lock's text with the projects themselves in the place of what uv was asked."""

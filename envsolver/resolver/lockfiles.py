@@ -37,19 +37,13 @@ _HEADER = """\
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockFile:
-    """A group's lock file.
-
-    Attributes
-    ----------
-    path
-        Relative to the project's root.
-    state
-        Whether its inputs are what they were when it was written.
-    """
+    """A group's lock file."""
 
     group: str
     path: str
+    """Relative to the project's root."""
     state: State
+    """Whether its inputs are what they were when it was written."""
 
 
 def lock_path(group: Group) -> str:

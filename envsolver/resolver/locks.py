@@ -52,21 +52,14 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SolveOptions:
-    """What a solve is asked beside the requirements.
-
-    Attributes
-    ----------
-    exclude_newer
-        Leave out packages published after this date (RFC 3339).
-    resolution
-        uv's strategy, such as ``lowest-direct``; None for the newest versions.
-    build
-        Whether a package may be built, and so run, to learn what it depends on.
-    """
+    """What a solve is asked beside the requirements."""
 
     exclude_newer: str | None = None
+    """Leave out packages published after this date (RFC 3339)."""
     resolution: str | None = None
+    """uv's strategy, such as ``lowest-direct``; None for the newest versions."""
     build: bool = True
+    """Whether a package may be built, and so run, to learn what it depends on."""
 
     @property
     def options(self) -> list[str]:
@@ -78,24 +71,16 @@ class SolveOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SolveOutcome:
-    """What a solve gave.
-
-    Attributes
-    ----------
-    text
-        The lock's text, or None when there is no solution.
-    explanation
-        uv's words when there is none.
-    proved
-        False when uv could not know, because a package could not be built, or its address not be reached.
-    lasting
-        Whether the answer is worth remembering.
-    """
+    """What a solve gave."""
 
     text: str | None
+    """The lock's text, or None when there is no solution."""
     explanation: str = ""
+    """uv's words when there is none."""
     proved: bool = True
+    """False when uv could not know, because a package could not be built, or its address not be reached."""
     lasting: bool = True
+    """Whether the answer is worth remembering."""
     time: float = field(default_factory=time.time)
 
 

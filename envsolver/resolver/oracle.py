@@ -20,24 +20,16 @@ from envsolver.resolver.specifiers import contradiction
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """The answer to whether some requirements can be installed together.
-
-    Attributes
-    ----------
-    solved
-        Whether they can.
-    packages
-        What would be installed.
-    explanation
-        Why they cannot, in uv's words; empty when their texts alone show it.
-    suspects
-        Those requirements that the explanation speaks of; a hint, which proves nothing.
-    """
+    """The answer to whether some requirements can be installed together."""
 
     solved: bool
+    """Whether they can."""
     packages: tuple[Package, ...] = ()
+    """What would be installed."""
     explanation: str = ""
+    """Why they cannot, in uv's words; empty when their texts alone show it."""
     suspects: frozenset[str] = frozenset()
+    """Those requirements that the explanation speaks of; a hint, which proves nothing."""
 
 
 class Oracle(Protocol):

@@ -31,30 +31,20 @@ _EXTRAS = re.compile(r"^(?:-e\s+)?[A-Za-z0-9._-]+\s*(\[[^\]]*\])")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnProject:
-    """The package that the project itself distributes; environments hold it editable where that can be.
-
-    Attributes
-    ----------
-    name
-        Its distribution's normalised name.
-    modules
-        The top-level modules that it provides.
-    text
-        The requirement that stands for it.
-    repositories
-        Where its sources are kept, as `repository` writes addresses.
-    subdirectory
-        Where the project stands in its repository; empty for the repository's top.
-    metadata
-        What its files say of it; None where only a build tells.
-    """
+    """The package that the project itself distributes; environments hold it editable where that can be."""
 
     name: str
+    """Its distribution's normalised name."""
     modules: frozenset[str]
+    """The top-level modules that it provides."""
     text: str = "-e ."
+    """The requirement that stands for it."""
     repositories: frozenset[str] = frozenset()
+    """Where its sources are kept, as `repository` writes addresses."""
     subdirectory: str = ""
+    """Where the project stands in its repository; empty for the repository's top."""
     metadata: ProjectMetadata | None = None
+    """What its files say of it; None where only a build tells."""
 
     def holds(self, path: str) -> bool:
         """Return whether a file, relative to the project's root, is part of the package."""

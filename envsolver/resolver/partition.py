@@ -33,21 +33,14 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Partition:
-    """Requirement sets, put into the fewest environments.
-
-    Attributes
-    ----------
-    parts
-        The environments, in a stable order.
-    rejected
-        Sets that have no solution by themselves, each with the few requirements that meet and the oracle's answer.
-    conflicts
-        The least sets without a solution that were met, which is why the parts are apart, with the oracle's answers.
-    """
+    """Requirement sets, put into the fewest environments."""
 
     parts: tuple[Part, ...]
+    """The environments, in a stable order."""
     rejected: Mapping[frozenset[str], tuple[frozenset[str], Finding]]
+    """Sets that have no solution by themselves, each with the few requirements that meet and the oracle's answer."""
     conflicts: Mapping[frozenset[str], Finding]
+    """The least sets without a solution that were met, which is why the parts are apart, with the oracle's answers."""
 
 
 def partition(sets: Iterable[frozenset[str]], oracle: Oracle, *, workers: int = WORKERS) -> Partition:

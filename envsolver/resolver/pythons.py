@@ -17,18 +17,12 @@ ALL = "all"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matrix:
-    """The Pythons of a run.
-
-    Attributes
-    ----------
-    interpreters
-        In the order asked for, each once.
-    left_out
-        Pythons that only `ALL` asks for and the machine lacks, each with the reason why.
-    """
+    """The Pythons of a run."""
 
     interpreters: tuple[Interpreter, ...]
+    """In the order asked for, each once."""
     left_out: tuple[tuple[str, str], ...] = ()
+    """Pythons that only `ALL` asks for and the machine lacks, each with the reason why."""
 
 
 def choose_pythons(asked: Sequence[str], configured: Sequence[str], find: Callable[[str], Interpreter]) -> Matrix:

@@ -27,24 +27,17 @@ SAVE_SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
-    """What one run is.
-
-    Attributes
-    ----------
-    directory
-        The run's folder.
-    run_id
-        The mark of all its processes.
-    prestart
-        What was started ahead, with the run's mark.
-    """
+    """What one run is."""
 
     project: Project
     options: Options
     progress: Progress
     directory: Path
+    """The run's folder."""
     run_id: str
+    """The mark of all its processes."""
     prestart: ParslPrestart | None = None
+    """What was started ahead, with the run's mark."""
 
 
 def make_context(project: Project, options: Options, progress: Progress, prestart: ParslPrestart | None) -> RunContext:

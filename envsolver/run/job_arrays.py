@@ -10,25 +10,17 @@ from envsolver.core.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobArray:
-    """How one system tells a job its place among the jobs of its array.
-
-    Attributes
-    ----------
-    system
-        Its name, for people.
-    index, count
-        Variables with the job's number and with how many there are; no `count` where the system sets none.
-    first
-        The number of the first job, or the variable that holds it.
-    step
-        Variable with the distance between two numbers; empty where it is 1.
-    """
+    """How one system tells a job its place among the jobs of its array."""
 
     system: str
+    """Its name, for people."""
     index: str
     count: str = ""
+    """Variables with the job's number and with how many there are; no `count` where the system sets none."""
     first: int | str = 0
+    """The number of the first job, or the variable that holds it."""
     step: str = ""
+    """Variable with the distance between two numbers; empty where it is 1."""
 
 
 ARRAYS = (

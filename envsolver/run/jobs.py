@@ -22,22 +22,15 @@ SLUG_LENGTH = 40
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobDefaults:
-    """What all jobs of a run have in common.
-
-    Attributes
-    ----------
-    run_id
-        The run's mark.
-    run_dir
-        The run's folder.
-    timeout
-        Seconds for a whole notebook, over every other setting; None leaves the settings alone.
-    """
+    """What all jobs of a run have in common."""
 
     config: Config
     run_id: str
+    """The run's mark."""
     run_dir: Path
+    """The run's folder."""
     timeout: float | None = None
+    """Seconds for a whole notebook, over every other setting; None leaves the settings alone."""
 
 
 def plan_jobs(

@@ -41,45 +41,30 @@ SOLVERS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resolution:
-    """What a project holds.
-
-    Attributes
-    ----------
-    notebooks
-        Those selected, by path.
-    groups
-        All groups by name.
-    interpreters
-        By the Python version asked for.
-    left_out
-        Versions of ``all`` that this machine lacks, each with the reason.
-    locks
-        By group and Python version; a group that could not be solved has none.
-    faults
-        Why a group could not be solved, by group and Python version.
-    assignments
-        One a notebook, in the notebooks' order.
-    conflicts
-        Why derived groups are kept apart, a sentence each.
-    holds
-        Which notebook's requirement holds others back at older versions, a sentence each.
-    local
-        The notebooks of derived groups that ask for a local project.
-    links
-        Links that lead out of the project, where notebooks were looked for, a line each.
-    """
+    """What a project holds."""
 
     notebooks: Mapping[str, Notebook]
+    """Those selected, by path."""
     groups: Mapping[str, Group]
+    """All groups by name."""
     interpreters: Mapping[str, Interpreter]
+    """By the Python version asked for."""
     locks: Mapping[Target, Lock]
+    """By group and Python version; a group that could not be solved has none."""
     faults: Mapping[Target, EnvsolverError]
+    """Why a group could not be solved, by group and Python version."""
     assignments: tuple[Assignment, ...]
+    """One a notebook, in the notebooks' order."""
     left_out: tuple[tuple[str, str], ...] = ()
+    """Versions of ``all`` that this machine lacks, each with the reason."""
     conflicts: tuple[str, ...] = ()
+    """Why derived groups are kept apart, a sentence each."""
     holds: tuple[str, ...] = ()
+    """Which notebook's requirement holds others back at older versions, a sentence each."""
     local: frozenset[str] = frozenset()
+    """The notebooks of derived groups that ask for a local project."""
     links: tuple[str, ...] = ()
+    """Links that lead out of the project, where notebooks were looked for, a line each."""
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -25,28 +25,20 @@ _RUNS = frozenset({"value", "result"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestClass:
-    """One class of a test file that derives from `NotebookTestCase`.
-
-    Attributes
-    ----------
-    notebook
-        Path relative to the project's root; None when the class does not say, or computes it.
-    settings
-        What it sets about the notebook, as far as it is written as literals.
-    skip
-        Why it never runs the notebook, as its author says; empty when it does run.
-    fault
-        Why it runs nothing without its author saying so; empty when it does run.
-    """
+    """One class of a test file that derives from `NotebookTestCase`."""
 
     __test__ = False
 
     name: str
     line: int
     notebook: str | None = None
+    """Path relative to the project's root; None when the class does not say, or computes it."""
     settings: Mapping[str, object] = field(default_factory=dict)
+    """What it sets about the notebook, as far as it is written as literals."""
     skip: str = ""
+    """Why it never runs the notebook, as its author says; empty when it does run."""
     fault: str = ""
+    """Why it runs nothing without its author saying so; empty when it does run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

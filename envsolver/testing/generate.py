@@ -45,52 +45,34 @@ class {name}(NotebookTestCase):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Generated:
-    """What `generate` did.
-
-    Attributes
-    ----------
-    written
-        The new test files, relative to the root.
-    kept
-        Notebooks that had a test file, and its path.
-    excluded
-        Notebooks that get none, and why.
-    """
+    """What `generate` did."""
 
     written: tuple[str, ...]
+    """The new test files, relative to the root."""
     kept: tuple[tuple[str, str], ...]
+    """Notebooks that had a test file, and its path."""
     excluded: tuple[tuple[str, str], ...]
+    """Notebooks that get none, and why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coverage:
-    """Which notebooks have a test, and which tests are worth nothing.
-
-    Attributes
-    ----------
-    notebooks
-        All that the configuration names.
-    files
-        The test files.
-    covered
-        Notebooks that a test runs.
-    excluded
-        Notebooks that are not run, with reasons.
-    missing
-        Notebooks without a test.
-    orphaned
-        Test files whose notebook is gone, with its path.
-    idle
-        Test files that run nothing, and why.
-    """
+    """Which notebooks have a test, and which tests are worth nothing."""
 
     notebooks: tuple[str, ...]
+    """All that the configuration names."""
     files: tuple[str, ...]
+    """The test files."""
     covered: tuple[str, ...]
+    """Notebooks that a test runs."""
     excluded: tuple[tuple[str, str], ...]
+    """Notebooks that are not run, with reasons."""
     missing: tuple[str, ...]
+    """Notebooks without a test."""
     orphaned: tuple[tuple[str, str], ...]
+    """Test files whose notebook is gone, with its path."""
     idle: tuple[tuple[str, str], ...]
+    """Test files that run nothing, and why."""
 
     @property
     def percent(self) -> int:

@@ -28,15 +28,10 @@ REPLY_SECONDS = 10.0
 
 
 class BoundedClient(NotebookClient):
-    """Executes cells and keeps at most `limit` bytes of output for each.
-
-    Attributes
-    ----------
-    limit
-        Bytes of output kept per cell, over all streams and rich outputs.
-    """
+    """Executes cells and keeps at most `limit` bytes of output for each."""
 
     limit: int = 8 * 1024 * 1024
+    """Bytes of output kept per cell, over all streams and rich outputs."""
 
     def __init__(self, nb: NotebookNode, limit: int, **options: Any) -> None:
         super().__init__(nb, **options)

@@ -29,21 +29,14 @@ _MINOR = 5  # the revision that the executed copy is written in
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedCell:
-    """What becomes of one cell of the executed copy.
-
-    Attributes
-    ----------
-    number
-        Number in the original file, counted from 1 over all cells; an injected cell has its neighbour's.
-    run
-        Whether it is executed.
-    may_raise
-        Whether its author expects an exception.
-    """
+    """What becomes of one cell of the executed copy."""
 
     number: int
+    """Number in the original file, counted from 1 over all cells; an injected cell has its neighbour's."""
     run: bool
+    """Whether it is executed."""
     may_raise: bool = False
+    """Whether its author expects an exception."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,60 +36,40 @@ _LONGEST_LINE = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurrentCell:
-    """The cell that was being executed.
-
-    Attributes
-    ----------
-    number
-        As in `Failure`; None before the first.
-    may_raise
-        Whether its author expects an exception.
-    last
-        Whether no code cell is left to run after it.
-    """
+    """The cell that was being executed."""
 
     number: int | None = None
+    """As in `Failure`; None before the first."""
     source: str = ""
     may_raise: bool = False
+    """Whether its author expects an exception."""
     last: bool = False
+    """Whether no code cell is left to run after it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """A verdict with the sentence why and what went wrong.
-
-    Attributes
-    ----------
-    shown
-        Whether the executed copy shows it already, as it does an exception of the cell.
-    """
+    """A verdict with the sentence why and what went wrong."""
 
     status: Verdict
     reason: str
     failure: Failure | None = None
     shown: bool = False
+    """Whether the executed copy shows it already, as it does an exception of the cell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KernelExit:
-    """How a kernel's process ended.
-
-    Attributes
-    ----------
-    code
-        Its exit code, negative for a signal; None when it is not known.
-    log_tail
-        The last lines of what it wrote.
-    used
-        Bytes of memory in use when that went over the job's limit; None when it did not.
-    system_out_of_memory
-        Whether the system ended processes for memory meanwhile.
-    """
+    """How a kernel's process ended."""
 
     code: int | None
+    """Its exit code, negative for a signal; None when it is not known."""
     log_tail: str = ""
+    """The last lines of what it wrote."""
     used: int | None = None
+    """Bytes of memory in use when that went over the job's limit; None when it did not."""
     system_out_of_memory: bool = False
+    """Whether the system ended processes for memory meanwhile."""
 
 
 def judge_reply(

@@ -12,24 +12,16 @@ from envsolver.core.results import Result
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
-    """What a run came to.
-
-    Attributes
-    ----------
-    results
-        In the order in which they were reached.
-    not_run
-        Notebooks without a verdict, because the run was stopped.
-    stopped
-        Why it was stopped, as a phrase; empty when it was not.
-    interrupted
-        Whether a person or the system stopped it.
-    """
+    """What a run came to."""
 
     results: tuple[Result, ...]
+    """In the order in which they were reached."""
     not_run: tuple[str, ...] = ()
+    """Notebooks without a verdict, because the run was stopped."""
     stopped: str = ""
+    """Why it was stopped, as a phrase; empty when it was not."""
     interrupted: bool = False
+    """Whether a person or the system stopped it."""
 
 
 class Verdicts:

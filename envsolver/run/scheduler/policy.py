@@ -36,21 +36,14 @@ class ResourceRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """What all jobs that run at once may use together.
-
-    Attributes
-    ----------
-    slots
-        Jobs.
-    cores
-        CPU cores.
-    memory
-        Bytes.
-    """
+    """What all jobs that run at once may use together."""
 
     slots: int
+    """Jobs."""
     cores: int
+    """CPU cores."""
     memory: int
+    """Bytes."""
 
     def less(self, need: ResourceRequest) -> Budget:
         """Return what is left beside a running job."""
