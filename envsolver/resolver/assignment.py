@@ -7,17 +7,19 @@ all that the notebook imports.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from envsolver.core.environments import Assignment, Group, Lock
 from envsolver.core.globs import glob_matches
 from envsolver.core.notebooks import Import, Notebook
 from envsolver.core.settings import Config, NotebookSettings
+from envsolver.core.verdicts import Verdict
 from envsolver.resolver.declared import names_alike
 from envsolver.resolver.locks import KERNEL
 from envsolver.resolver.requirement_text import requirement_name
 
+_Lacking = Mapping[str, tuple[Import, ...]]
 Distributions = Callable[[str], tuple[str, ...]]
 """Returns requirements for the distributions that are known to provide a module, best first; none if it is unknown."""
 
@@ -48,14 +50,6 @@ class Supply:
         names = (requirement_name(Path(), text) for text in distributions(module))
         top = module.partition(".")[0]
         return top in self.modules or not self.names.isdisjoint([*names, *names_alike(module)])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Fit:
-    """How well a group serves a notebook."""
-
-    supply: Supply
-    missing: tuple[str, ...] = field(default=())
 
 
 def supplies(root: Path, groups: Mapping[str, Group], locks: Mapping[str, Lock]) -> tuple[Supply, ...]:
@@ -139,22 +133,12 @@ def _supply(root: Path, group: Group, lock: Lock | None) -> Supply:
 def _barred(notebook: Notebook, settings: NotebookSettings) -> Assignment | None:
     """Return the assignment of a notebook that will not run in any group."""
     if notebook.fault:
-        return Assignment(
-            notebook=notebook.path, group=None, why="not a usable notebook", verdict="failed", reason=notebook.fault
-        )
+        return _rejected(notebook, notebook.fault, "not a usable notebook", "failed")
     if settings.skip:
-        return Assignment(
-            notebook=notebook.path,
-            group=None,
-            why="skipped by the configuration",
-            verdict="skipped",
-            reason=settings.skip,
-        )
+        return _rejected(notebook, settings.skip, "skipped by the configuration", "skipped")
     if notebook.language not in {"python", "ipython"}:
         reason = f"it is written in {notebook.language}; only Python notebooks are run"
-        return Assignment(
-            notebook=notebook.path, group=None, why=f"written in {notebook.language}", verdict="skipped", reason=reason
-        )
+        return _rejected(notebook, reason, f"written in {notebook.language}", "skipped")
     return None
 
 
@@ -179,21 +163,17 @@ def _placed(notebook: Notebook, group: str, why: str, known: set[str]) -> Assign
     return _rejected(notebook, f"its group {group} ({why}) does not exist; {have}", why)
 
 
-def _rejected(notebook: Notebook, reason: str, why: str) -> Assignment:
-    return Assignment(notebook=notebook.path, group=None, why=why, verdict="environment", reason=reason)
+def _rejected(notebook: Notebook, reason: str, why: str, verdict: Verdict = "environment") -> Assignment:
+    return Assignment(notebook=notebook.path, group=None, why=why, verdict=verdict, reason=reason)
 
 
-def _by_imports(notebook: Notebook, supplied: Iterable[Supply], distributions: Distributions) -> Assignment:
-    fits = []
-    supplied = tuple(supplied)
-    for supply in supplied:
-        lacking = missing_modules(notebook, supply, distributions, offered=supplied)
-        fits.append(_Fit(supply=supply, missing=tuple(_described(i.module, distributions) for i in lacking)))
-    serving = [fit.supply for fit in fits if not fit.missing]
-    if serving:
-        best = _smallest(serving)
-        return Assignment(notebook=notebook.path, group=best.group, why=_why(notebook, best, supplied, distributions))
-    return _unserved(notebook, fits, supplied, distributions)
+def _by_imports(notebook: Notebook, supplied: Sequence[Supply], distributions: Distributions) -> Assignment:
+    lacking = {s.group: missing_modules(notebook, s, distributions, offered=supplied) for s in supplied}
+    serving = [supply for supply in supplied if not lacking[supply.group]]
+    if not serving:
+        return _unserved(notebook, supplied, lacking, distributions)
+    best = _smallest(serving)
+    return Assignment(notebook=notebook.path, group=best.group, why=_why(notebook, best, lacking, distributions))
 
 
 def _smallest(serving: list[Supply]) -> Supply:
@@ -205,14 +185,13 @@ def _smallest(serving: list[Supply]) -> Supply:
     return locked[0]
 
 
-def _why(notebook: Notebook, best: Supply, supplied: Sequence[Supply], distributions: Distributions) -> str:
+def _why(notebook: Notebook, best: Supply, lacking: _Lacking, distributions: Distributions) -> str:
     """Return what decided for a group: the imports that the smaller groups lack."""
     found = [i.module for i in notebook.imports if not i.optional and best.provides(i.module, distributions)]
     needed = [module.split(".")[0] for module in found]
     if not needed:
         return "imports nothing that must be installed; the smallest group"
-    lacking = [missing_modules(notebook, s, distributions, offered=supplied) for s in supplied if s.group != best.group]
-    decisive = {i.module.split(".")[0] for missing in lacking for i in missing}
+    decisive = {i.module.split(".")[0] for missing in lacking.values() for i in missing}
     # An import that only this group provides says most; else those that some other group lacks.
     alone = [m for m in dict.fromkeys(needed) if m in decisive]
     shown = alone or list(dict.fromkeys(needed))
@@ -222,19 +201,17 @@ def _why(notebook: Notebook, best: Supply, supplied: Sequence[Supply], distribut
 
 
 def _unserved(
-    notebook: Notebook, fits: list[_Fit], supplied: Collection[Supply], distributions: Distributions
+    notebook: Notebook, supplied: Sequence[Supply], lacking: _Lacking, distributions: Distributions
 ) -> Assignment:
-    if not fits:
+    if not supplied:
         return _rejected(notebook, "there are no groups; add a requirements/<group>.in file", "no group")
-    closest = min(fits, key=lambda fit: (len(fit.missing), len(fit.supply.names), fit.supply.group))
-    lines = [
-        candidates[0] if (candidates := distributions(i.module)) else i.module.split(".")[0]
-        for i in missing_modules(notebook, closest.supply, distributions, offered=supplied)
-    ]
-    where = closest.supply.file or f"the group {closest.supply.group}"
+    closest = min(supplied, key=lambda supply: (len(lacking[supply.group]), len(supply.names), supply.group))
+    modules = [i.module for i in lacking[closest.group]]
+    lines = [next(iter(distributions(module)), module.split(".")[0]) for module in modules]
     reason = (
-        f"no group provides all that it imports; the closest is {closest.supply.group}, which lacks "
-        f"{', '.join(closest.missing)}: add {' and '.join(f'`{line}`' for line in lines)} to {where}"
+        f"no group provides all that it imports; the closest is {closest.group}, which lacks "
+        f"{', '.join(_described(module, distributions) for module in modules)}: "
+        f"add {' and '.join(f'`{line}`' for line in lines)} to {closest.file or f'the group {closest.group}'}"
     )
     return _rejected(notebook, reason, "no group fits")
 

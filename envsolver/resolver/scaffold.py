@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from envsolver.core.environments import Assignment, Group
 from envsolver.core.globs import glob_escape
 from envsolver.core.notebooks import Requirement
+from envsolver.core.quantities import plural
 
 _COMMENT_WIDTH = 40
 
@@ -73,9 +74,8 @@ def _briefly(reason: str) -> str:
 
 
 def _requirements(group: Group, assignments: Sequence[Assignment]) -> str:
-    count = sum(a.group == group.name for a in assignments)
-    noun = "notebook" if count == 1 else "notebooks"
-    lines = [f"# What {count} {noun} of group {group.name} ask for."]
+    members = plural(sum(a.group == group.name for a in assignments), "notebook")
+    lines = [f"# What {members} of group {group.name} ask for."]
     lines += group.options
     lines += [f"-c {_bounds_file(group)}"] if group.constraints else []
     return "\n".join([*lines, *_lines(group.requirements), ""])

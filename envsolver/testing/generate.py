@@ -21,6 +21,7 @@ from envsolver.config.load import settings_for
 from envsolver.config.tables import as_python
 from envsolver.core.errors import ConfigurationError, NothingToRunError, UnusableNotebookError
 from envsolver.core.jobs import Edits
+from envsolver.core.quantities import plural
 from envsolver.core.settings import Config, NotebookSettings, merged
 from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
 from envsolver.testing.files import SETTINGS, TestFile, read_test_files
@@ -185,7 +186,7 @@ def coverage_lines(coverage: Coverage) -> Iterator[str]:
             yield from (f"  {first:{width}}  {second}".rstrip() for first, second in rows)
             yield ""
     notebooks, files = len(coverage.notebooks), len(coverage.files)
-    yield f"{_count(notebooks, 'notebook')}, {_count(files, 'test file')}, {coverage.percent}%"
+    yield f"{plural(notebooks, 'notebook')}, {plural(files, 'test file')}, {coverage.percent}%"
 
 
 def resolve_names(
@@ -363,7 +364,3 @@ def _write(root: Path, directory: str, name: str, notebook: str) -> str:
     with path.open("x", encoding="utf-8") as file:
         file.write(_TEMPLATE.format(name=class_name, notebook=literal))
     return path.relative_to(root).as_posix()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
