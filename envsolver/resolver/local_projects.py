@@ -21,7 +21,6 @@ from envsolver.core.notebooks import Requirement
 from envsolver.resolver.project_metadata import ProjectMetadata, needs_no_build, read_metadata, stated_metadata
 from envsolver.resolver.requirement_text import local_path, parse, project_name
 
-_SAID = ("name", "version", "requires-python", "dependencies")
 _EXTRAS = re.compile(r"\[[^\[\]]*\]$")
 
 

@@ -71,11 +71,6 @@ def kill_marked(name: str, value: str, grace: float = 0.0) -> int:
     return kill_all(lambda: marked(name, value))
 
 
-def kill_tree(pid: int) -> int:
-    """SIGKILL a process and its descendants, and return how many there were."""
-    return kill_all(lambda: tree(pid))
-
-
 def kill_all(find: Callable[[], Iterable[psutil.Process]]) -> int:
     """SIGKILL what `find` finds, until it finds nothing or 5 s have passed; return how many there were.
 

@@ -19,8 +19,6 @@ from envsolver.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from parsl.monitoring import MonitoringHub
 
-DATABASE = "monitoring.db"
-
 INTERVAL_SECONDS = 1.0
 """How often a notebook's processes are measured; Parsl's default of 30 would miss most notebooks."""
 

@@ -18,7 +18,6 @@ from envsolver.worker.processes import (
     computes,
     kill_all,
     kill_marked,
-    kill_tree,
     marked,
     pss,
     rss,
@@ -117,12 +116,11 @@ def test_a_process_that_starts_others_while_it_is_ended_does_not_escape(run_id: 
     assert marked(RUN_MARK, run_id) == []
 
 
-def test_kill_tree_ends_descendants(run_id: str) -> None:
+def test_a_tree_holds_descendants(run_id: str) -> None:
     shell = start(run_id, "sh", "-c", "sh -c 'sleep 600; :'; :")
     until(lambda: len(tree(shell.pid)) == 3)
-    assert kill_tree(shell.pid) == 3
+    assert kill_marked(RUN_MARK, run_id) == 3
     shell.wait()
-    assert marked(RUN_MARK, run_id) == []
 
 
 def test_kill_all_gives_up_on_what_does_not_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,5 +168,5 @@ def test_pages_that_processes_share_count_once(run_id: str) -> None:
             assert sum(map(rss, members)) > 128 * 2**20
             assert 64 * 2**20 < sum(map(pss, members)) < 128 * 2**20
         finally:
-            kill_tree(parent.pid)
+            kill_marked(RUN_MARK, run_id)
     until(lambda: not any(rss(member) + pss(member) for member in members))
