@@ -25,7 +25,9 @@ RUN_MARK = "ENVSOLVER_RUN"
 JOB_MARK = "ENVSOLVER_JOB"
 """Environment variable that names the job, unique per attempt, in its kernel and all that it starts."""
 
-_PATIENCE = 5.0  # seconds after which a process that survives SIGKILL is left to the system
+PATIENCE = 5.0
+"""Seconds after which a process that survives SIGKILL is left to the system."""
+
 _LOOKS = 500  # at a process that is about to start another program
 _LISTS = 20  # of all processes for one answer, where others start without end
 _LINUX = sys.platform.startswith("linux")
@@ -77,7 +79,7 @@ def kill_all(find: Callable[[], Iterable[psutil.Process]]) -> int:
     `find` is asked again because a process may start another while it is being ended.
     """
     ended: set[psutil.Process] = set()
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     pause = 0.005
     while found := {process for process in find() if _alive(process)}:
         ended |= found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,19 +88,19 @@ def test_without_a_run_there_is_no_report(root: Path) -> None:
     assert envsolver(root, "report", "--no-open").returncode == 3
 
 
-def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread() -> None:
+def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread(tmp_path: Path) -> None:
+    said = "SOCKS support in urllib3 requires the installation of optional dependencies"
+    for name in ("__init__", "dataflow/__init__", "dataflow/dflow", "executors", "providers"):
+        (tmp_path / f"parsl/{name}.py").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"parsl/{name}.py").write_text(f"import warnings\nwarnings.warn({said!r})\n")
     code = (
-        "import warnings\n"
-        "from envsolver.run.parsl import prestart as head_start\n"
-        "def imported():\n"
-        "    warnings.warn('SOCKS support in urllib3 requires the installation of optional dependencies')\n"
-        "head_start._import_parsl = imported\n"
-        "start = head_start.ParslPrestart()\n"
-        "start.wait()\n"
-        "start.stop()\n"
+        "from envsolver.run.parsl.prestart import ParslPrestart\n"
+        "start = ParslPrestart()\nstart.wait()\nstart.stop()\n"
+        "import parsl\nprint(parsl.__file__)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout.strip(), done.stderr) == (str(tmp_path / "parsl/__init__.py"), "")
 
 
 @pytest.mark.parametrize(

@@ -123,10 +123,16 @@ def test_a_tree_holds_descendants(run_id: str) -> None:
     shell.wait()
 
 
+class Stubborn(psutil.Process):
+    """A process that no signal ends, as one that waits for a broken disk."""
+
+    def send_signal(self, sig: int) -> None:
+        pass
+
+
 def test_kill_all_gives_up_on_what_does_not_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envsolver.worker.processes._PATIENCE", 0.05)
-    monkeypatch.setattr("envsolver.worker.processes._signal", lambda *_: None)
-    assert kill_all(lambda: [psutil.Process()]) == 1
+    monkeypatch.setattr("envsolver.worker.processes.PATIENCE", 0.05)
+    assert kill_all(lambda: [Stubborn()]) == 1
 
 
 def test_a_tree_that_is_gone_is_empty(run_id: str) -> None:
