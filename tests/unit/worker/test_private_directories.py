@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def test_a_place_that_others_may_enter_is_not_used(place: Path, kind: str) -> No
     made = job_directory("run")
     assert made.parent == place
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+def test_a_place_that_another_job_has_just_removed_is_made_anew(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, missing = tempfile.mkdtemp, [True]
+
+    def vanishing(*, prefix: str, dir: Path) -> str:  # noqa: A002  # the library's own name
+        if missing and missing.pop():
+            dir.rmdir()
+        return made(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr("tempfile.mkdtemp", vanishing)
+    assert job_directory("run").parent == run_directory("run")
 
 
 def test_a_directory_that_may_not_be_written_is_removed_all_the_same(place: Path) -> None:
