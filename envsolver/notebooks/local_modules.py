@@ -81,7 +81,7 @@ class LocalModules:
         return is_packaged(self.root) and any(_files(place, top, ()) is not None for place in places)
 
     def imports_of_own(self, mentions: Iterable[ImportStatement]) -> Iterator[FileMention]:
-        """Give what files of the project's own package import that some imports of it read."""
+        """Yield what files of the project's own package import that some imports of it read."""
         waiting = [(mention.module, mention.names) for mention in mentions]
         seen: set[tuple[str, tuple[str, ...]]] = set()
         places = (self.root / "src", self.root)
@@ -133,7 +133,7 @@ def is_packaged(root: Path) -> bool:
 
 
 def states_extras(root: Path) -> bool:
-    """Tell whether a project's files name extras."""
+    """Return whether a project's files name extras."""
     found = {"pyproject.toml": "optional-dependencies", "setup.cfg": "extras_require", "setup.py": "extras_require"}
     for name, word in found.items():
         with contextlib.suppress(OSError):

@@ -21,6 +21,7 @@ from envsolver.run.scheduler.outcome import RunOutcome
 from envsolver.run.scheduler.protocols import JobExecutor
 from envsolver.run.services import Services
 from envsolver.worker.guardian import owned
+from envsolver.worker.private_directories import make_private, run_directory
 from envsolver.worker.processes import JOB_MARK, RUN_MARK, kill_marked
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
             stack.callback(_give_back, context, name, give_back)
 
         on_exit("cache", project.store.release)
-        scratch = _make_scratch()
+        scratch = _make_scratch(run_id)
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         ended = stack.enter_context(owned(run_id, [scratch]))
         ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(scratch, context.directory))
@@ -125,8 +126,9 @@ def _give_back(context: RunContext, name: str, give_back: Callable[[], object]) 
         context.progress.note(own_failure(error, keep_traceback(context.directory, name, error)))
 
 
-def _make_scratch() -> Path:
+def _make_scratch(run_id: str) -> Path:
     try:
+        make_private(run_directory(run_id))
         # Parsl writes scripts that do not quote their paths, so it gets a directory that needs no quoting.
         return Path(tempfile.mkdtemp(prefix="envsolver-"))
     except OSError as error:

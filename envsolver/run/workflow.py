@@ -24,6 +24,7 @@ from envsolver.resolver.groups import check_group_names, read_groups
 from envsolver.run.context import RunContext, RunRecord, make_context
 from envsolver.run.fingerprints import input_digests
 from envsolver.run.jobs import JobDefaults, plan_jobs
+from envsolver.run.machine import check_process_limit, check_semaphores
 from envsolver.run.options import Options, available_cores, worker_count
 from envsolver.run.parsl import monitoring
 from envsolver.run.parsl.prestart import ParslPrestart
@@ -69,6 +70,9 @@ def run(
     clock = time.monotonic()
     if options.monitor and options.sequential:
         raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
+    if not options.sequential:
+        check_semaphores()
+        check_process_limit(worker_count(options))
     expected = project.history.expected()
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen, shard = _choose(project, options, resolution)

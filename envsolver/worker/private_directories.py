@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 _LONGEST_TEMPORARY = 40  # bytes; a socket's path must stay below 104 on macOS, and up to 50 follow
+_SHORT = ("/tmp", "/var/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm")  # noqa: S108  what is made is private
 _ATTEMPTS = 5
 
 
@@ -65,7 +66,8 @@ def remove(directory: Path) -> None:
 
 def temporary() -> Path:
     """Return the directory for temporary files, or one whose path leaves room for a socket's name."""
-    place = Path(tempfile.gettempdir()).resolve()
+    own = Path(tempfile.gettempdir()).resolve()
+    places = [own, *(Path(text).resolve() for text in _SHORT if text)]
     # On macOS every user has a long directory; a socket's path has no room for it.
-    short = len(os.fsencode(place)) <= _LONGEST_TEMPORARY
-    return place if short else Path("/tmp").resolve()  # noqa: S108  # what is made there is private
+    short = [place for place in places if len(os.fsencode(place)) <= _LONGEST_TEMPORARY]
+    return next((place for place in short if os.access(place, os.W_OK | os.X_OK)), short[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -40,7 +41,11 @@ def command(server: str, *arguments: str, output: str = "") -> list[str]:
 
 def programs(start: ParslPrestart) -> list[psutil.Process]:
     """Give the processes that the server has forked."""
-    return [child for process in marked(RUN_MARK, start.run_id) for child in process.children()]
+    found: list[psutil.Process] = []
+    for process in marked(RUN_MARK, start.run_id):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            found += process.children()
+    return found
 
 
 def test_a_program_has_its_arguments_streams_and_exit_code(start: ParslPrestart) -> None:

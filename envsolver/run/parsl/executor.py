@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
+import queue
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 from envsolver.run.parsl.monitoring import interrupts_held, make_hub
 from envsolver.run.parsl.pool import make_executor, worker_init
+from envsolver.run.parsl.pool_logs import explained, last_words, stuck
 from envsolver.worker.processes import JOB_MARK, kill_marked
 
 if TYPE_CHECKING:
     from parsl.dataflow.dflow import DataFlowKernel
     from parsl.executors import HighThroughputExecutor
 
+T = TypeVar("T")
 
 START_SECONDS = 180.0
 """How long an executor may take until it stands; Parsl allows its interchange 120 s."""
@@ -73,7 +77,7 @@ class ParslJobExecutor:
         self._guard = threading.Lock()
         # Executors are started one after the other, in the order of their work's urgency: each start is
         # bound by the processor, and Parsl's kernel is not made for starts from several threads.
-        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parsl-start")
+        self._starter = _Starter()
         self._starter.submit(self._load)
 
     def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
@@ -111,7 +115,7 @@ class ParslJobExecutor:
 
     def close(self, *, gently: bool) -> None:
         """Stop Parsl. Without `gently` its processes are taken for dead and nothing is awaited."""
-        self._starter.shutdown(wait=False, cancel_futures=True)
+        self._starter.cancel()
         if gently and not self.broken() and not any(self._generation[key] > 1 for key in self._generation):
             # It asks the interchanges, which may die at any time; then it would wait for ever.
             stopping = threading.Thread(target=self._stop, name="parsl-stop", daemon=True)
@@ -121,7 +125,7 @@ class ParslJobExecutor:
             atexit.unregister(self._kernel.atexit_cleanup)
 
     def _stop(self) -> None:
-        self._starter.shutdown(wait=True)
+        self._starter.join()
         if self._kernel is not None:
             self._kernel.cleanup()
 
@@ -195,6 +199,46 @@ class ParslJobExecutor:
             outcome.set_exception(problem)
 
 
+class _Starter:
+    """Makes calls one after the other, on a thread that keeps no process from its end.
+
+    Parsl waits two minutes for an interchange that may be dead by now; the threads of a pool would be waited for.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="parsl-start", daemon=True)
+        self._stopped = threading.Event()
+        self._thread.start()
+
+    def submit(self, call: Callable[..., T], *arguments: object) -> Future[T]:
+        """Queue a call."""
+        answer: Future[T] = Future()
+        self._calls.put((answer, functools.partial(call, *arguments)))
+        return answer
+
+    def cancel(self) -> None:
+        """Cancel the calls that have not begun."""
+        self._stopped.set()
+        self._calls.put(None)
+
+    def join(self) -> None:
+        """Wait for the end of the call that has begun."""
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (queued := self._calls.get()) is not None:
+            answer, call = queued
+            if self._stopped.is_set():
+                answer.cancel()
+            if not answer.set_running_or_notify_cancel():
+                continue
+            try:
+                answer.set_result(call())
+            except BaseException as error:  # noqa: BLE001  who asked is told
+                answer.set_exception(error)
+
+
 def _copy(done: Future[Result], outcome: Future[Result]) -> None:
     error = done.exception()
     if error is not None:
@@ -213,5 +257,9 @@ def _why_broken(opened: Future[Any]) -> str:
     if executor.bad_state_is_set or executor.interchange_proc.poll() is not None:
         return "the interchange of its pool of workers ended"
     blocks = list(executor.provider.resources)
-    states = executor.provider.status(blocks)
-    return "its pool of workers ended" if states and all(state.terminal for state in states) else ""
+    states = executor.provider.status(blocks) if blocks else list(executor.status_facade.values())
+    if states and all(state.terminal for state in states):
+        cause = last_words(states[-1].stderr_summary or states[-1].message or "")
+        return explained(": ".join(filter(None, ("its pool of workers ended", cause))))
+    cause = stuck(Path(executor.logdir))
+    return explained(f"its pool of workers is stuck: {cause}") if cause else ""

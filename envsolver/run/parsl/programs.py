@@ -13,9 +13,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
+import multiprocessing.util
 import os
 import runpy
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from multiprocessing import forkserver
@@ -65,7 +67,22 @@ def become(*, forked: bool = False) -> None:
     runpy.run_module(PROGRAMS[name], run_name="__main__", alter_sys=True)
 
 
+def _keep_sockets_short() -> None:
+    """Have multiprocessing put its sockets where their paths are short enough, and where the run's end removes them."""
+    from envsolver.worker.private_directories import make_private, run_directory
+    from envsolver.worker.processes import RUN_MARK
+
+    parent = run_directory(os.environ.get(RUN_MARK, ""))
+    before = tempfile.tempdir
+    with contextlib.suppress(OSError):
+        if make_private(parent):
+            tempfile.tempdir = str(parent)
+            multiprocessing.util.get_temp_dir()  # it is made once, and known to all that is started from here
+    tempfile.tempdir = before
+
+
 def _fork_server(*, forked: bool) -> ForkServerContext:
+    _keep_sockets_short()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([SHARED])
     start = forkserver.util.spawnv_passfds  # type: ignore[attr-defined]

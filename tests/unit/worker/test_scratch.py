@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.worker import mirror, scratch
-from envsolver.worker.private_directories import run_directory
+from envsolver.worker.private_directories import run_directory, temporary
 
 
 @pytest.fixture
@@ -199,6 +199,16 @@ def test_a_long_temporary_directory_is_not_used(
     monkeypatch.setattr("tempfile.tempdir", str(long))
     place = make(project, "demos/nb/a.ipynb")
     assert len(os.fsencode(place.base / "k-1")) < 100
+
+
+def test_a_place_that_cannot_be_written_gives_way_to_one_that_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    monkeypatch.setattr(os, "access", lambda place, _: Path(place) != Path("/tmp").resolve())  # noqa: S108
+    assert temporary() == Path("/var/tmp").resolve()  # noqa: S108  it is only compared
 
 
 def test_a_name_that_someone_else_took_is_not_used(make: Maker, project: Path, tmp_path: Path) -> None:

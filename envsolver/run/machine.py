@@ -1,0 +1,70 @@
+"""What a run needs of the machine, looked at before anything starts: what fails later fails without a word."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+
+from envsolver.core.errors import ConfigurationError
+
+_FOR_THE_RUN = 26
+"""Threads and processes that a run starts whatever it runs: Parsl's programs, templates, the guardian."""
+
+_FOR_EACH_WORKER = 16
+"""Threads and processes of one worker with its kernel. Both numbers are measured, with small notebooks."""
+
+
+def check_semaphores() -> None:
+    """Make sure that Parsl's pools can start, whose processes talk by shared memory.
+
+    Raises
+    ------
+    ConfigurationError
+        They could not.
+    """
+    import multiprocessing
+
+    try:
+        multiprocessing.Lock()
+    except (OSError, ImportError) as error:
+        raise ConfigurationError(
+            [f"workers cannot be started: no semaphore can be made in shared memory, /dev/shm on Linux: {error}"],
+            tip="Have a file system there that can be written (`mount -t tmpfs tmpfs /dev/shm`), or add --sequential.",
+        ) from error
+
+
+def check_process_limit(workers: int) -> None:
+    """Make sure that the system lets this user start what some workers need.
+
+    Beyond its limit some libraries end their process, and others wait for ever.
+
+    Raises
+    ------
+    ConfigurationError
+        It does not.
+    """
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    if limit == resource.RLIM_INFINITY or os.getuid() == 0:  # the limit does not bind the administrator
+        return
+    needed = _FOR_THE_RUN + workers * _FOR_EACH_WORKER
+    taken = count_threads(os.getuid())
+    if taken + needed > limit:
+        few = max(1, (limit - taken - _FOR_THE_RUN) // _FOR_EACH_WORKER)
+        more = f"{workers} worker{'' if workers == 1 else 's'} may need {needed} more"
+        raise ConfigurationError(
+            [f"this user may have {limit} processes and threads (`ulimit -u`) and has {taken}, while {more}"],
+            tip=f"Raise the limit, or add --workers {few}." if few < workers else "Raise it, or add --sequential.",
+        )
+
+
+def count_threads(user: int) -> int:
+    """Return how many threads the processes of a user have, each process having one at least."""
+    found = 0
+    for process in psutil.process_iter(["uids", "num_threads"]):
+        uids = process.info["uids"]
+        if uids is not None and uids.real == user:
+            found += process.info["num_threads"] or 1
+    return found
