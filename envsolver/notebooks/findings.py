@@ -8,65 +8,43 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportStatement:
-    """One import as it stands in a cell.
-
-    Attributes
-    ----------
-    module
-        Dotted name of the module.
-    names
-        What a ``from`` takes out of it; these may be modules too.
-    level
-        How many dots stand before the module; 0 for an absolute import.
-    """
+    """One import as it stands in a cell."""
 
     module: str
+    """Dotted name of the module."""
     line: int
     names: tuple[str, ...] = ()
+    """What a ``from`` takes out of it; these may be modules too."""
     optional: bool = False
     level: int = 0
+    """How many dots stand before the module; 0 for an absolute import."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """A command of the shell, or of pip and conda, that a cell runs.
-
-    Attributes
-    ----------
-    text
-        The shell's text; may hold several commands and several lines. ``{x}`` and ``$x`` stand for values.
-    guarded
-        Whether a condition of the cell decides if it runs.
-    """
+    """A command of the shell, or of pip and conda, that a cell runs."""
 
     text: str
+    """The shell's text; may hold several commands and several lines. ``{x}`` and ``$x`` stand for values."""
     line: int
     guarded: bool = False
+    """Whether a condition of the cell decides if it runs."""
 
 
 @dataclass(kw_only=True, slots=True)
 class NotebookState:
-    """What earlier cells left behind that later ones build on.
-
-    Attributes
-    ----------
-    cwd
-        The notebook's working directory, absolute; ``%cd`` and ``os.chdir`` move it.
-    names
-        Variables that hold paths.
-    flags
-        Variables that were last set to plain True or False.
-    search_path
-        Directories that the notebook makes importable, absolute.
-    search_tails
-        What such directories end in, of which the beginning cannot be known.
-    """
+    """What earlier cells left behind that later ones build on."""
 
     cwd: str
+    """The notebook's working directory, absolute; ``%cd`` and ``os.chdir`` move it."""
     names: dict[str, str] = field(default_factory=dict)
+    """Variables that hold paths."""
     flags: dict[str, bool] = field(default_factory=dict)
+    """Variables that were last set to plain True or False."""
     search_path: list[str] = field(default_factory=list)
+    """Directories that the notebook makes importable, absolute."""
     search_tails: list[str] = field(default_factory=list)
+    """What such directories end in, of which the beginning cannot be known."""
 
     def absolute(self, path: str) -> str:
         """Return a path as the notebook's code would find it."""
@@ -80,17 +58,11 @@ class NotebookState:
 
 @dataclass(kw_only=True, slots=True)
 class CellFindings:
-    """What a cell's source says.
-
-    Attributes
-    ----------
-    written
-        Files that it writes with ``%%writefile``, as named there.
-    ran
-        Scripts and notebooks that it runs with ``%run``, absolute; the ending may be missing.
-    """
+    """What a cell's source says."""
 
     mentions: list[ImportStatement] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    """Files that it writes with ``%%writefile``, as named there."""
     ran: list[str] = field(default_factory=list)
+    """Scripts and notebooks that it runs with ``%run``, absolute; the ending may be missing."""

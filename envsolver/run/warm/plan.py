@@ -31,46 +31,31 @@ _CANDIDATES = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeSpec:
-    """One process of a template.
-
-    Attributes
-    ----------
-    parent
-        The node whose modules it has too; None for the base.
-    modules
-        What it adds, in the order of import: ``a.b``, ``a.b=path``, or ``a:b`` for ``from a import b``.
-    allowed
-        All that it may have added in the end; None for whatever `modules` bring.
-    eager
-        Whether it is needed at once, so that it need not wait for its first job.
-    """
+    """One process of a template."""
 
     id: str
     parent: str | None = None
+    """The node whose modules it has too; None for the base."""
     modules: tuple[str, ...] = ()
+    """What it adds, in the order of import: ``a.b``, ``a.b=path``, or ``a:b`` for ``from a import b``."""
     allowed: tuple[str, ...] | None = None
+    """All that it may have added in the end; None for whatever `modules` bring."""
     eager: bool = False
+    """Whether it is needed at once, so that it need not wait for its first job."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateSpec:
-    """The template of an environment, for jobs whose kernels see the same variables.
-
-    Attributes
-    ----------
-    key
-        Unique in the run.
-    group, python, environment
-        Where it belongs; `environment` is the environment's key.
-    job
-        One of its jobs, whose variables are those of all.
-    """
+    """The template of an environment, for jobs whose kernels see the same variables."""
 
     key: str
+    """Unique in the run."""
     group: str
     python: str
     environment: str
+    """Where it belongs; `environment` is the environment's key."""
     job: Job
+    """One of its jobs, whose variables are those of all."""
     nodes: tuple[NodeSpec, ...]
 
 
