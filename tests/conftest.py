@@ -52,7 +52,7 @@ def _build(prefix: Path) -> None:
 
 @pytest.fixture(scope="session")
 def kernel_env(request: pytest.FixtureRequest) -> Path:
-    """Give an environment that holds ipykernel and nothing else; built once, and kept in pytest's cache."""
+    """Return an environment that holds ipykernel and nothing else; built once, and kept in pytest's cache."""
     from filelock import FileLock
 
     directory = Path(request.config.cache.mkdir("kernel_env"))

@@ -38,7 +38,7 @@ def build(prefix: Path, *options: str) -> None:
 
 @pytest.fixture(scope="module")
 def science_env(request: pytest.FixtureRequest) -> Path:
-    """Give an environment with ipykernel, numpy and matplotlib; built once, and kept in pytest's cache."""
+    """Return an environment with ipykernel, numpy and matplotlib; built once, and kept in pytest's cache."""
     directory = Path(request.config.cache.mkdir("science_env"))
     prefix = directory / f"{sys.implementation.cache_tag}-{sys.version_info.micro}"
     with FileLock(directory / f"{prefix.name}.lock"):

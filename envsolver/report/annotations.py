@@ -51,7 +51,7 @@ def line_in_file(text: str, cell: int, line: int | None) -> int | None:
 
 
 def _sources(text: str) -> Iterator[list[int]]:
-    """Give, for each cell, where in the text the strings of its source begin."""
+    """Yield, for each cell, where in the text the strings of its source begin."""
     inside: list[str] = []
     keys = ["", ""]  # the notebook's own, and the cell's
     places: list[int] = []

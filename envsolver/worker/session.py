@@ -105,7 +105,7 @@ class Session:
             km=self.kernel.manager,
             log=QUIET,
             timeout=None,
-            # Each cell is told on its own what it may do, so nbclient must stop at nothing.
+            # Each cell's reply is judged on its own, so nbclient must stop at nothing.
             allow_errors=True,
             iopub_timeout=_LATE_OUTPUT,
         )

@@ -106,5 +106,5 @@ def write(path: Path, cells: list[str]) -> None:
 
 
 def notebooks(project: Path) -> Iterator[Path]:
-    """Give a suite's notebooks in the order of their names."""
+    """Yield a suite's notebooks in the order of their names."""
     yield from sorted((project / "notebooks").rglob("*.ipynb"))

@@ -40,7 +40,7 @@ def command(server: str, *arguments: str, output: str = "") -> list[str]:
 
 
 def programs(start: ParslPrestart) -> list[psutil.Process]:
-    """Give the processes that the server has forked."""
+    """Return the processes that the server has forked."""
     found: list[psutil.Process] = []
     for process in marked(RUN_MARK, start.run_id):
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile

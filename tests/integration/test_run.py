@@ -107,7 +107,7 @@ def started(sandbox: Sandbox, interruptible: None) -> Iterator[Callable[..., sub
 
 
 def marked_processes(root: Path) -> list[psutil.Process]:
-    """Give the living processes of runs in a project: they carry a run's mark and their job's root or directory."""
+    """Return the living processes of runs in a project: they carry a run's mark and their job's root or directory."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -44,7 +44,7 @@ def cold(lib: Path, science_env: Path) -> Iterator[tuple[Bench, dict[str, tuple[
 
 @pytest.fixture(scope="module")
 def warm(lib: Path, science_env: Path, cold: tuple[Bench, dict[str, tuple[Result, str]]]) -> Iterator[Bench]:
-    """Give the templates that serve every notebook, with all that history can know."""
+    """Yield the templates that serve every notebook, with all that history can know."""
     for bench in bench_at(lib, science_env, "warm"):
         jobs = [bench.job(name, cells) for name, cells in ALL.items()]
         bench.known = {

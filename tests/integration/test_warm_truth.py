@@ -46,7 +46,7 @@ def cold(lib: Path, science_env: Path) -> Iterator[dict[str, tuple[Result, str]]
 
 @pytest.fixture(scope="module")
 def warm(lib: Path, science_env: Path, cold: dict[str, tuple[Result, str]]) -> Iterator[Bench]:
-    """Give the template that holds what the notebook that does nothing special imports, and serves all."""
+    """Yield the template that holds what the notebook that does nothing special imports, and serves all."""
     for bench in bench_at(lib, science_env, "warm"):
         job = bench.job(
             "template",

@@ -161,7 +161,7 @@ def started_browser(program: str, profile: Path) -> Iterator[Browser]:
 
 
 def _pipes() -> Iterator[int]:
-    """Give the four ends of two pipes, each closed once it was copied."""
+    """Yield the four ends of two pipes, each closed once it was copied."""
     for end in (*os.pipe(), *os.pipe()):
         yield end
         os.close(end)

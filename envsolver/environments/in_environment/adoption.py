@@ -120,7 +120,7 @@ class Aside:
         self._state.code.take(name)
 
     def settle(self, void: str) -> None:
-        """Give modules from now on, when the kernel has started, only while all is as it is now.
+        """Hand out modules from now on, when the kernel has started, only while all is as it is now.
 
         Parameters
         ----------

@@ -48,12 +48,12 @@ class Kernels:
 
     @staticmethod
     def refuse(connection: socket.socket, why: str) -> None:
-        """Tell a worker that it gets no kernel from here."""
+        """Answer a worker that it gets no kernel from here."""
         _answer(connection, {"refused": why})
         connection.close()
 
     def add(self, pid: int, connection: socket.socket) -> None:
-        """Take in a kernel that has just been forked, and say so to whoever asked for it."""
+        """Keep a kernel that has just been forked, and answer its worker."""
         self.connections[connection.fileno()] = (connection, pid)
         try:
             self.descriptors[os.pidfd_open(pid)] = pid  # type: ignore[attr-defined,unused-ignore]
@@ -67,7 +67,7 @@ class Kernels:
         return _POLL if len(self.descriptors) < len(self.connections) else None
 
     def reap(self) -> None:
-        """Tell the exit of each kernel that has ended."""
+        """Report the exit of each kernel that has ended."""
         for number, (connection, pid) in list(self.connections.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:

@@ -15,7 +15,7 @@ import gc
 import os
 import sys
 
-# Not every kernel holds it, and it can be told.
+# Not every kernel holds it, and a notebook could see it.
 sys.modules.pop("gc", None)
 
 TYPE_CHECKING = False  # without importing `typing` for it
@@ -91,7 +91,7 @@ class KeptPlaces:
         gc.unfreeze()
 
     def names_private(self, value: object) -> bool:
-        """Tell whether a value is a text that names one of the template's own places."""
+        """Return whether a value is a text that names one of the template's own places."""
         return type(value) is str and self._directory in value
 
     def relocate(self, folder: str, private: str) -> None:
@@ -109,7 +109,7 @@ class KeptPlaces:
         return found
 
     def _in_any(self, things: list[Any]) -> bool:
-        """Tell whether one of some things is, or holds, a text that names a place."""
+        """Return whether one of some things is, or holds, a text that names a place."""
         directory = self._directory
         for text in [thing for thing in things if type(thing) is str]:
             if directory in text:

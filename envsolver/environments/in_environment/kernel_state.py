@@ -2,7 +2,7 @@
 """What an import could depend on in a kernel, and whether it is still as it was in the template.
 
 Compared are variables, the working directory, the import path, files that were consulted, filters of warnings, levels
-of logging, locale, standard streams, functions that somebody replaced, modules that somebody put in a place, and so on.
+of logging, locale, standard streams, functions that were replaced, modules that were put in a place, and so on.
 Of what modules hold that are in use already, `module_code` says what is compared.
 
 Runs in the environment's interpreter, Python 3.8 or later, with the standard library. It imports only what every
@@ -96,7 +96,7 @@ class KernelState:
         Parameters
         ----------
         apart
-            Names of modules that are not in ``sys.modules``, unless somebody else put them there.
+            Names of modules that are not in ``sys.modules``, unless a notebook put them there.
         matters
             Tells of a module's name whether the import could depend on what it holds.
         """

@@ -1,4 +1,4 @@
-"""Whether somebody replaced what modules hold: functions, classes, settings.
+"""Whether a notebook replaced what modules hold: functions, classes, settings.
 
 Compared are the names of a module, and what the dictionaries and objects of its own in it hold. What is only added
 counts for no change, since registries and caches grow; nor do changes inside of lists and foreign objects show.
@@ -192,7 +192,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _counter() -> Callable[[Any], int]:
-    """Return what reads how often a dictionary was changed; one that returns -1 where nobody counts."""
+    """Return what reads how often a dictionary was changed; one that returns -1 where that is not counted."""
     before = set(sys.modules)
     import ctypes
 

@@ -1,5 +1,5 @@
 # it imports no more than a kernel does
-"""Tells which files, folders and variables the imports of a process ask for, whether they are there or not.
+"""Find which files, folders and variables the imports of a process ask for, whether they are there or not.
 
 A look-up that finds nothing raises no audit event, so the functions of `os` that look are replaced while imports run.
 No trace of that is left in the modules that took one of them by name.
@@ -14,7 +14,7 @@ import gc
 import os
 import sys
 
-# Not every kernel holds it, and it can be told.
+# Not every kernel holds it, and a notebook could see it.
 sys.modules.pop("gc", None)
 
 TYPE_CHECKING = False  # without importing `typing` for it

@@ -10,7 +10,7 @@ import gc
 import random
 import sys
 
-# Not every kernel holds it, and it can be told.
+# Not every kernel holds it, and a notebook could see it.
 sys.modules.pop("gc", None)
 
 TYPE_CHECKING = False  # without importing `typing` for it
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_TORCH_SEED = 67280421310721  # of a generator that nobody seeded, where it is the same in each process
+_TORCH_SEED = 67280421310721  # of a generator without a seed, where it is the same in each process
 
 
 class RandomState:

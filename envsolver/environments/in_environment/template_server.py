@@ -3,12 +3,12 @@
 
 Run as a program by the environment's interpreter, Python 3.8 or later, with the path of its specification (JSON). It
 is a tree of processes. Each node holds its parent's modules and its own, listens on a socket, and comes to life when
-a job first asks for it; whoever started the template made the sockets. A node forks only while it has no other thread;
+a job first asks for it. The run made the sockets. A node forks only while it has no other thread;
 one that cannot answers every request with a refusal, and the job starts a cold kernel.
 
 A request is one line of JSON: ``argv`` (what follows ``python -m ipykernel_launcher``), ``cwd``, ``env``, ``log``.
 The answer is ``{"pid": …}``, and one more line ``{"exit": …}`` when the kernel has ended, or ``{"refused": why}``.
-Whoever closes the connection before that has the kernel's session killed.
+A connection that closes before that has the kernel's session killed.
 
 It imports only what every kernel holds anyway, since all of it can be seen in the kernels' ``sys.modules``.
 """
@@ -27,7 +27,7 @@ TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
     from typing import Any
 
-_NEEDS_SHELL = ("matplotlib_inline",)  # known to, so that nobody has to find out
+_NEEDS_SHELL = ("matplotlib_inline",)  # known to, so that no run has to find out
 _ROUNDS = 8  # attempts to find the modules that cannot be loaded ahead
 
 

@@ -158,7 +158,7 @@ class Tripwires:
             self.tainted["numpy.random"] = "a module keeps a seed from the system's random numbers"
 
     def bars(self, name: str) -> bool:
-        """Tell whether a module, or a package that it stands in, is excluded."""
+        """Return whether a module, or a package that it stands in, is excluded."""
         parts = name.split(".")
         return any(".".join(parts[:count]) in self._excluded for count in range(1, len(parts) + 1))
 
@@ -201,7 +201,7 @@ class Tripwires:
         ]
 
     def _stand_in(self, *_: object, **__: object) -> object:
-        """Answer whoever asks, at import, whether it runs in a notebook. Whoever wants more of the shell is refused."""
+        """Answer an import that asks whether it runs in a notebook. One that wants more of the shell is refused."""
         shell = _shell_type(self._trip)()
         self._shells.append((weakref.ref(shell), _in_progress()))
         return shell
@@ -213,7 +213,7 @@ class Tripwires:
         before: Callable[[Any], object],
         after: Callable[[Any], object] = bool,
     ) -> None:
-        """Have `function` call `before` and `after`. Its code is changed, so whoever holds it is covered."""
+        """Have `function` call `before` and `after`. Its code is changed, so every reference to it is covered."""
         original = types.FunctionType(
             function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
         )

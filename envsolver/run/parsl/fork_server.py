@@ -80,7 +80,7 @@ class Server:
         return None
 
     def _look(self, ready: set[int]) -> None:
-        """Tell the end of programs, and end those whose client has gone."""
+        """Report the end of programs, and end those whose client has gone."""
         for ending, (pid, client) in list(self._programs.items()):
             if ending in ready:
                 _, status = os.waitpid(pid, 0)

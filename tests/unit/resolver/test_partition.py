@@ -23,7 +23,7 @@ def sets(*texts: str) -> list[Items]:
 
 
 def partitions(things: Sequence[Items]) -> Iterator[list[list[Items]]]:
-    """Give every way to put things into parts."""
+    """Yield every way to put things into parts."""
     if not things:
         yield []
         return

@@ -66,7 +66,7 @@ def test_colours_and_all_but_the_last_frames_are_left_out(tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def inside() -> ModuleType:
-    """Give the module that reads variables inside the kernel; it is on no import path here."""
+    """Return the module that reads variables inside the kernel; it is on no import path here."""
     path = Path(envsolver.__file__).parent / "environments/in_environment/pythonpath/_envsolver_values.py"
     specification = importlib.util.spec_from_file_location("_envsolver_values", path)
     assert specification is not None

@@ -137,7 +137,7 @@ def _asked(parsed: _Parsed, *, conda: bool) -> tuple[list[str], list[str]]:
 
 
 def _broken(wanted: Sequence[str], bounds: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give the bounds that what is wanted, or what that needs, breaks, each with the version that is installed."""
+    """Yield the bounds that what is wanted, or what that needs, breaks, each with the version that is installed."""
     if not bounds:
         return
     from packaging.requirements import InvalidRequirement, Requirement
@@ -197,7 +197,7 @@ def _text(path: Path) -> str:
 
 
 def _lines_of(files: Sequence[str], bounds: list[str], depth: int = 0) -> Iterator[str]:
-    """Give what files of requirements ask for; the lines of files of bounds that they name are put into `bounds`."""
+    """Yield what files of requirements ask for; the lines of files of bounds that they name are put into `bounds`."""
     for name in files:
         text = _text(Path(name))
         for line in text.replace("\\\n", " ").splitlines():
