@@ -40,10 +40,23 @@ class Choices(TypedDict):
     timeout: float | None
     order: Order | None
     cold: bool
+    verify_warm: float
     monitor: bool
     run_dir: Path | None
     shard: str | None
     times: Path | None
+
+
+def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
+    """Return the number of a text such as ``10%``; the sign may be missing."""
+    try:
+        number = float(value.strip().removesuffix("%"))
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 100:  # noqa: PLR2004  # percent
+        message = f"{value!r} is no percentage from 0% to 100%."
+        raise click.BadParameter(message)
+    return number
 
 
 @click.command("run")
@@ -77,6 +90,13 @@ class Choices(TypedDict):
     help="Which versions the solver prefers; default: highest.",
 )
 @click.option("--cold", is_flag=True, help="Start every kernel anew, none from a template with packages imported.")
+@click.option(
+    "--verify-warm",
+    default="0%",
+    callback=percentage,
+    metavar="N%",
+    help="Run a sample of what passes in a warm kernel again in a cold one, and fail what shows something else.",
+)
 @click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
 @click.option(
     "--run-dir",
@@ -167,6 +187,7 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
         timeout=choices["timeout"],
         order=choices["order"],
         cold=choices["cold"],
+        verify_warm=choices["verify_warm"],
         monitor=choices["monitor"],
         directory=None if choices["run_dir"] is None else (cwd / choices["run_dir"]).resolve(),
         shard=None if shard is None else parse_shard(shard, os.environ),

@@ -97,12 +97,15 @@ class WarmStart:
         Seconds that the job takes by history, which bound how long a warm kernel may try; None when nothing is known.
     want_modules
         Whether `Result.modules` is wanted.
+    verify
+        Whether a pass in a warm kernel counts only when a cold one passes with the same outputs.
     """
 
     template: str = ""
     cold: bool = False
     expected: float | None = None
     want_modules: bool = False
+    verify: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,6 +31,8 @@ class Options:
         None for longest first, or with `failfast` for what failed last time first.
     cold
         Start every kernel anew, none from a template.
+    verify_warm
+        Of how many of 100 notebooks that pass in a warm kernel the outputs are compared with a cold one's.
     monitor
         Have Parsl measure the run.
     directory
@@ -50,6 +52,7 @@ class Options:
     timeout: float | None = None
     order: Order | None = None
     cold: bool = False
+    verify_warm: float = 0
     monitor: bool = False
     directory: Path | None = None
     shard: tuple[int, int] | None = None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envsolver.core.digests import digest
 from envsolver.core.environments import Environment, Lock, Target
 from envsolver.core.errors import BuildError, EnvsolverError
 from envsolver.core.jobs import Job, KernelHistory, WarmStart
@@ -181,10 +182,22 @@ def choose_templates(
     keys = {target: project.store.key_for(lock) for target, lock in resolution.locks.items()}
     known = project.history.known(jobs, digests=digests, environments=keys)
     jobs = tuple(
-        replace(job, warm_start=WarmStart(cold=cold, want_modules=not known.get(job.id, KernelHistory()).modules))
+        replace(
+            job,
+            warm_start=WarmStart(
+                cold=cold,
+                want_modules=not known.get(job.id, KernelHistory()).modules,
+                verify=_is_sampled(job, context.options.verify_warm),
+            ),
+        )
         for job in jobs
     )
     if cold:
         return jobs, WarmPlan()
     workers = worker_count(context.options)
     return jobs, plan_templates(jobs, resolution.notebooks, keys=keys, known=known, workers=workers)
+
+
+def _is_sampled(job: Job, percent: float) -> bool:
+    """Return whether a job is in a sample, which is the same for all runs of the same code."""
+    return int(digest([job.id, job.notebook]), 16) % 10_000 < percent * 100

@@ -13,15 +13,21 @@ import os
 import traceback
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.jobs import Job
+from envsolver.core.parsing import parse_json, read_text
 from envsolver.core.results import VOID, Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
+from envsolver.worker.comparison import differing_cells, first_difference
 from envsolver.worker.isolation import choose_isolation
 from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.session import Session
 from envsolver.worker.verdicts import Judgement
+
+VERIFIED = "verified"
+"""The folder of a run for the executed copies of cold kernels that verify warm ones."""
 
 
 class _NamespaceError(Exception):
@@ -36,7 +42,8 @@ def run_job(job: Job) -> Result:
 
     A notebook that does not pass in a warm kernel is run again in a cold one, whose verdict counts, unless it was
     computing when its limit had passed: an endless loop costs its limit once. So is one whose attempt is void, since
-    a module that its kernel had ahead might have been imported otherwise by then.
+    a module that its kernel had ahead might have been imported otherwise by then. With `WarmStart.verify`, a pass in a
+    warm kernel counts only when a cold one passes with the same outputs.
 
     Raises
     ------
@@ -48,6 +55,8 @@ def run_job(job: Job) -> Result:
     warm = builder.finished(started)
     if builder.void:
         return _after_void(warm, _run_cold(job, started), builder.void)
+    if job.warm_start.verify and warm.warm and warm.good:
+        return _verify(job, warm, started)
     if not warm.warm or warm.good or builder.computing:
         return warm
     before = f"{warm.status}: {warm.reason}"
@@ -85,7 +94,7 @@ def _explain(job: Job, warm: Result, cold: Result, started: str) -> Result:
 
     When that fails as well, warm kernels are to blame, and it passes. When it passes, the notebook is flaky.
     """
-    again = _attempt(replace(job, id=f"{job.id}-again"), copy=False).finished(started)
+    again = _attempt(replace(job, id=f"{job.id}-again"), folder="").finished(started)
     cold = replace(cold, seconds=cold.seconds + again.seconds)
     if not (again.warm and again.good):
         told = f"passed in a cold kernel; before, in a warm one, {cold.warm_verdict}"
@@ -94,13 +103,44 @@ def _explain(job: Job, warm: Result, cold: Result, started: str) -> Result:
     return replace(cold, status="failed", reason=told, failure=warm.failure, warm_verdict="", flaky=True)
 
 
-def _attempt(job: Job, *, copies: bool = False, copy: bool = True) -> ResultBuilder:
-    """Run a notebook once; `copy` tells whether its executed copy is kept."""
+def _verify(job: Job, warm: Result, started: str) -> Result:
+    """Return a pass of a warm kernel as it is when a cold kernel passes with the same outputs, and else as a failure.
+
+    Where they differ, a second cold kernel tells whether the cell's outputs differ from run to run by themselves.
+    """
+    shown = [_read_copy(job, warm)]
+    for attempt in ("verify", "verify-again"):
+        again = replace(job, id=f"{job.id}-{attempt}", warm_start=replace(job.warm_start, cold=True))
+        cold = _attempt(again, folder=f"{VERIFIED}/{attempt}").finished(started)
+        if not cold.good:
+            reason = f"passed in a warm kernel; in a cold one, {cold.status}: {cold.reason}"
+            return replace(warm, status="failed", reason=reason, failure=cold.failure)
+        shown.append(_read_copy(job, cold))
+        differing = differing_cells(shown[0], shown[1])
+        if not differing:
+            return warm
+    random = differing_cells(shown[1], shown[2])
+    certain = [number for number in differing if number not in random]
+    if not certain:
+        return warm
+    number = certain[0]
+    ours, theirs = first_difference(*differing[number])
+    reason = f"cell {number} shows {ours!r} in a warm kernel and {theirs!r} in a cold one (see {VERIFIED}/)"
+    return replace(warm, status="failed", reason=reason)
+
+
+def _read_copy(job: Job, result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = parse_json(read_text(Path(job.run_dir, result.executed)))
+    return found
+
+
+def _attempt(job: Job, *, copies: bool = False, folder: str = "executed") -> ResultBuilder:
+    """Run a notebook once; `folder` of the run's folder gets its executed copy, unless it is empty."""
     builder = ResultBuilder(job)
     try:
-        _run(job, builder, copies=copies, copy=copy)
+        _run(job, builder, copies=copies, folder=folder)
     except _NamespaceError:
-        return _attempt(job, copies=True, copy=copy)
+        return _attempt(job, copies=True, folder=folder)
     except Exception as error:  # noqa: BLE001  # a fault of our own must become a verdict, and never a pass
         name = type(error).__name__
         failure = Failure(cell=None, ename=name, evalue=str(error), traceback=traceback.format_exc())
@@ -109,7 +149,7 @@ def _attempt(job: Job, *, copies: bool = False, copy: bool = True) -> ResultBuil
     return builder
 
 
-def _run(job: Job, builder: ResultBuilder, *, copies: bool, copy: bool) -> None:
+def _run(job: Job, builder: ResultBuilder, *, copies: bool, folder: str) -> None:
     try:
         notebook = prepare.read(Path(job.root, *PurePosixPath(job.notebook).parts))
         prepared = prepare.prepare(notebook, job.edits)
@@ -120,12 +160,12 @@ def _run(job: Job, builder: ResultBuilder, *, copies: bool, copy: bool) -> None:
         if prepared.runs:
             _execute(job, prepared, builder, copies=copies)
     finally:
-        if copy:
-            _write_copy(job, prepared, builder)
+        if folder:
+            _write_copy(job, prepared, builder, folder)
 
 
-def _write_copy(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilder) -> None:
-    relative = PurePosixPath("executed", f"{job.python}-{job.group}", job.notebook)
+def _write_copy(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilder, folder: str) -> None:
+    relative = PurePosixPath(folder, f"{job.python}-{job.group}", job.notebook)
     try:
         prepare.write(prepared.notebook, Path(job.run_dir, *relative.parts))
         builder.result = replace(builder.result, executed=str(relative))

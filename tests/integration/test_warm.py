@@ -218,6 +218,37 @@ def test_a_warm_kernel_that_waits_gets_no_more_time_than_is_likely(
     assert (result.status, result.warm, result.warm_verdict.startswith(verdict)) == ("passed", warm, True)
 
 
+RANDOM = "import os\nprint(os.urandom(8))"
+DIFFERENT = WARM + "print('warm' if warm else 'cold')"
+
+
+@pytest.mark.parametrize(
+    ("cell", "status", "reason"),
+    [
+        ("print(1)", "passed", ""),
+        (RANDOM, "passed", ""),
+        (
+            DIFFERENT,
+            "failed",
+            "cell 1 shows 'stdout: warm' in a warm kernel and 'stdout: cold' in a cold one (see verified/)",
+        ),
+        (
+            WARM + "assert warm, 'cold'",
+            "failed",
+            "passed in a warm kernel; in a cold one, failed: cell 1 raised AssertionError: cold",
+        ),
+    ],
+    ids=["the same", "random", "different", "only warm"],
+)
+def test_a_warm_pass_that_is_verified_counts_when_a_cold_kernel_shows_the_same(
+    bench: Bench, cell: str, status: str, reason: str
+) -> None:
+    job = bench.job("verified", [cell])
+    bench.start([job])
+    result = bench.warm(with_options(job, verify=True))
+    assert (result.status, result.reason, result.warm) == (status, reason, True)
+
+
 def test_what_passes_only_cold_is_told(bench: Bench) -> None:
     source = "import os\nassert 'template_server.py' not in open(f'/proc/{os.getppid()}/cmdline').read(), 'warm'"
     job = bench.job("only cold", [source])

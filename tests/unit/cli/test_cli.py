@@ -46,6 +46,13 @@ def test_every_fault_of_the_configuration_is_told_with_its_place_and_exit_code_2
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("text", ["101%", "-1", "nan", "many", "%"])
+def test_what_is_no_percentage_is_a_usage_error(root: Path, text: str) -> None:
+    done = envsolver(root, "run", "--verify-warm", text)
+    assert done.returncode == 2
+    assert f"'{text}' is no percentage from 0% to 100%." in done.stderr
+
+
 def test_a_usage_error_has_exit_code_2(root: Path) -> None:
     assert envsolver(root, "run", "--no-such-option").returncode == 2
 
