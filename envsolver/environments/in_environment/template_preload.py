@@ -19,7 +19,7 @@ import sys
 import tempfile
 import warnings
 
-# Not every kernel holds it, and it can be told.
+# Not every kernel holds it, and a notebook could see it.
 sys.modules.pop("gc", None)
 
 TYPE_CHECKING = False  # without importing `typing` for it
@@ -100,34 +100,38 @@ class Preload:
         Returns
         -------
         dict
-            Names of modules that must not be loaded ahead, each with the reason. Unless it is empty, this process is
-            of no more use.
+            Modules that must not be loaded ahead, with reasons. Unless it is empty, this process is of no more use.
         """
         if self._aside is not None:
             self._aside.show()
         before, environ = set(sys.modules), dict(os.environ)
-        tripwires = self._tripwires
-        tripwires.expect(excluded, silence=not before_cells)
+        self._tripwires.expect(excluded, silence=not before_cells)
         if not before_cells and self._base is None:
-            self._base, self._lists = frozenset(before), self._requests.shared_lists()
-            _add_folder()
-        with tripwires:
+            self._begin(before)
+        with self._tripwires:
             self._load_entries(wanted, watched=not before_cells)
         gc.collect()
-        tripwires.check_rest()
+        self._tripwires.check_rest()
         if allowed is not None:
-            known = {entry.partition("=")[0] for entry in allowed}
-            for name in set(sys.modules) - before - known:
-                if _is_plain(name, sys.modules[name]):
-                    tripwires.tainted[name] = "it is not loaded by every notebook"
+            self._refuse_others(before.union(entry.partition("=")[0] for entry in allowed))
         if before_cells:
             self._note_changes(environ)
         else:
             self._aside = self._set_aside(self._base, self._lists)
             self._aside.hide()
         gc.freeze()
-        tainted: dict[str, str] = tripwires.tainted
-        return tainted
+        return dict(self._tripwires.tainted)
+
+    def _begin(self, before: set[str]) -> None:
+        """Note what every kernel holds, ahead of the first modules of notebooks."""
+        self._base, self._lists = frozenset(before), self._requests.shared_lists()
+        _add_folder()
+
+    def _refuse_others(self, allowed: Collection[str]) -> None:
+        """Taint the modules that are loaded and not allowed."""
+        for name in set(sys.modules).difference(allowed):
+            if _is_plain(name, sys.modules[name]):
+                self._tripwires.tainted[name] = "it is not loaded by every notebook"
 
     def _note_changes(self, environ: dict[str, str]) -> None:
         """Note what the modules of every kernel changed; what others do shows when a notebook asks for them."""
@@ -238,7 +242,7 @@ def _next_thread(skipped: int) -> int:
 
 
 def _is_plain(name: str, module: object) -> bool:
-    """Tell whether a module came from a file of its own name, as those that history remembers."""
+    """Return whether a module came from a file of its own name, as those that history remembers."""
     spec = getattr(module, "__dict__", {}).get("__spec__")
     return getattr(spec, "name", None) == name and isinstance(getattr(spec, "origin", None), str)
 
