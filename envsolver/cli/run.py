@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from envsolver.core.results import Run
     from envsolver.run.options import Options
     from envsolver.run.parsl.prestart import ParslPrestart
+    from envsolver.run.project import Project
     from envsolver.run.scheduler.policy import Order
 
 PATIENCE = 5.0
@@ -31,6 +32,8 @@ class Choices(TypedDict):
     """What the command line says of how notebooks are run."""
 
     groups: tuple[str, ...]
+    expression: str | None
+    last_failed: bool
     pythons: tuple[str, ...]
     workers: int | None
     failfast: bool
@@ -97,6 +100,14 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
     metavar="N%",
     help="Run a sample of what passes in a warm kernel again in a cold one, and fail what shows something else.",
 )
+@click.option(
+    "-k",
+    "expression",
+    metavar="EXPRESSION",
+    help="Only what it names, such as 'core and not slow': words are parts of paths and groups.",
+)
+@click.option("--last-failed", "--lf", is_flag=True, help="Only what did not pass the last time; all if all passed.")
+@click.option("--dry-run", is_flag=True, help="Show what would run where, in which order and how long; run nothing.")
 @click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
 @click.option(
     "--run-dir",
@@ -128,6 +139,7 @@ def run_command(
     color: bool | None,
     quiet: bool,
     verbose: bool,
+    dry_run: bool,
     **choices: Unpack[Choices],
 ) -> int:
     """Run notebooks as tests.
@@ -135,14 +147,14 @@ def run_command(
     NOTEBOOK is a path, a directory, a glob or the name of a test file such as tb_quickstart; without any, all that
     the configuration names are run.
     """
-    start = None if choices["sequential"] else _start_early()
+    start = None if choices["sequential"] or dry_run else _start_early()
     from envsolver.report.live import make_progress
     from envsolver.run.project import open_project
     from envsolver.run.workflow import run
 
     _stop_like_interrupt()
     cwd = directory.absolute()
-    project = open_project(directory, resolution=resolution, upgrade=upgrade, build=True)
+    project = open_project(directory, resolution=resolution, upgrade=upgrade, build=not dry_run)
     if notebooks:
         from dataclasses import replace
 
@@ -152,11 +164,42 @@ def run_command(
         config = project.config
         notebooks, config = resolve_names(config, notebooks, cwd=cwd, directory=config.booktests)
         project = replace(project, config=config)
+    options = _options(notebooks, choices, cwd)
+    if dry_run:
+        return _print_plan(project, options, cwd)
     progress = make_progress(sys.stdout, color=color, quiet=quiet, verbose=verbose)
-    finished, status = run(project, _options(notebooks, choices, cwd), progress, cwd=cwd, start=start)
+    finished, status = run(project, options, progress, cwd=cwd, start=start)
     _tell_github(finished, project.root)
     _print_report(finished, color=color, quiet=quiet)
     return status
+
+
+def _print_plan(project: Project, options: Options, cwd: Path) -> int:
+    """Print what a run would do; the exit code is 0 when all of it could run."""
+    from envsolver.cli.tables import print_table
+    from envsolver.core.quantities import duration
+    from envsolver.resolver.locks import NOT_BUILT
+    from envsolver.run.options import worker_count
+    from envsolver.run.workflow import plan
+
+    made = plan(project, options, cwd=cwd)
+    states = dict.fromkeys(made.missing, "to be built")
+    for target, fault in made.faults.items():
+        states[target] = "to be solved" if NOT_BUILT in fault.message else "cannot be had"
+    rows = []
+    for number, job in enumerate(made.jobs, 1):
+        seconds = made.costs[job.id].seconds if job.id in made.costs else None
+        time = "?" if seconds is None else duration(seconds)
+        rows.append((str(number), job.notebook, job.group, job.python, time, states.get(job.target, "ready")))
+    rows += [
+        ("-", each.notebook, each.group, each.python, "", f"{each.status}: {each.reason}") for each in made.settled
+    ]
+    print_table(("", "notebook", "group", "python", "time", "environment"), rows)
+    for target, fault in made.faults.items():
+        click.echo(f"\n{target.group}, Python {target.python}: {fault.message}", err=True)
+    whole = "" if made.seconds is None else f", about {duration(made.seconds)}"
+    click.echo(f"\n{len(made.jobs)} would run, {worker_count(options)} at once{whole}; nothing was run.")
+    return 1 if "cannot be had" in states.values() else 0
 
 
 def _start_early() -> ParslPrestart:
@@ -178,6 +221,8 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
     return Options(
         patterns=notebooks,
         groups=choices["groups"],
+        expression=choices["expression"],
+        last_failed=choices["last_failed"],
         pythons=choices["pythons"],
         workers=choices["workers"],
         failfast=choices["failfast"],

@@ -19,6 +19,10 @@ class Options:
         Notebook paths, directories and globs; empty for all.
     groups
         Run only notebooks of these groups; empty for all.
+    expression
+        Run only what `selection.parse_expression` says that it names; None for all.
+    last_failed
+        Run only what did not pass the last time; all when nothing is known to.
     pythons
         Python versions, or ``all``; empty for the default.
     workers
@@ -43,6 +47,8 @@ class Options:
 
     patterns: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    expression: str | None = None
+    last_failed: bool = False
     pythons: tuple[str, ...] = ()
     workers: int | None = None
     failfast: bool = False

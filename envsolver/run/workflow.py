@@ -6,13 +6,13 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import psutil
 
-from envsolver.core.environments import Assignment
+from envsolver.core.environments import Assignment, Target
 from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.core.jobs import Cost, Job
 from envsolver.core.progress import Progress
@@ -35,11 +35,14 @@ from envsolver.run.resources import acquire
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
 from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, sort_jobs
 from envsolver.run.scheduler.scheduler import Scheduler
+from envsolver.run.selection import failed_last, parse_expression
 from envsolver.run.shards import make_shard
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
 
+
+_TIP = "`envsolver list` shows each notebook's group and why."
 
 HTML_SECONDS = 5.0
 """How long executed notebooks are put into the HTML report; `envsolver report` puts in all."""
@@ -91,9 +94,77 @@ def run(
     return finished, exit_code(finished, outcome, record.errors)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a run would do.
+
+    Attributes
+    ----------
+    jobs
+        In the order in which they would start.
+    costs
+        What history knows of them, by job id.
+    settled
+        Results that are known without running.
+    seconds
+        What the run would take by that; None when too little is known.
+    missing
+        Targets whose environments would have to be built.
+    faults
+        Why a target has no environment.
+    """
+
+    jobs: tuple[Job, ...]
+    costs: Mapping[str, Cost]
+    settled: tuple[Result, ...]
+    seconds: float | None
+    missing: frozenset[Target]
+    faults: Mapping[Target, EnvsolverError]
+
+
+def plan(project: Project, options: Options, *, cwd: Path) -> Plan:
+    """Return what `run` would do; nothing is built, run or written.
+
+    Raises
+    ------
+    EnvsolverError
+        As `run` does before anything runs.
+    """
+    resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
+    chosen, _ = _choose(project, options, resolution)
+    defaults = JobDefaults(config=project.config, run_id="", run_dir=Path(), timeout=options.timeout)
+    jobs, settled = plan_jobs(defaults, resolution, chosen)
+    ordered, costs = _in_order(project, options, resolution, jobs)
+    targets = {job.target for job in jobs}
+    return Plan(
+        jobs=ordered,
+        costs=costs,
+        settled=tuple(settled),
+        seconds=predicted_makespan(ordered, costs, worker_count(options)),
+        missing=frozenset(t for t in targets & resolution.locks.keys() if not project.store.has(resolution.locks[t])),
+        faults={target: fault for target, fault in resolution.faults.items() if target in targets},
+    )
+
+
+def _in_order(
+    project: Project, options: Options, resolution: Resolution, jobs: Sequence[Job]
+) -> tuple[tuple[Job, ...], Mapping[str, Cost]]:
+    """Return jobs in the order in which they start, and what history knows of them."""
+    costs = project.history.costs(jobs)
+    by: Order = options.order or ("failed" if options.failfast else "longest")
+    recorded = {path: notebook.recorded_seconds for path, notebook in resolution.notebooks.items()}
+    return sort_jobs(jobs, costs, by, recorded), costs
+
+
 def _choose(project: Project, options: Options, resolution: Resolution) -> tuple[tuple[Assignment, ...], Shard | None]:
-    """Choose the assignments to run: of the groups asked for, and of this shard."""
+    """Choose the assignments to run: of what was asked for, and of this shard."""
     chosen = _of_groups(resolution, options.groups)
+    if options.last_failed:
+        chosen = failed_last(chosen, project.history.records())
+    if options.expression is not None:
+        chosen = tuple(filter(parse_expression(options.expression), chosen))
+        if not chosen:
+            raise NothingToRunError(f"-k {options.expression!r} names no notebook", tip=_TIP)
     if options.shard is None:
         return chosen, None
     shard = make_shard(project.config, resolution.notebooks, options.shard, options.times)
@@ -143,9 +214,7 @@ def _of_groups(resolution: Resolution, groups: Sequence[str]) -> tuple[Assignmen
     check_group_names(groups, resolution.groups)
     chosen = tuple(a for a in resolution.assignments if not groups or a.group in groups)
     if not chosen:
-        raise NothingToRunError(
-            f"no notebook belongs to {' or '.join(groups)}", tip="`envsolver list` shows each notebook's group and why."
-        )
+        raise NothingToRunError(f"no notebook belongs to {' or '.join(groups)}", tip=_TIP)
     return chosen
 
 
@@ -158,10 +227,7 @@ def _execute(
 ) -> RunOutcome:
     """Run the jobs, and report all that is known before as progress."""
     options, progress = context.options, context.progress
-    costs = context.project.history.costs(jobs)
-    by: Order = options.order or ("failed" if options.failfast else "longest")
-    recorded = {path: notebook.recorded_seconds for path, notebook in resolution.notebooks.items()}
-    ordered = sort_jobs(jobs, costs, by, recorded)
+    ordered, costs = _in_order(context.project, options, resolution, jobs)
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
     progress.begin(counts, workers, predicted_makespan(ordered, costs, workers), tuple(resolution.interpreters))

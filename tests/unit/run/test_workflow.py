@@ -11,12 +11,14 @@ import report_samples
 from fakes import FakeProgress, a_project
 from nbformat.v4 import new_code_cell, new_notebook
 
+from envsolver.core.environments import Target
 from envsolver.core.errors import BuildError, EnvsolverError, NothingToRunError, UnsolvableError
-from envsolver.core.results import Run
+from envsolver.core.results import Result, Run
+from envsolver.core.verdicts import Verdict
 from envsolver.run.options import Options
 from envsolver.run.project import Project
 from envsolver.run.scheduler.outcome import RunOutcome
-from envsolver.run.workflow import exit_code, run
+from envsolver.run.workflow import exit_code, plan, run
 
 
 @pytest.fixture
@@ -72,6 +74,51 @@ def test_a_report_that_cannot_be_written_is_noted_and_takes_no_other_along(
 def test_a_group_that_no_notebook_belongs_to_leaves_nothing_to_run(project: Project) -> None:
     with pytest.raises(NothingToRunError, match="no notebook belongs to a"):
         executed(project, groups=["a"])
+
+
+def ran(name: str, status: Verdict = "passed", seconds: float = 1.0) -> Result:
+    return Result(notebook=name, group="a", python="3.11", status=status, environment="e", seconds=seconds)
+
+
+def files(project: Project) -> set[Path]:
+    """Return what a project's notebooks and state are; the interpreters and the cache beside them are the test's."""
+    return {*project.root.glob("*.ipynb"), *project.root.glob(".envsolver/**/*")}
+
+
+def write(project: Project, *names: str) -> None:
+    for name in names:
+        nbformat.write(new_notebook(cells=[new_code_cell("import six")]), project.root / f"{name}.ipynb")
+
+
+def test_a_plan_says_what_would_run_in_which_order_and_leaves_nothing(project: Project) -> None:
+    write(project, "brief", "long")
+    for name, seconds in (("brief", 2.0), ("long", 60.0)):
+        project.history.add(ran(f"{name}.ipynb", seconds=seconds), "")
+    before = files(project)
+    made = plan(project, Options(workers=2), cwd=project.root)
+    assert [job.notebook for job in made.jobs] == ["long.ipynb", "brief.ipynb"]
+    assert [result.status for result in made.settled] == ["failed", "skipped"]
+    assert made.seconds == 60
+    assert made.missing == {Target("a", "3.11")}
+    assert not made.faults
+    assert files(project) == before
+
+
+def test_a_plan_follows_expressions_and_earlier_failures(project: Project) -> None:
+    write(project, "good", "bad")
+    results: tuple[tuple[str, Verdict], ...] = (("good", "passed"), ("bad", "failed"))
+    for name, status in results:
+        project.history.add(ran(f"{name}.ipynb", status), "")
+    names = {
+        text: [job.notebook for job in plan(project, options, cwd=project.root).jobs]
+        for text, options in (("k", Options(expression="good")), ("lf", Options(last_failed=True)))
+    }
+    assert names == {"k": ["good.ipynb"], "lf": ["bad.ipynb"]}
+
+
+def test_an_expression_that_names_nothing_leaves_nothing_to_run(project: Project) -> None:
+    with pytest.raises(NothingToRunError, match="-k 'none' names no notebook"):
+        executed(project, expression="none")
 
 
 @pytest.mark.parametrize(
