@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from envsolver.core.environments import Interpreter
 from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
+from envsolver.worker.processes import RUN_MARK, kill_marked
 
 pytest_plugins = ("warm_bench",)
 
@@ -69,6 +71,14 @@ def kernel_env(request: pytest.FixtureRequest) -> Path:
 def python() -> Interpreter:
     """Return the interpreter that the tests run on."""
     return find_interpreter(Uv(Path.cwd()), sys.executable)
+
+
+@pytest.fixture
+def run_id(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return a run's mark, and end what carries it afterwards."""
+    name = f"{os.getpid()}-{request.node.name}"
+    yield name
+    kill_marked(RUN_MARK, name)
 
 
 @pytest.fixture

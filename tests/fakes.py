@@ -25,6 +25,7 @@ from envsolver.environments.uv_output import Answer
 from envsolver.resolver.groups import derive_group, read_group
 from envsolver.resolver.oracle import Finding
 from envsolver.run.project import Project
+from envsolver.worker.processes import RUN_MARK
 
 T = TypeVar("T")
 Items = frozenset[str]
@@ -298,6 +299,12 @@ def a_project(
     settings = {name: GroupSettings() for name in groups}
     config = Config(root=root, source=source, python=pythons, groups=settings)
     return Project(config=config, cache=root / "cache")
+
+
+def start_marked(run_id: str, *command: str, **options: bool) -> subprocess.Popen[bytes]:
+    """Start a program that carries a run's mark."""
+    environment = {**os.environ, RUN_MARK: run_id}
+    return subprocess.Popen(command, env=environment, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def envsolver(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,30 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from fakes import until
+from fakes import start_marked, until
 
 from envsolver.worker.guardian import owned, start_guardian
 from envsolver.worker.private_directories import make_private, run_directory
-from envsolver.worker.processes import RUN_MARK, kill_marked, marked
+from envsolver.worker.processes import RUN_MARK, marked
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def run_id(request: pytest.FixtureRequest) -> Iterator[str]:
-    name = f"{os.getpid()}-{request.node.name}"
-    yield name
-    kill_marked(RUN_MARK, name)
-
-
-def start(run_id: str, *command: str, **options: bool) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, RUN_MARK: run_id}
-    return subprocess.Popen(command, env=environment, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def test_what_a_run_started_ends_before_its_directories_go(run_id: str, tmp_path: Path) -> None:
@@ -40,7 +27,7 @@ def test_what_a_run_started_ends_before_its_directories_go(run_id: str, tmp_path
     with owned(run_id, [private]) as ended:
         make_private(run_directory(run_id))
         assert os.environ[RUN_MARK] == run_id
-        process = start(run_id, "sleep", "600")
+        process = start_marked(run_id, "sleep", "600")
         assert [each.pid for each in marked(RUN_MARK, run_id)] == [process.pid]
         ended.callback(lambda: seen.append((marked(RUN_MARK, run_id), private.exists())))
     process.wait()
@@ -104,7 +91,7 @@ def test_when_the_controller_is_killed_the_guardian_ends_the_run(run_id: str, tm
 
 def test_a_dismissed_guardian_touches_nothing(run_id: str, tmp_path: Path) -> None:
     guardian = start_guardian(run_id, [tmp_path])
-    with start(run_id, "sleep", "600") as process:
+    with start_marked(run_id, "sleep", "600") as process:
         guardian.dismiss()
         guardian.dismiss()
         assert process.poll() is None

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from fakes import until
+from fakes import start_marked, until
 
 from envsolver.worker.processes import (
     JOB_MARK,
@@ -28,20 +27,8 @@ from envsolver.worker.processes import (
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def run_id(request: pytest.FixtureRequest) -> Iterator[str]:
-    name = f"{os.getpid()}-{request.node.name}"
-    yield name
-    kill_marked(RUN_MARK, name)
-
-
-def start(run_id: str, *command: str, **options: bool) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, RUN_MARK: run_id}
-    return subprocess.Popen(command, env=environment, **options)  # type: ignore[call-overload, no-any-return]
-
-
 def test_marked_finds_a_process_by_its_mark_and_no_other(run_id: str) -> None:
-    with start(run_id, "sleep", "600") as ours, start(run_id + "x", "sleep", "600") as other:
+    with start_marked(run_id, "sleep", "600") as ours, start_marked(run_id + "x", "sleep", "600") as other:
         until(lambda: [p.pid for p in marked(RUN_MARK, run_id)] == [ours.pid])
         assert marked(JOB_MARK, run_id) == []
         other.kill()
@@ -58,7 +45,7 @@ def test_marked_never_returns_the_caller(run_id: str) -> None:
 
 
 def test_a_zombie_is_not_found(run_id: str) -> None:
-    process = start(run_id, "true")
+    process = start_marked(run_id, "true")
     until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
     assert marked(RUN_MARK, run_id) == []
     process.wait()
@@ -67,7 +54,7 @@ def test_a_zombie_is_not_found(run_id: str) -> None:
 def test_a_process_that_is_starting_another_program_is_found(run_id: str, tmp_path: Path) -> None:
     script = tmp_path / "again"
     script.write_text('exec sh "$0"\n', encoding="utf-8")
-    with start(run_id, "sh", str(script)) as process:
+    with start_marked(run_id, "sh", str(script)) as process:
         try:
             until(lambda: bool(marked(RUN_MARK, run_id)))
             assert [len(marked(RUN_MARK, run_id)) for _ in range(100)] == [1] * 100
@@ -86,7 +73,7 @@ def test_a_process_that_is_starting_another_program_is_found(run_id: str, tmp_pa
 )
 @pytest.mark.parametrize("grace", [0.0, 0.1])
 def test_kill_marked_leaves_none(run_id: str, command: str, grace: float) -> None:
-    shell = start(run_id, "sh", "-c", command)
+    shell = start_marked(run_id, "sh", "-c", command)
     until(lambda: bool(marked(RUN_MARK, run_id)))
     assert kill_marked(RUN_MARK, run_id, grace=grace) >= 1
     assert marked(RUN_MARK, run_id) == []
@@ -99,7 +86,7 @@ def test_kill_marked_with_nothing_to_kill_is_zero(run_id: str) -> None:
 
 def test_grace_lets_a_process_clean_up(run_id: str, tmp_path: Path) -> None:
     note, ready = tmp_path / "note", tmp_path / "ready"
-    shell = start(
+    shell = start_marked(
         run_id, "sh", "-c", f"trap 'echo bye > {note}; exit' TERM; touch {ready}; while :; do sleep 0.05; done"
     )
     until(ready.exists)
@@ -109,7 +96,7 @@ def test_grace_lets_a_process_clean_up(run_id: str, tmp_path: Path) -> None:
 
 
 def test_a_process_that_starts_others_while_it_is_ended_does_not_escape(run_id: str) -> None:
-    spawner = start(run_id, "sh", "-c", "while :; do setsid sleep 600 & sleep 0.01; done")
+    spawner = start_marked(run_id, "sh", "-c", "while :; do setsid sleep 600 & sleep 0.01; done")
     until(lambda: len(marked(RUN_MARK, run_id)) > 5)
     kill_marked(RUN_MARK, run_id)
     spawner.wait()
@@ -117,7 +104,7 @@ def test_a_process_that_starts_others_while_it_is_ended_does_not_escape(run_id: 
 
 
 def test_a_tree_holds_descendants(run_id: str) -> None:
-    shell = start(run_id, "sh", "-c", "sh -c 'sleep 600; :'; :")
+    shell = start_marked(run_id, "sh", "-c", "sh -c 'sleep 600; :'; :")
     until(lambda: len(tree(shell.pid)) == 3)
     assert kill_marked(RUN_MARK, run_id) == 3
     shell.wait()
@@ -136,13 +123,13 @@ def test_kill_all_gives_up_on_what_does_not_go(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_tree_that_is_gone_is_empty(run_id: str) -> None:
-    process = start(run_id, "true")
+    process = start_marked(run_id, "true")
     process.wait()
     assert tree(process.pid) == []
 
 
 def test_a_session_includes_what_was_re_parented(run_id: str) -> None:
-    shell = start(run_id, "sh", "-c", "(sleep 600 &) ; sleep 600", start_new_session=True)
+    shell = start_marked(run_id, "sh", "-c", "(sleep 600 &) ; sleep 600", start_new_session=True)
     until(lambda: len(session_members(shell.pid)) == 3 and len(tree(shell.pid)) == 2)
     kill_marked(RUN_MARK, run_id)
     shell.wait()
@@ -157,7 +144,7 @@ def test_a_session_includes_what_was_re_parented(run_id: str) -> None:
     ],
 )
 def test_a_process_computes_when_one_of_its_threads_runs(run_id: str, code: str, *, expected: bool) -> None:
-    with start(run_id, sys.executable, "-c", code) as process:
+    with start_marked(run_id, sys.executable, "-c", code) as process:
         until(lambda: computes(psutil.Process(process.pid)) is expected)
         process.kill()
 
