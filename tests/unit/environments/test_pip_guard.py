@@ -37,6 +37,7 @@ def guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     here = {"url": f"file://{tmp_path}", "dir_info": {"editable": True}}
     (site / "mine-2.dist-info" / "direct_url.json").write_text(json.dumps(here), encoding="utf-8")
     monkeypatch.setenv("ENVSOLVER_PROJECT", "mine git.example.org/forks/other-name")
+    monkeypatch.syspath_prepend(str(LIBRARY))
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("ENVSOLVER_GROUP", "core")
     monkeypatch.setenv("ENVSOLVER_REQUIREMENTS_FILE", "requirements/core.in")

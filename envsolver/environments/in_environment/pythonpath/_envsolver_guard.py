@@ -22,6 +22,8 @@ try:
 except ImportError:  # Python 3.7
     import importlib_metadata as metadata  # type: ignore[import-not-found,no-redef]
 
+from _envsolver_listing import normal, read  # type: ignore[import-not-found]  # it stands beside this module
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -82,7 +84,8 @@ def run(tool: str, arguments: Sequence[str]) -> int:
     if command in {"uninstall", "remove"}:
         return _uninstall(tool, command, rest)
     if command in _READ:
-        return _read(command, rest)
+        code: int = read(command, rest, metadata.distributions())
+        return code
     sys.stderr.write(f"envsolver: `{tool} {command}` is not available to a notebook under test.\n")
     return 1
 
@@ -145,7 +148,7 @@ def _broken(wanted: Sequence[str], bounds: Sequence[str]) -> Iterator[tuple[str,
     waiting, needed = list(wanted), set()
     while waiting:
         try:
-            name = _normal(Requirement(waiting.pop()).name)
+            name = normal(Requirement(waiting.pop()).name)
             if name not in needed:
                 needed.add(name)
                 waiting += metadata.requires(name) or []
@@ -159,7 +162,7 @@ def _broken(wanted: Sequence[str], bounds: Sequence[str]) -> Iterator[tuple[str,
         version = _installed(bound.name)
         applies = bound.marker is None or bound.marker.evaluate({"extra": ""})
         broken = version and applies and not bound.specifier.contains(version, prereleases=True)
-        if broken and _normal(bound.name) in needed:
+        if broken and normal(bound.name) in needed:
             yield text, f"version {version} is installed"
 
 
@@ -243,7 +246,7 @@ def _fault(text: str, extras_seen: set[tuple[str, str]] | None = None) -> str | 
 def _requirement_fault(requirement: Any, seen: set[tuple[str, str]]) -> str | None:
     version = _installed(requirement.name)
     if version is None:
-        habit = _normal(requirement.name) in _TOOLS and not requirement.specifier and not requirement.extras
+        habit = normal(requirement.name) in _TOOLS and not requirement.specifier and not requirement.extras
         return None if habit else "it is not installed"
     own = _is_own(requirement.name)
     if requirement.url and not own:
@@ -318,7 +321,7 @@ def _own_name() -> str:
 
 def _is_own(name: str) -> bool:
     """Return whether a distribution is the project under test, installed as it is here, whatever its version."""
-    if not name or _normal(name) != _own_name():
+    if not name or normal(name) != _own_name():
         return False
     try:
         recorded = json.loads(metadata.distribution(name).read_text("direct_url.json") or "{}")
@@ -332,7 +335,7 @@ def _is_own_address(text: str) -> bool:
     bare = re.sub(r"^[\w+.-]+://(?:[^/@]*@)?(?:www\.)?", "", _plain_url(text)).lower()
     bare = re.sub(r"/(?:-/)?(?:archive|tarball|zipball)/.*$", "", bare)
     name, *places = os.environ.get("ENVSOLVER_PROJECT", "").split(" ")
-    return bool(name) and (bare in places or _normal(bare.rpartition("/")[2]) == name)
+    return bool(name) and (bare in places or normal(bare.rpartition("/")[2]) == name)
 
 
 def _same_url(name: str, url: str) -> bool:
@@ -354,10 +357,6 @@ def _installed(name: str) -> str | None:
         return str(metadata.version(name))
     except (metadata.PackageNotFoundError, ValueError):
         return None
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _refuse(tool: str, lacking: Sequence[tuple[str, str]]) -> int:
@@ -392,40 +391,6 @@ def _uninstall(tool: str, command: str, words: Sequence[str]) -> int:
         return 0
     call = f"{tool} {command} {' '.join(present)}"
     return _record(f"`{call}` would change the environment, which a notebook never does", [])
-
-
-def _read(command: str, words: Sequence[str]) -> int:
-    found = {_normal(dist.metadata["Name"]): dist for dist in metadata.distributions() if dist.metadata["Name"]}
-    if command == "show":
-        return _show(found, [word for word in words if not word.startswith("-")])
-    pairs = [(found[name].metadata["Name"], found[name].version) for name in sorted(found)]
-    frozen = command == "freeze" or "--format=freeze" in words
-    if "--format=json" in words:
-        sys.stdout.write(json.dumps([{"name": name, "version": version} for name, version in pairs]) + "\n")
-        return 0
-    if not frozen:
-        width = max([7, *(len(name) for name, _ in pairs)])
-        sys.stdout.write(f"{'Package'.ljust(width)} Version\n{'-' * width} -------\n")
-        sys.stdout.writelines(f"{name.ljust(width)} {version}\n" for name, version in pairs)
-        return 0
-    sys.stdout.writelines(f"{name}=={version}\n" for name, version in pairs)
-    return 0
-
-
-def _show(found: dict[str, Any], names: Sequence[str]) -> int:
-    missing = [name for name in names if _normal(name) not in found]
-    for name in names:
-        dist = found.get(_normal(name))
-        if dist is not None:
-            fields = ("Name", "Version", "Summary", "Home-page", "Author", "License")
-            lines = [f"{field}: {dist.metadata.get(field) or ''}\n" for field in fields]
-            lines.append(f"Location: {dist.locate_file('')}\n")
-            needed = (re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0] for text in dist.requires or [])
-            lines.append(f"Requires: {', '.join(needed)}\n")
-            sys.stdout.writelines(lines)
-    if missing:
-        sys.stderr.write(f"WARNING: Package(s) not found: {', '.join(missing)}\n")
-    return 1 if len(missing) == len(names) else 0
 
 
 if __name__ == "__main__":
