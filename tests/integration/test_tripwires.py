@@ -84,6 +84,7 @@ def tainted(kernel_env: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         text=True,
         check=False,
         timeout=100,
+        cwd=folder,
         env={**os.environ, "PYTHONWARNINGS": ""},
     )
     assert done.returncode == 0, done.stderr
