@@ -4,7 +4,8 @@
   own (`environments.in_environment.namespaces`). Nothing that it does through its own tree reaches the project, and
   none of its processes outlives it, by construction.
 - ``copies``: a likeness of the project in a private directory (`mirror`). What reaches the project all the same is
-  found out afterwards and fails the notebook.
+  found out afterwards and fails the notebook. On Linux a process stands between worker and kernel to whom falls what
+  the kernel starts and leaves, so that this ends with it as well.
 
 ``ENVSOLVER_ISOLATION`` names one of them, to have that one tried or to do without the other.
 """
@@ -30,9 +31,6 @@ CHOICE = "ENVSOLVER_ISOLATION"
 
 FAILED = "namespace-failed"
 """Name of the file, in a job's private directory, that says why the kernel could not enter its namespaces."""
-
-KEEPERS = 2
-"""How many processes stand between a worker and a kernel in namespaces: its keeper and its init process."""
 
 _TRIAL = "import sys; open(sys.argv[1], 'x').close(); open('/proc/self/stat').close()"
 _TRIAL_SECONDS = 20.0

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import stat
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,18 +52,19 @@ class Scratch(ABC):
         The private directory itself: real path, mode 0700, short enough for sockets.
     folder
         The kernel's working directory, which is or stands for the notebook's folder.
+    plan
+        The file in which `namespaces` reads what to do; None where the kernel has no keeper.
+    keepers
+        How many processes stand between the worker and the kernel.
     """
 
     isolation: Isolation
+    plan: Path | None = None
+    keepers: int = 0
 
     def __init__(self, base: Path, folder: Path) -> None:
         self.base = base
         self.folder = folder
-
-    @property
-    def plan(self) -> Path | None:
-        """The file in which `namespaces` reads what to do; None where the kernel enters none."""
-        return None
 
     @property
     @abstractmethod
@@ -90,16 +92,12 @@ class OverlayScratch(Scratch):
     """The project at its own path under an overlay, which catches all that is written."""
 
     isolation = "namespace"
+    keepers = 2  # the keeper itself, and the first process of the namespace
 
     def __init__(self, base: Path, root: Path, folder: PurePosixPath) -> None:
         super().__init__(base, root / folder)
         self._root = root
-        (base / "plan.json").write_text(json.dumps(plan_namespace(root, base)), encoding="utf-8")
-
-    @property
-    def plan(self) -> Path | None:
-        """The file in which `namespaces` reads what to do."""
-        return self.base / "plan.json"
+        self.plan = _written_plan(base, plan_namespace(root, base))
 
     @property
     def home(self) -> Path:
@@ -142,6 +140,9 @@ class MirrorScratch(Scratch):
         super().__init__(base, self.root / folder)
         self._mirror = Mirror(root, self.root, str(folder))
         self._mirror.build()
+        if sys.platform.startswith("linux"):
+            self.keepers = 1
+            self.plan = _written_plan(base, {"failed": str(base / FAILED)})
 
     @property
     def home(self) -> Path:
@@ -192,6 +193,13 @@ def create(root: Path, notebook: str, run_id: str, isolation: Isolation) -> Scra
     except BaseException:
         _remove_with_parent(base)
         raise
+
+
+def _written_plan(base: Path, plan: dict[str, object]) -> Path:
+    """Write what `namespaces` is to do into a job's private directory."""
+    place = base / "plan.json"
+    place.write_text(json.dumps(plan), encoding="utf-8")
+    return place
 
 
 def _same_content(one: Path, other: Path, status: os.stat_result) -> bool:

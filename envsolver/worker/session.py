@@ -16,7 +16,6 @@ from envsolver.core.jobs import Edits, Job
 from envsolver.core.results import CellTime
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.bounded_client import BoundedClient
-from envsolver.worker.isolation import KEEPERS
 from envsolver.worker.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
 from envsolver.worker.memory import Monitor, oom_kills
 from envsolver.worker.questions import ask_binding, ask_modules, ask_values
@@ -141,8 +140,8 @@ class Session:
         builder.result = replace(builder.result, warm=self.kernel.warm)
         if self.kernel.warm or self.job.warm_start.template:
             builder.waited = time.monotonic() - began
-        keepers = 0 if self.place.plan is None else KEEPERS
-        self.monitor = Monitor(self.kernel.pid, self.job.mark, self.job.limits.memory, keepers=keepers)
+        limit = self.job.limits.memory
+        self.monitor = Monitor(self.kernel.pid, self.job.mark, limit, keepers=self.place.keepers)
         self.monitor.start()
         self.client.kc = self.kernel.client
         info = await self.kernel.unless_dead(self.kernel.ready(), builder.remaining())

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from fakes import until, with_options
 from warm_bench import Bench, bench_at, modules_of, neutral
@@ -143,6 +144,23 @@ def test_nothing_that_a_warm_kernel_started_is_left(bench: Bench) -> None:
     assert marked(RUN_MARK, bench.run_id) == []
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere only a mark tells whose a process is")
+@pytest.mark.parametrize("isolation", ["namespace", "copies"])
+def test_a_daemon_without_any_mark_that_a_warm_kernel_started_is_not_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    monkeypatch.setenv(CHOICE, isolation)
+    choose_isolation.cache_clear()
+    seconds = f"87654{len(isolation)}.5"
+    start = f"import subprocess; subprocess.Popen('setsid env -i sleep {seconds} &', shell=True).wait()"
+    job = bench.job("daemon", [start])
+    bench.start([job])
+    result = bench.warm(job)
+    choose_isolation.cache_clear()
+    assert (result.status, result.warm) == ("passed", True)
+    assert [p for p in psutil.process_iter(["cmdline"]) if seconds in (p.info["cmdline"] or ())] == []
+
+
 def test_a_job_whose_variables_differ_starts_cold(bench: Bench) -> None:
     job = bench.job("differs", ["import os\nprint(os.environ['OTHER'])"])
     bench.start([job])
@@ -170,8 +188,10 @@ def test_the_end_of_a_template_ends_its_kernels_and_the_notebook_runs_cold(
     monkeypatch.setenv(CHOICE, "copies")
     choose_isolation.cache_clear()
     source = (
-        "import os, time\nparent = os.getppid()\n"
-        "if 'template_server.py' in open(f'/proc/{parent}/cmdline').read():\n    os.kill(parent, 9)\n    time.sleep(60)"
+        "import os, time\n"  # between the two stands the kernel's keeper
+        "parent = open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1]\n"
+        "if 'template_server.py' in open(f'/proc/{parent}/cmdline').read():\n"
+        "    os.kill(int(parent), 9)\n    time.sleep(60)"
     )
     job = bench.job("orphan", [source])
     bench.start([job])

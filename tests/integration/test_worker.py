@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -695,15 +696,14 @@ def test_what_a_notebook_deletes_is_told_and_stays(bench: Bench, isolation: str)
         assert result.left_behind == ("nb/data.txt (deleted)",)
 
 
-def test_a_daemon_without_any_mark_does_not_outlive_its_notebook(bench: Bench) -> None:
-    if choose_isolation(bench.root)[0] != "namespace":
-        pytest.skip("no namespaces here")
-    seconds = "987654.25"
-    result = bench.run(
-        f"import subprocess; subprocess.Popen('setsid env -i sleep {seconds} &', shell=True).wait()",
-        "import time; time.sleep(0.3)",
-    )
-    assert result.status == "passed"
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere only a mark tells whose a process is")
+@pytest.mark.parametrize("end", ["import time; time.sleep(0.3)", "import os; os._exit(3)"])
+def test_a_daemon_without_any_mark_does_not_outlive_its_notebook(bench: Bench, isolation: str, end: str) -> None:
+    seconds = f"98765{len(isolation)}.{len(end)}"
+    start = f"import subprocess; subprocess.Popen('setsid env -i sleep {seconds} &', shell=True).wait()"
+    result = bench.run(start, end)
+    assert result.status == ("crashed" if "exit" in end else "passed")
+    assert "exit" not in end or "exit code 3" in result.reason
     assert [p for p in psutil.process_iter(["cmdline"]) if seconds in (p.info["cmdline"] or ())] == []
 
 

@@ -6,7 +6,8 @@ job. A PID namespace ends every process that the kernel started, however it hide
 is the kernel's own as well. All this takes some milliseconds, whatever the size of the project.
 
 The process that enters stays outside as the kernel's keeper: it ends as the kernel ends, by the same exit code or
-signal. Between the two stands the init process of the namespace, which reaps.
+signal. Between the two stands the init process of the namespace, which reaps. Where there are no namespaces, the keeper
+alone stands there: what the kernel started and left becomes its child, whatever it did to hide, and ends with it.
 
 Run as a program by the environment's interpreter, ``python -I -S namespaces.py PLAN COMMAND...``; a template calls
 `enter` in a child that it has forked. Python 3.8 or later, with the standard library.
@@ -27,7 +28,8 @@ FAILED = 70
 
 _NEW_MOUNTS, _NEW_USER, _NEW_PIDS = 0x00020000, 0x10000000, 0x20000000
 _NO_SUID, _NO_DEVICES, _NO_EXECUTION, _RECURSIVE, _PRIVATE = 2, 4, 8, 0x4000, 1 << 18
-_PARENT_DEATH_SIGNAL = 1
+_PARENT_DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36
+_PATIENCE = 5.0  # seconds after which a process that survives SIGKILL is left to the system
 
 
 def load_library() -> Any:
@@ -49,10 +51,14 @@ def enter(plan: dict[str, Any], library: Any) -> None:
     ----------
     plan
         ``root`` (the project), ``upper`` and ``work`` (empty directories of the job), ``hidden`` (directories of the
-        project that the kernel finds empty), ``failed`` (file for the reason when it cannot be done).
+        project that the kernel finds empty), ``failed`` (file for the reason when it cannot be done). Without a
+        ``root`` there is only the keeper.
     library
         What `load_library` returned. The process must have one thread.
     """
+    if "root" not in plan:
+        _leave_keeper(plan, library)
+        return
     receive, send = os.pipe()
     try:
         _unshare(library)
@@ -121,10 +127,65 @@ def _keep(init: int, receive: int) -> None:
     while piece := os.read(receive, 64):
         told += piece
     os.waitpid(init, 0)
-    status = int(told) if told else signal.SIGKILL  # an init that said nothing was killed with all the rest
+    _end_as(int(told) if told else signal.SIGKILL)  # an init that said nothing was killed with all the rest
+
+
+def _end_as(status: int) -> None:
     if os.WIFSIGNALED(status):
         _die_of(os.WTERMSIG(status))
     os._exit(os.WEXITSTATUS(status))
+
+
+def _leave_keeper(plan: dict[str, Any], library: Any) -> None:
+    """Fork the kernel, and stay as its keeper, to whom falls what it starts and leaves."""
+    library.prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        kernel = os.fork()
+    except OSError as error:
+        _fail(plan, error)
+    if not kernel:
+        library.prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+        os.setsid()
+        return
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    pid = status = 0
+    while pid != kernel:
+        pid, status = os.wait()
+    _end_children()
+    _end_as(status)
+
+
+def _end_children() -> None:
+    """End what is left of the children; each one's own children become this process's in turn."""
+    import time
+
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        for pid in _children():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:  # it has become another user's
+                continue
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.002)
+
+
+def _children() -> list[int]:
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208  # names are wanted
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            continue
+        if parent == os.getpid():
+            found.append(int(name))
+    return found
 
 
 def _die_of(number: int) -> None:
@@ -179,8 +240,8 @@ def main() -> None:
     folder = os.getcwd()
     enter(plan, load_library())
     os.chdir(folder)  # it was entered before it was covered
-    # A kernel whose parent is the first process of its namespace need not watch for that one's end.
-    os.environ["JPY_PARENT_PID"] = "1"
+    # A kernel ends with its parent; if that is the first process of its namespace, it need not even watch for that.
+    os.environ["JPY_PARENT_PID"] = str(os.getppid())
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  # no shell is wanted
 
 
