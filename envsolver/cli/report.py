@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from envsolver.core.errors import NothingToRunError
+from envsolver.core.paths import RUNS
 from envsolver.core.quantities import size
 
 
@@ -44,10 +45,10 @@ def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> in
 
 def _run_folder(state: Path, run: Path) -> Path:
     """Take a run's folder by its path, or by its name below the project's runs."""
-    for candidate in (run, state / "runs" / run):
+    for candidate in (run, state / RUNS / run):
         if candidate.is_dir():
             return candidate.resolve()
-    raise NothingToRunError(f"there is no run {run}", tip=f"The runs are the folders in {state / 'runs'}.")
+    raise NothingToRunError(f"there is no run {run}", tip=f"The runs are the folders in {state / RUNS}.")
 
 
 @click.command("history")
@@ -115,7 +116,7 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
 
     runs = find_runs([directory / place for place in places], without=output and directory / output)
     verify(runs)  # before a folder is made
-    target = directory / output if output else new_run_directory(prepare_state(open_project(directory).state) / "runs")
+    target = directory / output if output else new_run_directory(prepare_state(open_project(directory).state) / RUNS)
     merged = merge(runs, target.absolute())
     write_results(merged)
     write_junit(merged)

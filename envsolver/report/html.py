@@ -19,6 +19,7 @@ from typing import Any
 
 from envsolver import __version__
 from envsolver.core.files import write_atomically
+from envsolver.core.paths import REPORT
 from envsolver.core.quantities import clock
 from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
@@ -39,8 +40,6 @@ from envsolver.report.html_view import (
 from envsolver.report.run_files import file_in, read_log_tail
 from envsolver.report.summaries import count_verdicts
 from envsolver.report.timeline import timeline
-
-FILE_NAME = "report.html"
 
 EXECUTED = 30
 """How many executed notebooks are put into the report at most."""
@@ -141,7 +140,7 @@ def write_html(
         conflicts=conflicts,
         log_tail=lambda result: read_log_tail(run, result),
     )
-    path = run.directory / FILE_NAME
+    path = run.directory / REPORT
     write_atomically(path, text)
     return path
 

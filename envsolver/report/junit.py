@@ -10,14 +10,13 @@ from xml.etree import ElementTree as ET
 
 from envsolver.core.environments import Environment
 from envsolver.core.files import write_atomically
+from envsolver.core.paths import JUNIT
 from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
 from envsolver.core.verdicts import Verdict
 from envsolver.report.formatting import one_line, strip_ansi
 from envsolver.report.run_files import read_log_tail
 from envsolver.report.summaries import error_text, has_own_error, headline, reason_beyond_error
-
-FILE_NAME = "junit.xml"
 
 FAILURES: frozenset[Verdict] = frozenset({"failed", "timeout", "memory"})
 """What a notebook did wrong itself. The other verdicts that fail a run are errors: it had no fair chance."""
@@ -53,7 +52,7 @@ def junit_xml(run: Run, log_tail: Callable[[Result], str]) -> str:
 
 def write_junit(run: Run) -> Path:
     """Write the run's `junit.xml` and return its path."""
-    path = run.directory / FILE_NAME
+    path = run.directory / JUNIT
     write_atomically(path, junit_xml(run, lambda result: read_log_tail(run, result)))
     return path
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envsolver.core.paths import REPORT, RESULTS
 from envsolver.core.quantities import duration, plural
 from envsolver.core.results import Failure, Result, Run
 from envsolver.report.formatting import keep_colours, one_line, strip_ansi
@@ -238,7 +239,7 @@ def _short_lines(run: Run, style: Style) -> Iterator[str]:
 
 
 def _place_lines(run: Run, style: Style) -> Iterator[str]:
-    for label, name in (("Report:", "report.html"), ("Results:", "results.json")):
+    for label, name in (("Report:", REPORT), ("Results:", RESULTS)):
         yield style(f"{label:12}{shown_path(run.directory / name)}", DIM)
     for label, names in (
         ("Executed:", [result.executed for result in run.results]),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from envsolver.core.environments import Environment
 from envsolver.core.errors import EnvsolverError
+from envsolver.core.paths import RUNS
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result, ResultKey, Run, RunState, Shard
 from envsolver.report.results_json import write_results
@@ -53,7 +54,7 @@ def make_context(project: Project, options: Options, progress: Progress, prestar
         project=project,
         options=options,
         progress=progress,
-        directory=new_run_directory(state / "runs") if named is None else named_run_directory(named),
+        directory=new_run_directory(state / RUNS) if named is None else named_run_directory(named),
         run_id=prestart.run_id if prestart is not None else uuid.uuid4().hex,
         prestart=prestart,
     )

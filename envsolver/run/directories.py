@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.paths import LATEST, RUNS
 
-STATE = ".envsolver"
 """The project's own directory for history and runs, ignored by git."""
 
 
@@ -91,12 +91,12 @@ def _make_run_directory(runs: Path) -> Path:
     link = runs / f".latest-{directory.name}"
     with contextlib.suppress(OSError):  # a file system without links has no `latest`
         link.symlink_to(directory.name)
-        link.replace(runs / "latest")
+        link.replace(runs / LATEST)
     return directory
 
 
 def newest_run(state: Path) -> Path | None:
     """Return the newest run's folder, or None when there was no run."""
     with contextlib.suppress(OSError):
-        return (state / "runs" / "latest").resolve(strict=True)
+        return (state / RUNS / LATEST).resolve(strict=True)
     return None

@@ -6,7 +6,7 @@ import contextlib
 import traceback
 from pathlib import Path
 
-FOLDER = "logs"
+from envsolver.core.paths import LOGS
 
 
 def keep_traceback(directory: Path, name: str, error: BaseException) -> str:
@@ -23,7 +23,7 @@ def keep_traceback(directory: Path, name: str, error: BaseException) -> str:
         Empty when the file cannot be written.
     """
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    folder = directory / FOLDER
+    folder = directory / LOGS
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"envsolver-error-{name}.log"

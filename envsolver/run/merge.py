@@ -9,8 +9,9 @@ from pathlib import Path
 
 from envsolver.core.environments import Environment
 from envsolver.core.errors import ConfigurationError, NothingToRunError
+from envsolver.core.paths import RESULTS
 from envsolver.core.results import Result, ResultKey, Run
-from envsolver.report.results_json import FILE_NAME, read_results
+from envsolver.report.results_json import read_results
 from envsolver.report.run_files import file_in
 from envsolver.report.timeline import parse_time
 
@@ -36,7 +37,7 @@ def find_runs(places: Sequence[Path], without: Path | None = None) -> tuple[Run,
             folder for folder in _folders(place) if folder == place or without is None or not _same(folder, without)
         ]
         if not found:
-            raise NothingToRunError(f"{place} holds no {FILE_NAME}", tip="Name the folders of the shards' runs.")
+            raise NothingToRunError(f"{place} holds no {RESULTS}", tip="Name the folders of the shards' runs.")
         folders += found
     # `latest` points at a run that is there under its own name as well; some archives make a copy of it.
     found_runs: list[Run] = []
@@ -52,11 +53,11 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _folders(place: Path) -> list[Path]:
-    if place.name == FILE_NAME and place.is_file():
+    if place.name == RESULTS and place.is_file():
         return [place.parent]
-    if (place / FILE_NAME).is_file():
+    if (place / RESULTS).is_file():
         return [place]
-    return sorted(path.parent for path in place.rglob(FILE_NAME))
+    return sorted(path.parent for path in place.rglob(RESULTS))
 
 
 def verify(runs: Sequence[Run]) -> None:

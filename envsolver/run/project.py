@@ -10,6 +10,7 @@ from pathlib import Path
 
 from envsolver.config.load import find_root, load_config
 from envsolver.core.environments import Group, Interpreter, Lock
+from envsolver.core.paths import STATE
 from envsolver.core.settings import Config
 from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.store import Store, cache_directory
@@ -17,7 +18,6 @@ from envsolver.environments.uv import Uv
 from envsolver.resolver.lockfiles import read_lock
 from envsolver.resolver.locks import SolveOptions, solve_group
 from envsolver.resolver.pythons import choose_pythons
-from envsolver.run.directories import STATE
 from envsolver.run.history import History
 
 _VERSION = re.compile(r"[\w.+-]+")

@@ -21,13 +21,11 @@ from envsolver.config.load import settings_for
 from envsolver.config.tables import as_python
 from envsolver.core.errors import ConfigurationError, NothingToRunError, UnusableNotebookError
 from envsolver.core.jobs import Edits
+from envsolver.core.paths import TEST_FILES
 from envsolver.core.quantities import plural
 from envsolver.core.settings import Config, NotebookSettings, merged
 from envsolver.notebooks.select import find_notebooks, read_notebook, select_notebooks
 from envsolver.testing.files import SETTINGS, TestFile, read_test_files
-
-DIRECTORY = "tests/booktests"
-"""Where test files are, unless the project says otherwise."""
 
 PREFIX = "tb_"
 
@@ -112,7 +110,7 @@ def file_names(notebooks: Sequence[str], taken: Sequence[str] = ()) -> dict[str,
     return names
 
 
-def generate(config: Config, notebooks: Sequence[str], *, directory: str = DIRECTORY) -> Generated:
+def generate(config: Config, notebooks: Sequence[str], *, directory: str = TEST_FILES) -> Generated:
     """Write a test file for each notebook that has none and is not excluded.
 
     Parameters
@@ -143,7 +141,7 @@ def generate(config: Config, notebooks: Sequence[str], *, directory: str = DIREC
     )
 
 
-def check(config: Config, *, directory: str = DIRECTORY) -> Coverage:
+def check(config: Config, *, directory: str = TEST_FILES) -> Coverage:
     """Compare the notebooks that the configuration names with the test files.
 
     Raises
@@ -190,7 +188,7 @@ def coverage_lines(coverage: Coverage) -> Iterator[str]:
 
 
 def resolve_names(
-    config: Config, names: Sequence[str], *, cwd: Path, directory: str = DIRECTORY
+    config: Config, names: Sequence[str], *, cwd: Path, directory: str = TEST_FILES
 ) -> tuple[tuple[str, ...], Config]:
     """Turn names of test files into their notebooks; other names stay as they are.
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envsolver.core.jobs import Job
+from envsolver.core.paths import LOGS, TESTED
 from envsolver.core.results import Result
 from envsolver.run.directories import prepare_state
 from envsolver.run.jobs import JobDefaults, plan_jobs
@@ -18,9 +19,6 @@ from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.services import Services
 from envsolver.worker.guardian import owned
 from envsolver.worker.run_job import run_job
-
-FOLDER = "booktests"
-"""Where the executed copies and logs of tests are, below the project's state directory."""
 
 
 def run_notebook(project: Project, notebook: str, directory: Path) -> Result:
@@ -50,7 +48,7 @@ def _run_job(project: Project, resolution: Resolution, job: Job) -> Result:
     if job.target in resolution.faults:
         raise resolution.faults[job.target]
     environment = replace(project.store.ensure(resolution.locks[job.target]), group=job.group)
-    logs = Path(job.run_dir, "logs")
+    logs = Path(job.run_dir, LOGS)
     services = Services(project.config.services, root=project.root, logs=logs, run_id=job.run_id)
     settings = project.config.groups.get(job.group)
     try:
@@ -65,7 +63,7 @@ def fresh_directory(project: Project, notebook: str) -> Path:
     """Return an empty folder, the same each time, so that tests do not pile up copies."""
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(notebook).stem).strip("-")[:40]
     digest = hashlib.sha256(notebook.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    directory = prepare_state(project.state) / FOLDER / f"{slug}-{digest}"
+    directory = prepare_state(project.state) / TESTED / f"{slug}-{digest}"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
     return directory

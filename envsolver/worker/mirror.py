@@ -24,9 +24,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from envsolver.core.paths import STATE
+
 LEFT_OUT = frozenset(
     {
-        *(".envsolver", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox"),
+        *(STATE, ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox"),
         *(".venv", "venv", "node_modules", "__pycache__"),
     }
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from envsolver.core.errors import ConfigurationError
-from envsolver.run.directories import STATE, named_run_directory, new_run_directory, prepare_state
+from envsolver.core.paths import STATE
+from envsolver.run.directories import named_run_directory, new_run_directory, prepare_state
 
 
 def test_a_plain_file_in_the_place_of_the_state_folder_is_told(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from envsolver.config.load import load_config, settings_for
 from envsolver.core.errors import ConfigurationError, NothingToRunError
+from envsolver.core.paths import TEST_FILES
 from envsolver.core.settings import Config
 from envsolver.notebooks.select import find_notebooks
 from envsolver.testing.files import read_test_file
 from envsolver.testing.generate import (
-    DIRECTORY,
     Coverage,
     check,
     coverage_lines,
@@ -51,7 +51,7 @@ class Books:
         nbformat.write(new_notebook(cells=[new_markdown_cell("# Title"), *made], metadata=metadata), file)
 
     def test_file(self, name: str, body: str, head: str = HEAD) -> Path:
-        file = self.root / DIRECTORY / f"{name}.py"
+        file = self.root / TEST_FILES / f"{name}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(head + body)
         return file
