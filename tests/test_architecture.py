@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from envsolver.core import paths
+
 PACKAGE = Path(__file__).parents[1] / "envsolver"
 
 ALL = {"*"}
@@ -133,6 +135,15 @@ def test_what_people_write_is_parsed_behind_one_door(module: str) -> None:
     tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
     used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert not (used | imports(module)) & PARSERS
+
+
+@pytest.mark.parametrize("name", [paths.STATE, paths.RESULTS, paths.JUNIT, paths.REPORT])
+def test_the_name_of_a_file_or_folder_stands_in_one_module(name: str) -> None:
+    def texts(module: str) -> set[object]:
+        tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+        return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+    assert [module for module in MODULES if name in texts(module)] == ["core.paths"]
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if within(m, {"worker"})])

@@ -14,13 +14,12 @@ from typing import Any
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.files import write_atomically
 from envsolver.core.parsing import MalformedError, parse_json, read_text
+from envsolver.core.paths import RESULTS
 from envsolver.core.redaction import redact
 from envsolver.core.results import Result, Run
 
 SCHEMA = 1
 """Number of the schema that is written, and the only one that is read."""
-
-FILE_NAME = "results.json"
 
 
 def run_to_data(run: Run) -> dict[str, Any]:
@@ -65,22 +64,22 @@ def run_from_data(data: object, directory: Path) -> Run:
     from pydantic import TypeAdapter, ValidationError
 
     if not isinstance(data, Mapping) or "schema" not in data:
-        raise ConfigurationError([f"{directory / FILE_NAME}: not the results of a run: it has no `schema`"])
+        raise ConfigurationError([f"{directory / RESULTS}: not the results of a run: it has no `schema`"])
     if data["schema"] != SCHEMA:
         raise ConfigurationError(
-            [f"{directory / FILE_NAME}: has schema {data['schema']!r}; this envsolver reads schema {SCHEMA}"],
+            [f"{directory / RESULTS}: has schema {data['schema']!r}; this envsolver reads schema {SCHEMA}"],
             tip="Use the version of envsolver that wrote it, or run the notebooks again.",
         )
     try:
         return TypeAdapter(Run).validate_python({**data, "directory": directory})
     except ValidationError as error:
-        faults = [f"{directory / FILE_NAME}: {_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+        faults = [f"{directory / RESULTS}: {_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
         raise ConfigurationError(faults, tip="The file was changed or is damaged; run the notebooks again.") from None
 
 
 def write_results(run: Run) -> Path:
     """Write the run's `results.json`, so that it is there whole or not at all, and return its path."""
-    path = run.directory / FILE_NAME
+    path = run.directory / RESULTS
     write_atomically(path, json.dumps(run_to_data(run), indent=2) + "\n")
     return path
 
@@ -93,7 +92,7 @@ def read_results(directory: Path) -> Run:
     ConfigurationError
         There is no `results.json`, or it cannot be read.
     """
-    path = directory / FILE_NAME
+    path = directory / RESULTS
     try:
         data = parse_json(read_text(path))
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
+from envsolver.core.paths import LOGS
 from envsolver.run.context import RunContext
 from envsolver.run.faults import keep_traceback, own_failure
 from envsolver.run.healing import HealingExecutor
@@ -87,7 +88,7 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
     from envsolver.run.warm.templates import Templates
 
     project, run_id = context.project, context.run_id
-    logs = context.directory / "logs"
+    logs = context.directory / LOGS
     with contextlib.ExitStack() as stack:
 
         def on_exit(name: str, give_back: Callable[[], object]) -> None:

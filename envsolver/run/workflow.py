@@ -15,6 +15,7 @@ import psutil
 from envsolver.core.environments import Assignment, Target
 from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.core.jobs import Cost, Job
+from envsolver.core.paths import JUNIT, REPORT, RESULTS
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result, ResultKey, Run, Shard
 from envsolver.report.junit import write_junit
@@ -178,7 +179,7 @@ def _write_reports(finished: Run, expected: Mapping[ResultKey, float], progress:
     def html(run: Run) -> None:
         write_report(run, expected, seconds=0 if hurried else HTML_SECONDS)
 
-    for name, write in (("results.json", write_results), ("junit.xml", write_junit), ("report.html", html)):
+    for name, write in ((RESULTS, write_results), (JUNIT, write_junit), (REPORT, html)):
         try:
             write(finished)
         except OSError as error:

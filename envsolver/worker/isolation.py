@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from envsolver.core.paths import STATE
 from envsolver.environments.in_environment import NAMESPACES
 from envsolver.worker.private_directories import temporary
 
@@ -62,7 +63,7 @@ def plan_namespace(root: Path, private: Path) -> dict[str, object]:
     upper, work = private / "up", private / "wk"
     for directory in (upper, work):
         directory.mkdir()
-    state = root / ".envsolver"
+    state = root / STATE
     return {
         "root": str(root),
         "upper": str(upper),
