@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,13 @@ def test_what_people_write_is_parsed_behind_one_door(module: str) -> None:
     assert not (used | imports(module)) & PARSERS
 
 
-@pytest.mark.parametrize("name", [paths.STATE, paths.RESULTS, paths.JUNIT, paths.REPORT])
+def test_no_two_classes_have_one_name() -> None:
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in FILES.values())
+    names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", [paths.RESULTS, paths.JUNIT, paths.REPORT])
 def test_the_name_of_a_file_or_folder_stands_in_one_module(name: str) -> None:
     def texts(module: str) -> set[object]:
         tree = ast.parse(FILES[module].read_text(encoding="utf-8"))

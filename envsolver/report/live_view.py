@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from envsolver.core.jobs import Job
 from envsolver.core.quantities import clock
-from envsolver.core.results import Result
+from envsolver.core.results import Result, ResultKey
 from envsolver.report.formatting import fitted, one_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunningJob:
+class WatchedJob:
     """A job that was sent to a worker and has no verdict yet.
 
     `began` is a time of `ProgressState.clock`; None while its worker is still starting, which is no time of the
@@ -81,7 +81,7 @@ class ProgressState:
         self.workers = 1
         self.several_pythons = False
         self.expected: float | None = None
-        self.running: dict[tuple[str, str], RunningJob] = {}
+        self.running: dict[ResultKey, WatchedJob] = {}
         self.done: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
         self._pace = Pace()
@@ -99,7 +99,7 @@ class ProgressState:
 
     def start(self, job: Job, expected: float | None) -> None:
         """Take note of a job that was sent."""
-        self.running[job.notebook, job.python] = RunningJob(job=job, expected=expected)
+        self.running[job.key] = WatchedJob(job=job, expected=expected)
 
     def refresh(self) -> None:
         """See which jobs have begun since the last refresh."""
@@ -109,13 +109,13 @@ class ProgressState:
 
     def finish(self, result: Result) -> None:
         """Take note of a verdict."""
-        running = self.running.pop((result.notebook, result.python), None)
+        running = self.running.pop(result.key, None)
         self.done[result.group] += 1
         self.bad[result.group] += not result.good
         if running:
             self._pace.add(result.seconds, running.expected)
 
-    def spent(self, running: RunningJob) -> float:
+    def spent(self, running: WatchedJob) -> float:
         """Return the seconds since a job has begun; 0 while its worker is starting."""
         return 0.0 if running.began is None else self.clock() - running.began
 
@@ -189,7 +189,7 @@ def _group_line(state: ProgressState, group: str, width: int, name_width: int) -
     return line
 
 
-def _job_line(state: ProgressState, running: RunningJob, width: int) -> Text:
+def _job_line(state: ProgressState, running: WatchedJob, width: int) -> Text:
     spent, expected = state.spent(running), running.expected
     times = "starting" if running.began is None else clock(spent)
     if expected is not None:

@@ -265,7 +265,7 @@ def _shell_type(trip: Callable[[str], None]) -> Any:
     """Make a class that looks like the shell's to those who only ask whether there is one."""
     from ipykernel.zmqshell import ZMQInteractiveShell
 
-    class Part:
+    class ShellPart:
         def __getattr__(self, name: str) -> Any:
             trip(f"it asks for the shell's {name}")
 
@@ -275,8 +275,8 @@ def _shell_type(trip: Callable[[str], None]) -> Any:
             return True
 
     class Shell:
-        kernel = Part()
-        config = Part()
+        kernel = ShellPart()
+        config = ShellPart()
 
         @property  # type: ignore[misc]
         def __class__(self) -> Any:
