@@ -14,6 +14,7 @@ import click
 from envsolver.cli.options import output, selection
 from envsolver.cli.streams import GuardedStream
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.paths import STATE
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # no library of ours: it comes with the type checker
@@ -46,6 +47,7 @@ class Choices(TypedDict):
     verify_warm: float
     monitor: bool
     run_dir: Path | None
+    rerun: bool
     shard: str | None
     times: Path | None
 
@@ -108,6 +110,7 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
 )
 @click.option("--last-failed", "--lf", is_flag=True, help="Only what did not pass the last time; all if all passed.")
 @click.option("--dry-run", is_flag=True, help="Show what would run where, in which order and how long; run nothing.")
+@click.option("--rerun", is_flag=True, help="Run all, also those of which nothing changed since they passed.")
 @click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
 @click.option(
     "--run-dir",
@@ -147,7 +150,7 @@ def run_command(
     NOTEBOOK is a path, a directory, a glob or the name of a test file such as tb_quickstart; without any, all that
     the configuration names are run.
     """
-    start = None if choices["sequential"] or dry_run else _start_early()
+    start = None if choices["sequential"] or dry_run else _prestart(directory, rerun=choices["rerun"])
     from envsolver.report.live import make_progress
     from envsolver.run.project import open_project
     from envsolver.run.workflow import run
@@ -202,12 +205,18 @@ def _print_plan(project: Project, options: Options, cwd: Path) -> int:
     return 1 if "cannot be had" in states.values() else 0
 
 
-def _start_early() -> ParslPrestart:
-    """Start Parsl's programs before anything else is imported; they end with the command."""
+def _prestart(directory: Path, *, rerun: bool) -> ParslPrestart:
+    """Start Parsl's programs before anything else is imported, unless it may be that nothing has changed.
+
+    They end with the command.
+    """
     from envsolver.run.parsl.prestart import ParslPrestart
 
     start = ParslPrestart()
     click.get_current_context().call_on_close(start.stop)
+    folder = directory.absolute()
+    if rerun or not any((place / STATE / "history.sqlite").exists() for place in (folder, *folder.parents)):
+        start.begin()
     return start
 
 
@@ -231,6 +240,7 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
         fail_on_flaky=choices["fail_on_flaky"],
         timeout=choices["timeout"],
         order=choices["order"],
+        rerun=choices["rerun"],
         cold=choices["cold"],
         verify_warm=choices["verify_warm"],
         monitor=choices["monitor"],

@@ -24,6 +24,7 @@ _CONSTRAINED: dict[str, Any] = {
     "Count": Annotated[int, Field(ge=0)],
     "PositiveCount": Annotated[int, Field(ge=1)],
     "Seconds": Annotated[float, Field(gt=0)],
+    "Days": Annotated[float, Field(gt=0)],
     "Size": ByteSize,
     "Text": Annotated[str, Field(min_length=1)],
 }

@@ -126,6 +126,8 @@ class Job:
         Whether `Result.values` is wanted.
     attempt
         How often the run has started it, this time included.
+    why
+        Why it is not cached, as a phrase.
     """
 
     id: str
@@ -142,6 +144,7 @@ class Job:
     allow_errors: bool = False
     want_values: bool = False
     attempt: int = 1
+    why: str = ""
 
     @property
     def target(self) -> Target:

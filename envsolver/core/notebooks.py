@@ -109,7 +109,10 @@ class Notebook:
     cell_timeout: float | None = None
     allow_errors: bool = False
     code_digest: str = ""
-    """SHA-256 of its code cells' sources and tags, to see whether it changed."""
+    """SHA-256 of its code cells' sources and tags, and of the local modules that these name, to tell whether it
+    changed."""
+    cells_digest: str = ""
+    """SHA-256 of its code cells' sources and tags alone."""
     guarded_installs: tuple[Requirement, ...] = ()
     """Requirements of install lines that bind nothing: behind a condition such as "only on Colab", in an
     `except ImportError`, or conda's. They show which distribution the notebook means by an import."""

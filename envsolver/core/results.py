@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from envsolver.core.environments import Environment
+from envsolver.core.fingerprints import Reading
 from envsolver.core.verdicts import GOOD, Verdict
 
 RunState: TypeAlias = Literal["running", "complete", "interrupted"]
@@ -116,6 +117,10 @@ class Result:
     """What a warm kernel said before, when the notebook did not pass in it and was run again in a cold one."""
     flaky: bool = False
     """Whether it passed and did not pass, with nothing changed between."""
+    why: str = ""
+    """Why it was run, as a phrase such as ``data/wall.csv changed``; empty where that was not asked."""
+    reading: Reading | None = None
+    """What it read, for its fingerprint; None when that is not known."""
     values: Mapping[str, object] | None = None
     """The notebook's variables at the end of a pass, as far as JSON can hold them; None when they were not asked for,
     or when the notebook had ended its kernel."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 # The validation checks what these names say.
 Count: TypeAlias = int
@@ -19,6 +19,8 @@ PositiveCount: TypeAlias = int
 """A whole number, 1 or more."""
 Seconds: TypeAlias = float
 """A time above 0."""
+Days: TypeAlias = float
+"""A number of days above 0."""
 Size: TypeAlias = int
 """A number of bytes, in the file also text such as `"4GiB"`."""
 Text: TypeAlias = str
@@ -79,6 +81,9 @@ class NotebookSettings:
     """The reason why it is not run at all."""
     requires_python: str | None = None
     """Versions of Python that it supports; on others it is skipped."""
+    cache: Literal["always", "never"] | None = None
+    """`"always"` keeps a pass although not all that it read could be seen, such as a server's answers; `"never"` runs
+    it each time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +125,8 @@ class Config:
     """Import names and the distributions that provide them, such as `{ sklearn = "scikit-learn" }`."""
     exclude_newer: str | None = None
     """Leave out packages published after this date (RFC 3339), for repeatable solves."""
+    cache_days: Days = 30.0
+    """For how many days a pass is kept where nothing that the notebook depends on changes; then it runs again."""
     booktests: str = "tests/booktests"
     """Directory of the test files that `envsolver generate` writes."""
     groups: Mapping[str, GroupSettings] = field(default_factory=dict)

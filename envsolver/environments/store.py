@@ -111,10 +111,15 @@ class Store:
 
     def key_for(self, lock: Lock) -> str:
         """Return the key of a lock's environment, 64 hexadecimal digits; asks nothing and builds nothing."""
+        python = lock.interpreter
+        return digest([_FORMAT, lock.text, python.version, python.platform, python.executable, *self.settings])
+
+    @property
+    def settings(self) -> list[str]:
+        """What changes how a pinned package is built, ``name=value``."""
         if self._settings is None:
             self._settings = [f"{name}={value}" for name, value in building(self.uv.settings()).items()]
-        python = lock.interpreter
-        return digest([_FORMAT, lock.text, python.version, python.platform, python.executable, *self._settings])
+        return self._settings
 
     def prefix_for(self, lock: Lock) -> Path:
         """Return where a lock's virtualenv is or will be; asks nothing and builds nothing."""

@@ -79,6 +79,7 @@ class _Reading:
             cell_timeout=_seconds(execution.get("timeout")),
             allow_errors=execution.get("allow_errors") is True,
             code_digest=_digest(self.code),
+            cells_digest=_digest(self.code),
             recorded_seconds=self._recorded(),
         )
         return self._with_code(notebook) if self.file.language == "python" else notebook

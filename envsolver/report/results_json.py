@@ -108,7 +108,7 @@ def _result_to_data(result: Result) -> dict[str, Any]:
         "peak_rss_bytes", "worker", "reason", "failure",
     )  # fmt: skip
     data = asdict(result)
-    del data["modules"]  # for the history alone: it is long, and says nothing to a person
+    del data["modules"], data["reading"]  # for the history alone: they are long, and say nothing to a person
     return {key: data.pop(key) for key in promised} | data
 
 

@@ -1,18 +1,34 @@
-"""What a notebook's outcome depends on beside its environment, as one digest: its code, and the code that it finds."""
+"""What a notebook's verdict depends on, as far as it is known before it runs.
+
+`input_digests` are of the code that it finds by its text, which is what choosing templates needs. `facts` are the
+first half of its `Fingerprint`; the other is what it read.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from envsolver.core.digests import digest, file_digest
-from envsolver.core.environments import Group
+from envsolver.core.environments import Group, Lock
+from envsolver.core.fingerprints import Look
+from envsolver.core.jobs import Job
+from envsolver.core.settings import Config
 from envsolver.resolver.own_project import own_project
 from envsolver.resolver.requirement_text import local_path
 from envsolver.run.resolution import Resolution
+from envsolver.worker.kernel_env import outer_variables
+
+FORMAT = "1"
+"""Changes with what a worker does to a notebook, and with what a fingerprint holds."""
+
+UNCOUNTED = frozenset({"HOME", "USER", "LOGNAME", "SHELL", "XDG_CACHE_HOME"})
+"""Variables that a notebook sees, and whose values are no part of its fingerprint."""
 
 _IMPORTABLE = (".py", ".so", ".pyd")
 
@@ -58,3 +74,53 @@ def _modules(project: Path) -> Iterator[Path]:
             for folder, folders, files in os.walk(place / name):
                 folders.sort()
                 yield from (Path(folder, file) for file in sorted(files) if file.endswith(_IMPORTABLE))
+
+
+def facts(job: Job, resolution: Resolution, config: Config, *, building: str) -> dict[str, str]:
+    """Return what a job is to run, and in what, by what people call it.
+
+    Values of variables, which may be secret, are digests.
+
+    Parameters
+    ----------
+    building
+        What changes how a pinned package is built, as text.
+    """
+    lock = resolution.locks[job.target]
+    edits = job.edits
+    changes = [*edits.replace.items(), edits.skip_cells, edits.stop_at, *edits.parameters.items()]
+    variables = {**outer_variables(job, os.environ), **job.binding.env}
+    group = config.groups.get(job.group)
+    services = {name: config.services[name] for name in (group.services if group else ())}
+    return {
+        "format": FORMAT,
+        "platform": f"{platform.system()} {platform.machine()} {lock.interpreter.platform}",
+        "code": resolution.notebooks[job.notebook].cells_digest,
+        "settings": digest([*map(repr, changes), str(job.allow_errors), str(job.limits.cores)]),
+        "package Python": lock.interpreter.version,
+        **{f"package {each.name}": each.version for each in lock.packages if "/" not in each.version},
+        "environment": digest([building, *_pins(lock, config.root)]),
+        **{f"variable {name}": digest([value]) for name, value in variables.items() if name not in UNCOUNTED},
+        **{
+            f"service {name}": digest([each.command, repr(sorted(each.env.items()))]) for name, each in services.items()
+        },
+    }
+
+
+def service_looks(job: Job, config: Config) -> tuple[Look, ...]:
+    """Return what counts as read by a group's services: the folders of the files that their commands name."""
+    group = config.groups.get(job.group)
+    words = [word for name in (group.services if group else ()) for word in shlex.split(config.services[name].command)]
+    files = [Path(word) for word in words if (config.root / word).is_file() and not Path(word).is_absolute()]
+    return tuple(dict.fromkeys(Look("tree", file.parent.as_posix()) for file in files))
+
+
+def _pins(lock: Lock, root: Path) -> Iterator[str]:
+    """Yield what a lock pins, without hashes and comments; of a local project, its place and its digest."""
+    local = False
+    for line in lock.text.splitlines():
+        if line[:1].strip() and not line.startswith(("#", "--hash")):
+            local = "file:" in line
+            yield line.rstrip(" \\").replace(root.as_uri(), ".")
+        elif local and line.lstrip().startswith("#"):
+            yield line.strip()

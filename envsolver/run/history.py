@@ -7,15 +7,12 @@ a file that is damaged is put aside when something is to be written.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import re
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any, get_args
 
@@ -25,6 +22,7 @@ from envsolver.core.jobs import Cost, Job, KernelHistory
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json
 from envsolver.core.results import VOID, Result, ResultKey
 from envsolver.core.verdicts import GOOD, Verdict
+from envsolver.run.history_file import HistoryFile
 
 RECENT = 5
 """How many of the last passes an estimate looks at."""
@@ -35,43 +33,11 @@ KEPT = 50
 LESSONS = 100
 """Of how many environments it is kept what their templates found out."""
 
-BUSY_SECONDS = 30.0
-"""How long a write waits for another run's."""
 
 _COLD_AFTER_WARM = 2
 _FLAKY = 3
 """In the column `warm`: 0 for a cold kernel, 1 for a warm one, 2 for cold since warm did not pass, 3 when two attempts
 differed with nothing changed between."""
-
-_FOREIGN = re.compile("no such (table|column)|has no column")
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS result (
-    id INTEGER PRIMARY KEY,
-    notebook TEXT NOT NULL,
-    grp TEXT NOT NULL,
-    python TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    status TEXT NOT NULL,
-    started TEXT,
-    seconds REAL NOT NULL,
-    start_seconds REAL NOT NULL,
-    memory INTEGER
-);
-CREATE INDEX IF NOT EXISTS result_by_notebook ON result (notebook, grp, python, id);
-CREATE TABLE IF NOT EXISTS modules (
-    notebook TEXT NOT NULL,
-    grp TEXT NOT NULL,
-    python TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    names BLOB NOT NULL,
-    PRIMARY KEY (notebook, grp, python)
-);
-CREATE TABLE IF NOT EXISTS lesson (environment TEXT PRIMARY KEY, text TEXT NOT NULL);
-PRAGMA user_version = 1;
-"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,35 +68,8 @@ class Record:
     flaky: bool
 
 
-class History:
-    """The project's history file, opened anew for each use, so that threads and forks cannot share it.
-
-    Parameters
-    ----------
-    path
-        The SQLite file; made on the first write.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
-        connection.text_factory = _as_text
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_SCHEMA)
-            with contextlib.suppress(sqlite3.OperationalError):  # it is there already
-                connection.execute("ALTER TABLE result ADD COLUMN warm INTEGER NOT NULL DEFAULT 0")
-            with connection:
-                yield connection
-        except UnicodeDecodeError as error:  # of a damaged file, even SQLite's words about it may be no text
-            raise sqlite3.DatabaseError("the file is damaged") from error
-        finally:
-            connection.close()
+class History(HistoryFile):
+    """What earlier runs took, and how they ended."""
 
     def add(self, result: Result, digest: str) -> None:
         """Remember a result of a notebook that ran; one that cannot be written is forgotten.
@@ -146,29 +85,6 @@ class History:
         if result.status in {"skipped", "environment", "cached"} or not result.environment:
             return
         self._write(partial(_insert, result, digest))
-
-    def _write(self, write: Callable[[sqlite3.Connection], object]) -> None:
-        """Write to the file, or to a new one if it is damaged; what cannot be written only makes later runs slower."""
-        for _ in range(2):
-            try:
-                with self._open() as connection:
-                    write(connection)
-            except sqlite3.DatabaseError as error:
-                if _is_damage(error) and self._put_aside():
-                    continue
-            except (OSError, UnicodeError):
-                pass
-            return
-
-    def _put_aside(self) -> bool:
-        """Rename a damaged file, without what belongs to it, and return whether that was possible."""
-        try:
-            self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        except OSError:
-            return False
-        return True
 
     def costs(self, jobs: Sequence[Job]) -> dict[str, Cost]:
         """Expect of each job what its last passes took; else what they took elsewhere, or what its group's did.
@@ -205,6 +121,14 @@ class History:
                 guessed=guessed,
             )
         return costs
+
+    def failed(self) -> frozenset[ResultKey]:
+        """Name those that did not pass the last time; empty when the file cannot be read."""
+        try:
+            known = self.records()
+            return frozenset(ResultKey(r.notebook, r.group, r.python) for r in known if r.last not in GOOD)
+        except ConfigurationError:
+            return frozenset()
 
     def expected(self, before: str | None = None) -> dict[ResultKey, float]:
         """Return the expected seconds by notebook, group and Python version; empty when the file cannot be read.
@@ -350,16 +274,6 @@ def _insert(result: Result, digest: str, connection: sqlite3.Connection) -> None
         " WHERE notebook = ? AND grp = ? AND python = ? ORDER BY id DESC LIMIT ?)",
         (*which, *which, KEPT),
     )
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Return whether an error says that a file is no history, and not that it is held or that the disk is full."""
-    # SQLite's codes for what is no database, or a corrupt one, have this class itself; a foreign schema does not fit.
-    return type(error) is sqlite3.DatabaseError or bool(_FOREIGN.search(str(error)))
-
-
-def _as_text(data: bytes) -> str:
-    return data.decode(errors="surrogateescape")
 
 
 def _fits(row: Sequence[object], *kinds: type | tuple[type, ...]) -> bool:

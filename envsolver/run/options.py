@@ -41,6 +41,8 @@ class Options:
         Have Parsl measure the run.
     directory
         Folder for what the run leaves; None for one named after the time.
+    rerun
+        Run all notebooks, also those of which nothing changed since they passed.
     shard, times
         Which part of how many, and the file whose times make the parts equal.
     """
@@ -61,6 +63,7 @@ class Options:
     verify_warm: float = 0
     monitor: bool = False
     directory: Path | None = None
+    rerun: bool = False
     shard: tuple[int, int] | None = None
     times: Path | None = None
 

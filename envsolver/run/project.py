@@ -19,6 +19,7 @@ from envsolver.resolver.lockfiles import read_lock
 from envsolver.resolver.locks import SolveOptions, solve_group
 from envsolver.resolver.pythons import choose_pythons
 from envsolver.run.history import History
+from envsolver.run.passes import Passes
 
 _VERSION = re.compile(r"[\w.+-]+")
 
@@ -72,6 +73,11 @@ class Project:
     def history(self) -> History:
         """What earlier runs took."""
         return History(self.state / "history.sqlite")
+
+    @property
+    def passes(self) -> Passes:
+        """The last passes."""
+        return Passes(self.state / "history.sqlite")
 
     def pythons(self, asked: Sequence[str] = ()) -> tuple[dict[str, Interpreter], tuple[tuple[str, str], ...]]:
         """Choose the Pythons of a run: those asked for, ``all`` of the matrix, or the default.

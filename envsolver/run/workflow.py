@@ -38,6 +38,7 @@ from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, so
 from envsolver.run.scheduler.scheduler import Scheduler
 from envsolver.run.selection import failed_last, parse_expression
 from envsolver.run.shards import make_shard
+from envsolver.run.unchanged import Recorder, Unchanged
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
@@ -59,7 +60,7 @@ def run(
     cwd
         What `options.patterns` are relative to.
     start
-        What was started ahead, with the run's mark.
+        What is begun ahead of the run, or as soon as it is known that there is something to run.
 
     Returns
     -------
@@ -86,7 +87,13 @@ def run(
     defaults = JobDefaults(
         config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout
     )
-    jobs, settled = plan_jobs(defaults, resolution, chosen)
+    planned, settled = plan_jobs(defaults, resolution, chosen)
+    unchanged = Unchanged(project, resolution, directory=context.directory)
+    jobs, cached = unchanged.split(planned, rerun=options.rerun)
+    unchanged.keep()
+    settled = (*settled, *cached)
+    if jobs and start is not None:
+        start.begin()
     record = RunRecord(context, clock=clock, shard=shard, settled=settled, planned=[job.key for job in jobs])
     outcome = _execute(context, resolution, jobs, settled, record)
     conflicts = (*resolution.conflicts, *configured_conflicts(project, resolution, chosen))
@@ -134,13 +141,14 @@ def plan(project: Project, options: Options, *, cwd: Path) -> Plan:
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen, _ = _choose(project, options, resolution)
     defaults = JobDefaults(config=project.config, run_id="", run_dir=Path(), timeout=options.timeout)
-    jobs, settled = plan_jobs(defaults, resolution, chosen)
+    planned, settled = plan_jobs(defaults, resolution, chosen)
+    jobs, cached = Unchanged(project, resolution, directory=project.state).split(planned, rerun=options.rerun)
     ordered, costs = _in_order(project, options, resolution, jobs)
     targets = {job.target for job in jobs}
     return Plan(
         jobs=ordered,
         costs=costs,
-        settled=tuple(settled),
+        settled=(*settled, *cached),
         seconds=predicted_makespan(ordered, costs, worker_count(options)),
         missing=frozenset(t for t in targets & resolution.locks.keys() if not project.store.has(resolution.locks[t])),
         faults={target: fault for target, fault in resolution.faults.items() if target in targets},
@@ -259,12 +267,17 @@ def _run_jobs(
     options = context.options
     digests = input_digests(resolution, context.project.root)
     jobs, plan = choose_templates(context, resolution, jobs, digests)
-    verdicts = Verdicts(
-        context.progress,
-        failfast=options.failfast,
-        on_result=lambda result: record.add(result, digests[result.notebook]),
-    )
-    with acquire(context, plan, rebuild=partial(rebuild_damaged, context, resolution)) as resources:
+    rebuild = partial(rebuild_damaged, context, resolution)
+    with (
+        contextlib.closing(Recorder(context.project, resolution, jobs, context.directory)) as recorder,
+        acquire(context, plan, rebuild=rebuild) as resources,
+    ):
+
+        def keep(result: Result) -> None:
+            record.add(result, digests[result.notebook])
+            recorder.add(result)
+
+        verdicts = Verdicts(context.progress, failfast=options.failfast, on_result=keep)
         scheduler = Scheduler(
             jobs=jobs,
             executor=resources.executor,

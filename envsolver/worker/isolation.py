@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from envsolver.core.paths import STATE
-from envsolver.environments.in_environment import NAMESPACES
+from envsolver.environments.in_environment import NAMESPACES, OPENED_FILES
 from envsolver.worker.private_directories import temporary
 
 Isolation: TypeAlias = Literal["namespace", "copies"]
@@ -32,6 +32,12 @@ CHOICE = "ENVSOLVER_ISOLATION"
 
 FAILED = "namespace-failed"
 """Name of the file, in a job's private directory, that says why the kernel could not enter its namespaces."""
+
+OPENED = "opened.json"
+"""Name of the file, in a job's private directory, that says which files of the project were opened."""
+
+READ = "read.jsonl"
+"""Name of the file, in a job's private directory, in which its kernel tells what it reads."""
 
 _TRIAL = "import sys; open(sys.argv[1], 'x').close(); open('/proc/self/stat').close()"
 _TRIAL_SECONDS = 20.0
@@ -52,8 +58,13 @@ def choose_isolation(root: Path) -> tuple[Isolation, str]:
     return ("copies", reason) if reason else ("namespace", "")
 
 
-def plan_namespace(root: Path, private: Path) -> dict[str, object]:
+def plan_namespace(root: Path, private: Path, *, watched: bool = False) -> dict[str, object]:
     """Make the directories of an overlay in a job's private directory; return the plan for `namespaces`.
+
+    Parameters
+    ----------
+    watched
+        Whether the files of the project that are opened are to be seen.
 
     Raises
     ------
@@ -71,6 +82,9 @@ def plan_namespace(root: Path, private: Path) -> dict[str, object]:
         # Its logs and reports are no part of the project, and grow with each run.
         "hidden": [str(state)] if state.is_dir() and not state.is_symlink() else [],
         "failed": str(private / FAILED),
+        "opened": str(private / OPENED) if watched else "",
+        "start": str(private / READ),
+        "watcher": str(OPENED_FILES),
     }
 
 

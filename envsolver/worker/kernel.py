@@ -22,6 +22,7 @@ from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+from envsolver.worker.isolation import READ
 from envsolver.worker.kernel_env import KERNEL_ARGUMENTS
 from envsolver.worker.processes import JOB_MARK, computes, kill_all, marked, session_members, tree
 from envsolver.worker.provisioner import WarmProcess, WarmProvisioner
@@ -96,6 +97,7 @@ class Kernel:
         template: str = "",
         plan: Path | None = None,
     ) -> None:
+        self.private = private
         self._folder = folder
         self._variables = dict(variables)
         self._log = log
@@ -119,6 +121,7 @@ class Kernel:
         self._provisioner = WarmProvisioner(kernel_id="envsolver", kernel_spec=spec, parent=self.manager)
         self._provisioner.template = template
         self._provisioner.plan = plan
+        self._provisioner.read = private / READ
         self.manager.provisioner = self._provisioner
         self.client: AsyncKernelClient | None = None
 

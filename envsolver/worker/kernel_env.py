@@ -59,7 +59,7 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
     path = [str(private / "bin"), str(bin_directory), outer.get("PATH") or os.defpath]
     library = [*filter(None, [binding.env.get("PYTHONPATH", "")]), str(PYTHONPATH)]
     return {
-        **chosen(outer, (*SAFE, *binding.pass_env)),
+        **outer_variables(job, outer),
         **dict.fromkeys(THREADS, str(job.limits.cores)),
         # An environment is never changed and compiled when built, and a linked module's folder is not ours to write to.
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -79,6 +79,11 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
         "ENVSOLVER_REQUIREMENTS_FILE": binding.requirements_file,
         "ENVSOLVER_PROJECT": binding.project,
     }
+
+
+def outer_variables(job: Job, outer: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of envsolver's own environment that a job's kernel sees."""
+    return chosen(outer, (*SAFE, *job.binding.pass_env))
 
 
 def write_shims(job: Job, private: Path) -> None:

@@ -100,6 +100,8 @@ class WarmProvisioner(LocalProvisioner):
         Path of the template's socket; empty for a cold kernel.
     plan
         The file in which `in_environment.namespaces` reads what the kernel enters; None for nothing.
+    read
+        The file in which a kernel of a template tells what it reads.
     forked
         The kernel's process when it came from the template, else None.
     refusal
@@ -108,6 +110,7 @@ class WarmProvisioner(LocalProvisioner):
 
     template: str = ""
     plan: Path | None = None
+    read: Path | None = None
     forked: WarmProcess | None = None
     refusal: str = ""
 
@@ -125,6 +128,7 @@ class WarmProvisioner(LocalProvisioner):
                 "cwd": str(kwargs["cwd"]),
                 "env": dict(kwargs["env"]),
                 "log": str(kwargs["stdout"].name),
+                "read": str(self.read),
                 "plan": json.loads(self.plan.read_text(encoding="utf-8")) if self.plan is not None else None,
             }
             try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from envsolver.environments.in_environment import PYTHONPATH, READING
+from envsolver.worker.isolation import READ
 from envsolver.worker.kernel import Kernel, KernelDiedError, OutOfTimeError
 
 _BINDING = {
@@ -31,20 +35,54 @@ _MODULES = {
     ),
     "path": "[__import__('os').path.abspath(place) for place in __import__('sys').path if isinstance(place, str)]",
 }
+_FINISH = {"finish": "__import__('sys').audit('envsolver.finish')"}
 _VALUES = {"values": "__import__('_envsolver_values').captured(globals())"}
+_KEEPER_SECONDS = 2.0
+_KEEPER_POLL = 0.002
 _PATIENCE = 30.0  # seconds for the kernel to answer after the last cell
 
 
 async def ask_binding(kernel: Kernel, seconds: float) -> tuple[str, tuple[str, ...]]:
     """Return the kernel's real ``sys.prefix`` and its ``sys.path``; from now on a crash writes its stack to the log.
 
+    From now on a cold kernel tells what it reads, as a warm one does from its start.
+
     Raises
     ------
     KernelDiedError, OutOfTimeError
         When it does not answer in time.
     """
-    answer = await kernel.unless_dead(kernel.ask(_BINDING), seconds)
+    watch = {} if kernel.warm else {"watch": _watching(kernel.private)}
+    answer = await kernel.unless_dead(kernel.ask({**_BINDING, **watch}), seconds)
     return str(answer["prefix"]), tuple(map(str, answer["path"] or ()))
+
+
+async def finish_reading(kernel: Kernel, *, opened: Path | None) -> None:
+    """Have the kernel tell the rest of what it read; one that has ended told what it could.
+
+    Parameters
+    ----------
+    opened
+        The file in which its keeper writes what was opened; None when nobody does.
+    """
+    with contextlib.suppress(KernelDiedError, OutOfTimeError):
+        await kernel.unless_dead(kernel.ask(_FINISH), _PATIENCE)
+        if opened is not None:
+            await asyncio.to_thread(_await_file, opened)
+
+
+def _await_file(path: Path) -> None:
+    deadline = time.monotonic() + _KEEPER_SECONDS
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(_KEEPER_POLL)
+
+
+def _watching(private: Path) -> str:
+    program, places = str(READING), (str(private / READ), str(private), str(PYTHONPATH))
+    code = f"compile(__import__('pathlib').Path({program!r}).read_bytes(), {program!r}, 'exec')"
+    return (
+        f"(lambda space: (exec({code}, space), space['Watch']{places!r}.start()) and None)({{'__name__': 'reading'}})"
+    )
 
 
 async def ask_modules(kernel: Kernel, home: Path, search_path: Sequence[str]) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class ResultBuilder:
             python=job.python,
             environment=job.binding.environment,
             status="passed",
+            why=job.why,
         )
 
     @property

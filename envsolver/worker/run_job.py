@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 import errno
 import os
+import time
 import traceback
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ from envsolver.core.results import VOID, Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.comparison import differing_cells, first_difference
 from envsolver.worker.isolation import choose_isolation
+from envsolver.worker.reading import collect
 from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.session import Session
 from envsolver.worker.verdicts import Judgement
@@ -181,6 +183,8 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
         return
     log = Path(job.run_dir, job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    began, clock = log.stat().st_mtime_ns, (time.time(), time.monotonic())
     isolation = "copies" if copies else choose_isolation(Path(job.root))[0]
     builder.result = replace(builder.result, isolation=isolation)
     place = scratch.create(Path(job.root), job.notebook, job.run_id, isolation)
@@ -195,6 +199,9 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
         left = place.left_behind()
         builder.result = replace(builder.result, left_behind=left.paths, left_behind_count=left.count)
         builder.changed(place.changed_sources())
+        if builder.passes:
+            reading = collect(job, place, clock=clock, began=began)
+            builder.result = replace(builder.result, reading=reading)
     finally:
         place.remove()
 

@@ -97,7 +97,7 @@ class OverlayScratch(Scratch):
     def __init__(self, base: Path, root: Path, folder: PurePosixPath) -> None:
         super().__init__(base, root / folder)
         self._root = root
-        self.plan = _written_plan(base, plan_namespace(root, base))
+        self.plan = _written_plan(base, plan_namespace(root, base, watched=True))
 
     @property
     def home(self) -> Path:

@@ -16,9 +16,10 @@ from envsolver.core.jobs import Edits, Job
 from envsolver.core.results import CellTime
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.bounded_client import BoundedClient
+from envsolver.worker.isolation import OPENED
 from envsolver.worker.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
 from envsolver.worker.memory import Monitor, oom_kills
-from envsolver.worker.questions import ask_binding, ask_modules, ask_values
+from envsolver.worker.questions import ask_binding, ask_modules, ask_values, finish_reading
 from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.verdicts import (
     CurrentCell,
@@ -248,6 +249,10 @@ class Session:
         if builder.passes and job.warm_start.want_modules and job.edits == Edits():
             modules = await ask_modules(self.kernel, self.place.home, self.search_path)
             builder.result = replace(builder.result, modules=modules)
+        if builder.passes:
+            await finish_reading(
+                self.kernel, opened=self.place.base / OPENED if self.place.isolation == "namespace" else None
+            )
         # A notebook that has ended its kernel has no variables, and has passed all the same.
         if builder.passes and job.want_values:
             values, faults = await ask_values(self.kernel)

@@ -28,6 +28,7 @@ pytestmark = [
 @pytest.fixture
 def start() -> Iterator[ParslPrestart]:
     start = ParslPrestart()
+    start.begin()
     yield start
     start.stop()
     start.wait()

@@ -519,7 +519,7 @@ def test_an_environment_that_lost_a_file_is_mended_and_its_notebook_passes(sandb
     file.unlink()
     for compiled in file.parent.glob(f"__pycache__/{file.stem}.*"):
         compiled.unlink()
-    mended = sandbox.run("-n", "1")
+    mended = sandbox.run("-n", "1", "--rerun")
     assert mended.returncode == 0, mended.stdout
     assert file.exists()
 

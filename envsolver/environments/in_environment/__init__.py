@@ -19,5 +19,11 @@ PYTHONPATH = _HERE / "pythonpath"
 PIP_GUARD = PYTHONPATH / "_envsolver_guard.py"
 """What `pip`, `uv` and `conda` are while a notebook runs."""
 
+READING = _HERE / "reading.py"
+"""Tells what a kernel reads."""
+
+OPENED_FILES = _HERE / "opened.py"
+"""Sees which files of the project are opened below a kernel in namespaces."""
+
 NAMESPACES = _HERE / "namespaces.py"
 """Starts a cold kernel with its own view of the project and of the processes."""

@@ -124,6 +124,10 @@ class Consulted:
 
     # Before and in a kernel
 
+    def places(self) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return the files and folders that were looked for, each with how, and the modules on the first level."""
+        return list(self._found), sorted(self._names)
+
     def watched(self) -> set[str]:
         """Name the modules there are of the standard library, on which any import can depend."""
         found = set()

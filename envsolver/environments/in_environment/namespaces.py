@@ -51,8 +51,9 @@ def enter(plan: dict[str, Any], library: Any) -> None:
     ----------
     plan
         ``root`` (the project), ``upper`` and ``work`` (empty directories of the job), ``hidden`` (directories of the
-        project that the kernel finds empty), ``failed`` (file for the reason when it cannot be done). Without a
-        ``root`` there is only the keeper.
+        project that the kernel finds empty), ``failed`` (file for the reason when it cannot be done), ``opened`` (file
+        for what of the project was opened, empty where that is not wanted), ``start`` and ``watcher`` (see `opened`,
+        and its file). Without a ``root`` there is only the keeper.
     library
         What `load_library` returned. The process must have one thread.
     """
@@ -64,13 +65,16 @@ def enter(plan: dict[str, Any], library: Any) -> None:
         _unshare(library)
         _mount(library, None, "/", None, _RECURSIVE | _PRIVATE)
         _cover(library, plan)
+        opened = _watch(library, plan)
         init = os.fork()
     except OSError as error:
         _fail(plan, error)
     if init:
         os.close(send)
-        _keep(init, receive)
+        _keep(init, receive, opened)
     os.close(receive)
+    if opened is not None and opened.number >= 0:
+        os.close(opened.number)
     library.prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     try:
         kernel = _become_init(library)
@@ -121,9 +125,25 @@ def _become_init(library: Any) -> int:
     return os.fork()
 
 
-def _keep(init: int, receive: int) -> None:
+def _watch(library: Any, plan: dict[str, Any]) -> Any:
+    """Return what sees the files that are opened; None where that is not wanted."""
+    if not plan.get("opened"):
+        return None
+    before = set(sys.modules)
+    with open(plan["watcher"], "rb") as file:
+        code = compile(file.read(), plan["watcher"], "exec")
+    space: dict[str, Any] = {"__name__": "opened"}
+    exec(code, space)  # noqa: S102  # our own file
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+    return space["Opened"](library, plan["root"], plan["start"], plan["opened"])
+
+
+def _keep(init: int, receive: int, opened: Any) -> None:
     """Wait for the kernel's end, and end in the same way."""
     told = b""
+    if opened is not None:
+        told = opened.wait(receive)
     while piece := os.read(receive, 64):
         told += piece
     os.waitpid(init, 0)

@@ -71,7 +71,14 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     sys.modules["__main__"] = main
     threading = sys.modules["threading"]
     threading.main_thread()._set_native_id()
-    template.preload.renew(request["cwd"], os.path.dirname(request["env"]["TMPDIR"]))
+    private = os.path.dirname(request["env"]["TMPDIR"])
+    template.preload.renew(request["cwd"], private)
+    if request.get("read"):
+        watch = spec["reading"]["Watch"](
+            request["read"], private, os.path.join(os.path.dirname(__file__), "pythonpath")
+        )
+        watch.start()
+        watch.template(*template.preload.consulted_places(), request["cwd"])
 
 
 def patch_kernel(template: Any, last: Any = None) -> None:

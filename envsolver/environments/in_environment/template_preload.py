@@ -181,6 +181,11 @@ class Preload:
         found: str = self._consulted.difference(folder)
         return found
 
+    def consulted_places(self) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return the files and folders that imports looked for, and the modules."""
+        places: tuple[list[tuple[str, str]], list[str]] = self._consulted.places()
+        return places
+
     # In the child
 
     def renew(self, folder: str, private: str) -> None:

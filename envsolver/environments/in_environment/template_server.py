@@ -6,7 +6,8 @@ is a tree of processes. Each node holds its parent's modules and its own, listen
 a job first asks for it. The run made the sockets. A node forks only while it has no other thread;
 one that cannot answers every request with a refusal, and the job starts a cold kernel.
 
-A request is one line of JSON: ``argv`` (what follows ``python -m ipykernel_launcher``), ``cwd``, ``env``, ``log``.
+A request is one line of JSON: ``argv`` (what follows ``python -m ipykernel_launcher``), ``cwd``, ``env``, ``log``, and
+``read`` (the file for what the kernel reads).
 The answer is ``{"pid": …}``, and one more line ``{"exit": …}`` when the kernel has ended, or ``{"refused": why}``.
 A connection that closes before that has the kernel's session killed.
 
@@ -270,6 +271,7 @@ def main(place: str) -> None:
     from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
 
     spec["namespaces"] = _beside("namespaces")
+    spec["reading"] = _beside("reading")
     spec["library"] = spec["namespaces"]["load_library"]()
     kernel = _beside("template_kernel")
     preload = _make_preload(spec)

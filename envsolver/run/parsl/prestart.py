@@ -21,6 +21,8 @@ from envsolver.worker.processes import RUN_MARK
 class ParslPrestart:
     """Gets Parsl ready while the command reads its configuration: here on a thread, and in the server of its programs.
 
+    Nothing is started before `begin`.
+
     Attributes
     ----------
     run_id
@@ -33,6 +35,12 @@ class ParslPrestart:
         self.run_id = uuid.uuid4().hex
         self.server = ""
         self._process: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Start; harmless when repeated."""
+        if self._thread is not None:
+            return
         if sys.platform.startswith("linux"):
             with contextlib.suppress(OSError):
                 self._start_server()
@@ -63,7 +71,8 @@ class ParslPrestart:
 
     def wait(self) -> None:
         """Wait until all is imported here."""
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def stop(self) -> None:
         """End the server, and the programs that it still has. Harmless when repeated."""

@@ -102,7 +102,7 @@ def test_nothing_is_said_of_proxies_while_parsl_is_imported_on_its_thread(tmp_pa
         (tmp_path / f"parsl/{name}.py").write_text(f"import warnings\nwarnings.warn({said!r})\n")
     code = (
         "from envsolver.run.parsl.prestart import ParslPrestart\n"
-        "start = ParslPrestart()\nstart.wait()\nstart.stop()\n"
+        "start = ParslPrestart()\nstart.begin()\nstart.wait()\nstart.stop()\n"
         "import parsl\nprint(parsl.__file__)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

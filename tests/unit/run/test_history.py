@@ -204,7 +204,7 @@ def test_a_damaged_file_is_put_aside_when_something_is_to_be_remembered(
 def test_a_file_that_is_held_is_not_put_aside(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("envsolver.run.history.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("envsolver.run.history_file.BUSY_SECONDS", 0.01)
     history.add(result(seconds=2.0), "d")
     holder = sqlite3.connect(tmp_path / "sub" / "history.sqlite", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

@@ -1,0 +1,181 @@
+"""Which notebooks need not run, since they passed and nothing that they depend on has changed; and what passes leave.
+
+A notebook is cached only by a fingerprint that is the same whole. Whatever is not known for certain makes it run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from envsolver.config.load import settings_for
+from envsolver.core.fingerprints import Fingerprint, difference
+from envsolver.core.jobs import Job
+from envsolver.core.results import Result, ResultKey
+from envsolver.run.contents import Contents
+from envsolver.run.fingerprints import facts, service_looks
+from envsolver.run.passes import Pass
+from envsolver.run.project import Project
+from envsolver.run.resolution import Resolution
+
+HINDRANCE = "hindrance"
+"""The fact of a pass that must not be taken for the next one's: why."""
+
+NEVER_PASSED = "never passed"
+
+
+class Unchanged:
+    """Compares jobs with their last passes.
+
+    Parameters
+    ----------
+    directory
+        The folder of this run.
+    """
+
+    def __init__(self, project: Project, resolution: Resolution, *, directory: Path) -> None:
+        self._project = project
+        self._resolution = resolution
+        self._directory = directory
+        self._passes = project.passes.known()
+        self._contents = Contents(project.root, project.passes.digests())
+        self._now = datetime.now(timezone.utc)
+
+    def split(self, jobs: Iterable[Job], *, rerun: bool = False) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
+        """Return the jobs that must run, each with the reason why, and the results of those that need not."""
+        waiting: list[Job] = []
+        cached: list[Result] = []
+        failed = self._failed()
+        for job in jobs:
+            why = self.why(job, failed) if not rerun else "all are run again"
+            if why:
+                waiting.append(replace(job, why=why))
+            else:
+                cached.append(self._cached(job))
+        return tuple(waiting), tuple(cached)
+
+    def keep(self) -> None:
+        """Remember the digests that were made for it."""
+        self._project.passes.keep_digests(self._contents.fresh)
+
+    def why(self, job: Job, failed: frozenset[ResultKey]) -> str:
+        """Return why a job must run, as a phrase; empty when its last pass still holds."""
+        config = self._project.config
+        settings = settings_for(config, job.notebook)
+        if settings.cache == "never":
+            return 'its table says cache = "never"'
+        last = self._passes.get(job.key)
+        if job.target not in self._resolution.locks:
+            return "its group has no lock"
+        if job.key in failed:
+            return "it did not pass the last time"
+        if last is None:
+            return NEVER_PASSED
+        return self._expired(last, config.cache_days) or _over_limits(job, last) or self._changed(job, last)
+
+    def _failed(self) -> frozenset[ResultKey]:
+        """Name those that ran before without a pass that is kept."""
+        return frozenset(self._project.history.failed())
+
+    def _expired(self, last: Pass, days: float) -> str:
+        try:
+            age = self._now - datetime.fromisoformat(last.started)
+        except (ValueError, TypeError, OverflowError):
+            return "nobody knows when it passed"
+        if age < timedelta(minutes=-5):
+            return "its last pass is in the future: the clock was set"
+        return f"its last pass is {age.days} days old" if age > timedelta(days=days) else ""
+
+    def _changed(self, job: Job, last: Pass) -> str:
+        states = {look: self._contents.state(look) for look in last.fingerprint.states}
+        known = facts(job, self._resolution, self._project.config, building=" ".join(self._project.store.settings))
+        return difference(last.fingerprint, Fingerprint(facts=known, states=states))
+
+    def _cached(self, job: Job) -> Result:
+        last = self._passes[job.key]
+        copy = self._project.root / last.run / last.executed
+        there = last.executed and copy.is_file()
+        when = last.started[:16].replace("T", " ")
+        return Result(
+            notebook=job.notebook,
+            group=job.group,
+            python=job.python,
+            status="cached",
+            environment=self._project.store.key_for(self._resolution.locks[job.target]),
+            started=last.started,
+            seconds=last.seconds,
+            peak_rss_bytes=last.memory,
+            reason=f"passed on {when} in run {Path(last.run).name}, and nothing that it depends on has changed since",
+            executed=os.path.relpath(copy, self._directory) if there else "",
+        )
+
+
+class Recorder:
+    """Keeps the fingerprints of passes, on a thread of its own: reading large files must not hold up the run.
+
+    Parameters
+    ----------
+    jobs
+        The run's jobs.
+    directory
+        The run's folder.
+    """
+
+    def __init__(self, project: Project, resolution: Resolution, jobs: Iterable[Job], directory: Path) -> None:
+        self._project = project
+        self._resolution = resolution
+        inside = directory.is_relative_to(project.root)
+        self._run = (directory.relative_to(project.root) if inside else directory).as_posix()
+        building = " ".join(project.store.settings)
+        self._facts = {
+            job.key: facts(job, resolution, project.config, building=building)
+            for job in jobs
+            if job.target in resolution.locks
+        }
+        self._jobs: Mapping[ResultKey, Job] = {job.key: job for job in jobs}
+        self._contents = Contents(project.root, project.passes.digests())
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprints")
+
+    def add(self, result: Result) -> None:
+        """Keep the fingerprint of a pass, and forget that of whatever did not pass."""
+        self._thread.submit(self._record, result)
+
+    def close(self) -> None:
+        """Wait until all is kept."""
+        self._thread.shutdown()
+        self._project.passes.keep_digests(self._contents.fresh)
+
+    def _record(self, result: Result) -> None:
+        job = self._jobs[result.key]
+        lock = self._resolution.locks.get(job.target)
+        usable = result.status == "passed" and lock is not None and result.reading is not None
+        # One without the local project, which could not be built, is not what the lock says.
+        if not usable or lock is None or result.environment != self._project.store.key_for(lock):
+            self._project.passes.drop(result.key)
+            return
+        self._project.passes.keep(result, self._fingerprint(job, result), self._run)
+
+    def _fingerprint(self, job: Job, result: Result) -> Fingerprint:
+        reading = result.reading
+        assert reading is not None  # noqa: S101  # `_record` looked
+        self._contents.forget()
+        looks = (*reading.looks, *service_looks(job, self._project.config))
+        states = {look: self._contents.state(look) for look in looks}
+        settings = settings_for(self._project.config, job.notebook)
+        # After the states: what changes until then is noticed.
+        unsafe = self._contents.distrust(reading, job.notebook)
+        hindrance = unsafe or ("" if settings.cache == "always" else reading.hindrance)
+        known = {HINDRANCE: hindrance} if hindrance else {}
+        return Fingerprint(facts={**known, **self._facts[job.key]}, states=states)
+
+
+def _over_limits(job: Job, last: Pass) -> str:
+    if last.seconds > job.limits.timeout:
+        return f"it took {last.seconds:.0f} s, and its limit is {job.limits.timeout:g} s"
+    if job.limits.memory is not None and (last.memory or 0) > job.limits.memory:
+        return "it took more memory than its limit allows"
+    return ""

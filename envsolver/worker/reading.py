@@ -1,0 +1,246 @@
+"""What a notebook read, put together from what its kernel told and from what was seen of the project's files.
+
+Inside the project everybody's reading is seen where the kernel has its own view of it (`in_environment.namespaces`).
+Elsewhere, and where that did not see all, every file that the notebook could see counts: C libraries and child
+processes read without telling anybody. Outside of the project the kernel's audit hook tells; a program that may read
+there makes a pass count for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envsolver.core.fingerprints import Look, LookKind, Reading
+from envsolver.core.jobs import Job
+from envsolver.core.paths import STATE
+from envsolver.worker.isolation import OPENED, READ
+from envsolver.worker.scratch import Scratch
+
+MOST_LOOKS = 20_000
+"""Beyond so many places every file of the project counts."""
+
+CLOCK_SECONDS = 1.0
+"""By how much the clock may go wrong during a notebook before its times say nothing."""
+
+_WHOLE = Look("tree", ".")
+_KINDS: dict[str, LookKind] = {
+    "file": "file", "ask": "ask", "list": "list", "metadata": "metadata", "link": "link",
+}  # fmt: skip
+_KNOWN_PROGRAMS = frozenset(
+    {
+        *("[", "ar", "as", "awk", "basename", "bash", "c++", "cat", "cc", "cd", "clang", "clang++", "clear", "cmp"),
+        *("comm", "cp", "cpp", "cut", "dash", "date", "df", "diff", "dirname", "du", "echo", "egrep", "env", "export"),
+        *("expr", "false", "fgrep", "file", "find", "g++", "gawk", "gcc", "git", "grep", "groups", "gunzip", "gzip"),
+        *("head", "hostname", "id", "ld", "ldconfig", "ldd", "less", "ln", "locale", "ls", "lsb_release", "lscpu"),
+        *("lspci", "mawk", "md5sum", "mkdir", "mktemp", "more", "mv", "nl", "nm", "nproc", "nvidia-smi", "objdump"),
+        *("od", "paste", "printf", "ps", "pwd", "readlink", "realpath", "rm", "rmdir", "sed", "seq", "sh", "sha1sum"),
+        *("sha256sum", "sleep", "sort", "stat", "strings", "stty", "tail", "tar", "tee", "test", "time", "touch"),
+        *("tput", "tr", "tree", "true", "tty", "ulimit", "uname", "uniq", "unzip", "uptime", "wc", "which", "whoami"),
+        *("xargs", "xxd", "zcat", "zip"),
+    }
+)
+"""Programs that read what their words name, and of the system what belongs to them."""
+_SEPARATORS = re.compile(r"&&|\|\||[;|&\n()]")
+_ASSIGNMENT = re.compile(r"\w+=.*")
+_OURS = re.compile(r"python[\d.]*|pip[\d.]*|uv|conda|mamba")
+_LOOPBACK = re.compile(r"127\.|::1$|localhost$|0\.0\.0\.0$|::$")
+
+
+@dataclass(kw_only=True)
+class _Told:
+    """What the lines of a kernel say."""
+
+    root: Path
+    home: Path
+    base: Path
+    prefix: str
+    ports: frozenset[str]
+    looks: dict[Look, None] = field(default_factory=dict)
+    modules: dict[str, set[str]] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
+    hindrance: str = ""
+    complete: bool = False
+    listed: Counter[str] = field(default_factory=Counter)
+
+    def hear(self, line: Sequence[Any]) -> None:
+        """Take in one line."""
+        word, *rest = line
+        if word == "finish":
+            self.complete = True
+        elif word == "blind":
+            self.hindrance = self.hindrance or f"could not be watched: {' '.join(map(str, rest))}"
+        elif word == "write":
+            self.written.add(self.name_of(rest[0]))
+        elif word == "modules":
+            self.modules.setdefault(self.name_of(rest[0]), set()).update(str(rest[1]).split("/"))
+        elif word == "program":
+            self._program(*map(str, rest))
+        elif word == "connection":
+            self._connection(*map(str, rest))
+        elif word == "own":
+            self.listed[self.name_of(rest[0])] += 1
+        elif word in _KINDS:
+            if word == "metadata":
+                self.listed[self.name_of(rest[0])] += 1
+            self.look(_KINDS[word], self.name_of(rest[0]))
+
+    def look(self, kind: LookKind, name: str) -> None:
+        """Take note of a place, unless the notebook wrote it before."""
+        if name and name not in self.written:
+            self.looks[Look(kind, _source_of(name) if kind in {"file", "ask"} else name)] = None
+
+    def name_of(self, path: str) -> str:
+        """Return a path as a look has it, empty for one that does not count."""
+        for home in (self.home, self.root):
+            if path == str(home):
+                return "."
+            if path.startswith(f"{home}/"):
+                name = path[len(str(home)) + 1 :]
+                return "" if name.split("/")[0] == STATE else name
+        return "" if f"{path}/".startswith(f"{self.base}/") else path
+
+    def _program(self, path: str, words: str, folder: str) -> None:
+        parts = words.split("\0")
+        if os.path.basename(path) in {"sh", "bash", "dash"} and len(parts) > 1 and "c" in parts[1][:3]:  # noqa: PTH119
+            parts = [parts[0], *_shell_words(" ".join(parts[2:3]))]
+            programs = list(_shell_programs(" ".join(words.split("\0")[2:3])))
+        else:
+            programs = [path]
+        for program in programs:
+            if not self._is_known(program):
+                self.hindrance = self.hindrance or f"started {program}, which may read what nobody sees"
+        for word in parts[1:]:
+            for place in {word, word.partition("=")[2]} - {""}:
+                self._word(os.path.normpath(os.path.join(folder, os.path.expanduser(place))))  # noqa: PTH111, PTH118
+
+    def _word(self, path: str) -> None:
+        """Take a word of a command for a path: a file is read, and a folder with all that is in it."""
+        name = self.name_of(path)
+        real = self.root / name
+        try:
+            is_folder = real.is_dir()
+        except OSError:  # too long for a path: it is none
+            return
+        if not is_folder:
+            self.look("file", name)
+        elif name and not Path(name).is_absolute() and name != ".":
+            self.look("tree", name)
+        elif Path(name).is_absolute() and not self.root.is_relative_to(name) and name.count("/") > 1:
+            self.hindrance = self.hindrance or f"gave {name} to a program, which is a folder outside of the project"
+
+    def _is_known(self, program: str) -> bool:
+        name = os.path.basename(program)  # noqa: PTH119
+        inside = os.path.realpath(program).startswith(os.path.realpath(self.prefix) + "/") or program.startswith(
+            f"{self.prefix}/"
+        )
+        return (
+            name in _KNOWN_PROGRAMS
+            or inside
+            or re.fullmatch(r"python[\d.]*|pip[\d.]*|uv|conda|mamba", name) is not None
+        )
+
+    def _connection(self, host: str, port: str) -> None:
+        if not (_LOOPBACK.match(host) and port in self.ports) and not self.hindrance:
+            self.hindrance = f"opened a connection to {host}, port {port}"
+
+
+def collect(job: Job, place: Scratch, *, clock: tuple[float, float], began: int) -> Reading:
+    """Return what a notebook read.
+
+    Parameters
+    ----------
+    clock
+        Readings of `time.time` and `time.monotonic` at its start.
+    began
+        As in `Reading`.
+    """
+    root = Path(job.root)
+    ports = frozenset(re.findall(r"\d+", " ".join(job.binding.env.values())))
+    told = _Told(root=root, home=place.home, base=place.base, prefix=job.binding.prefix, ports=ports)
+    for line in _lines(place.base / READ):
+        told.hear(line)
+    if not told.complete:
+        told.hindrance = told.hindrance or "ended before all that it read was known"
+    if abs((time.time() - clock[0]) - (time.monotonic() - clock[1])) > CLOCK_SECONDS:
+        told.hindrance = told.hindrance or "ran while the clock was set"
+    looks = _seen(told, place.base / OPENED)
+    return Reading(looks=looks, hindrance=told.hindrance and f"it {told.hindrance}", began=began)
+
+
+def _seen(told: _Told, opened: Path) -> tuple[Look, ...]:
+    """Return the places, with the whole project where not all reading in it was seen."""
+    whole = told.complete
+    try:
+        found = json.loads(opened.read_bytes())
+    except (OSError, ValueError):
+        whole = False
+    else:
+        whole = whole and not found["blind"]
+        _add_opened(told, found)
+    modules = [Look("modules", name, "/".join(sorted(names))) for name, names in told.modules.items() if name]
+    looks = (*told.looks, *modules)
+    if not whole or len(looks) > MOST_LOOKS:
+        outside = [look for look in looks if Path(look.path).is_absolute()]
+        return (_WHOLE, *outside)
+    return looks
+
+
+def _add_opened(told: _Told, found: Mapping[str, Any]) -> None:
+    """Add what was opened, by whomever, to what the kernel told."""
+    opened = [path for path in found["files"] if os.path.lexists(told.root / told.name_of(path))]
+    for path in opened:
+        told.look("file", told.name_of(path))
+    for path, count in found["folders"].items():
+        name = told.name_of(path)
+        if count > told.listed[name] and (told.root / name).is_dir():
+            told.look("list", name)
+            opened.append(path)
+    for link in found["links"]:
+        target = os.path.realpath(link)
+        if any(f"{path}/".startswith(f"{target}/") for path in opened):
+            told.look("link", told.name_of(link))
+
+
+def _lines(log: Path) -> Iterator[list[Any]]:
+    try:
+        data = log.read_bytes()
+    except OSError:
+        return
+    for line in data.split(b"\n"):
+        if line:
+            try:
+                yield json.loads(line)
+            except ValueError:  # a process was killed while it wrote
+                yield ["blind", "a line that is cut"]
+
+
+def _source_of(name: str) -> str:
+    """Return the source of compiled code, which stands for it; anything else itself."""
+    folder, _, file = name.rpartition("/")
+    if folder.endswith("__pycache__") and file.endswith(".pyc"):
+        return f"{folder[: -len('__pycache__')]}{file.partition('.')[0]}.py"
+    return name
+
+
+def _shell_words(command: str) -> list[str]:
+    try:
+        return [re.sub(r"^\d*[<>]+", "", word) for word in shlex.split(_SEPARATORS.sub(" ", command))]
+    except ValueError:
+        return command.split()
+
+
+def _shell_programs(command: str) -> Iterator[str]:
+    """Name the programs that a shell's command starts, as far as its text tells."""
+    for part in _SEPARATORS.split(command):
+        words = [word for word in part.split() if not _ASSIGNMENT.fullmatch(word)]
+        if words:
+            yield words[0].strip("\"'")

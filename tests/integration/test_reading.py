@@ -1,0 +1,268 @@
+"""Promise: what a notebook reads is seen, by whatever means it reads, and nothing that it did not read counts.
+
+The judge is made-up projects: any single change must show in exactly the notebooks that depend on it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from envsolver.core.fingerprints import Fingerprint, Reading, difference
+from envsolver.core.jobs import Binding, Job, Limits
+from envsolver.run.contents import Contents
+from envsolver.worker.isolation import CHOICE, choose_isolation
+from envsolver.worker.run_job import run_job
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the whole project counts"),
+]
+
+CHANGES = int(os.environ.get("ENVSOLVER_TEST_CHANGES", "150"))
+
+FILES = {
+    "data/plain.csv": "1,2\n",
+    "data/native.db": "text of a file that C reads",
+    "data/child.txt": "for a child",
+    "data/python_child.txt": "for another",
+    "data/unread.csv": "nobody reads it",
+    "many/one.txt": "12",
+    "many/two.txt": "2",
+    "lib/outer.py": "import inner\nVALUE = inner.VALUE\n",
+    "lib/inner.py": "VALUE = 1\n",
+    "lib/apart.py": "VALUE = 2\n",
+    "nb/near.py": "VALUE = 3\n",
+    "pkg/__init__.py": "",
+    "pkg/used.py": "VALUE = 4\n",
+    "pkg/unused.py": "VALUE = 5\n",
+    "target/real.csv": "linked",
+    "target/other.csv": "not yet linked",
+}
+LINKS = {"data/link.csv": "../target/real.csv"}
+NOTEBOOKS = {
+    "plain": "open('../data/plain.csv').read()",
+    "native": (
+        "import ctypes\nc = ctypes.CDLL(None)\nc.fopen.restype = ctypes.c_void_p\n"
+        "assert c.fopen(b'../data/native.db', b'r')"
+    ),
+    "child": "import subprocess\nsubprocess.run(['cat', '../data/child.txt'], check=True)",
+    "shell": "!cat ../data/child.txt ../data/absent_for_shell.txt",
+    "python_child": (
+        "import subprocess, sys\n"
+        "subprocess.run([sys.executable, '-c', \"open('../data/python_child.txt')\"], check=True)"
+    ),
+    "listing": "import os\nos.listdir('../many')",
+    "glob": "import glob\nglob.glob('../many/*.txt')",
+    "child_listing": "!ls ../many",
+    "absent": "import os\nos.path.exists('../data/absent.csv')",
+    "absent_path": "from pathlib import Path\nPath('../data/absent.csv').is_file()",
+    "absent_open": "try:\n    open('../data/absent.csv')\nexcept OSError:\n    pass",
+    "near": "import near",
+    "modules": "import sys\nsys.path.insert(0, '../lib')\nimport outer",
+    "package": "import sys\nsys.path.insert(0, '..')\nfrom pkg import used",
+    "optional": "try:\n    import maybe\nexcept ImportError:\n    maybe = None",
+    "link": "open('../data/link.csv').read()",
+    "native_link": (
+        "import ctypes\nc = ctypes.CDLL(None)\nc.fopen.restype = ctypes.c_void_p\n"
+        "assert c.fopen(b'../data/link.csv', b'r')"
+    ),
+    "writes": "open('made.txt', 'w').write('x')\nopen('made.txt').read()",
+    "size": "import os\nos.path.getsize('../data/plain.csv')",
+    "nothing": "1 + 1",
+}
+LISTS = {"listing", "glob", "child_listing"}
+ABSENT = {"absent", "absent_path", "absent_open"}
+LINKED = {"link", "native_link"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a project, and the notebooks that must run for it."""
+
+    path: str
+    make: Callable[[Path], object]
+    dependents: set[str]
+
+
+def _rewrite(path: Path) -> None:
+    path.write_text(path.read_text() + "\n# more\n")
+
+
+def _same_size(path: Path) -> None:
+    path.write_text(path.read_text()[::-1])
+
+
+def _point_to(target: str) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        path.unlink()
+        path.symlink_to(target)
+
+    return make
+
+
+def _new(text: str = "") -> Callable[[Path], object]:
+    return lambda path: path.write_text(text)
+
+
+READERS: dict[str, set[str]] = {
+    "data/plain.csv": {"plain", "size"},
+    "data/native.db": {"native"},
+    "data/child.txt": {"child", "shell"},
+    "data/python_child.txt": {"python_child"},
+    "data/unread.csv": set(),
+    "many/one.txt": {"child_listing"},  # a program that is given a folder may look into all that is in it
+    "lib/outer.py": {"modules"},
+    "lib/inner.py": {"modules"},
+    "lib/apart.py": set(),
+    "nb/near.py": {"near"},
+    "pkg/__init__.py": {"package"},
+    "pkg/used.py": {"package"},
+    "pkg/unused.py": set(),
+    "target/real.csv": LINKED,
+    "target/other.csv": set(),
+}
+ALL_CHANGES = [
+    *(Change(path, _rewrite, who) for path, who in READERS.items()),
+    *(Change(path, _same_size, who - {"size"}) for path, who in READERS.items() if "__init__" not in path),
+    *(Change(path, lambda p: p.touch(), set()) for path in READERS),
+    *(Change(path, lambda p: p.unlink(), who) for path, who in READERS.items() if path != "many/one.txt"),
+    Change("many/one.txt", lambda p: p.unlink(), LISTS),
+    Change("many/three.txt", _new(), LISTS),
+    Change("data/absent.csv", _new(), ABSENT),
+    Change("data/absent_for_shell.txt", _new(), {"shell"}),
+    Change("data/whatever.csv", _new(), set()),
+    Change("nb/whatever.csv", _new(), set()),
+    Change("nb/whatever.py", _new(), set()),
+    Change("nb/maybe.py", _new(), {"optional"}),
+    Change("lib/near.py", _new(), set()),
+    Change("lib/ctypes.py", _new(), set()),
+    Change("nb/inner.py", _new(), {"modules"}),
+    Change("pkg/used", lambda p: p.mkdir(), {"package"}),
+    Change("nb/made.txt", _new("before"), set()),
+    Change("data/link.csv", _point_to("../target/other.csv"), LINKED),
+    Change("data/link.csv", lambda p: p.unlink(), LINKED),
+    Change("nb/plain.ipynb", _rewrite, set()),  # its own text is no reading: it is compared cell by cell
+]
+
+
+def build(root: Path) -> None:
+    for path, text in FILES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    for path, target in LINKS.items():
+        (root / path).symlink_to(target)
+    for name, source in NOTEBOOKS.items():
+        nbformat.write(new_notebook(cells=[new_code_cell(source)]), root / f"nb/{name}.ipynb")
+
+
+def read_by(root: Path, name: str, prefix: Path, run_dir: Path) -> Reading:
+    job = Job(
+        id=name,
+        notebook=f"nb/{name}.ipynb",
+        group="core",
+        python="3.11",
+        root=str(root),
+        run_dir=str(run_dir),
+        run_id=f"reading-{os.getpid()}",
+        limits=Limits(timeout=120.0, cell_timeout=100.0),
+        binding=Binding(prefix=str(prefix)),
+    )
+    result = run_job(job)
+    assert result.status == "passed", result
+    assert result.reading is not None
+    return result.reading
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("reading") / "project"
+    build(root)
+    time.sleep(0.05)  # nothing changes while a notebook runs, by the file system's clock
+    return root
+
+
+@pytest.fixture(scope="module")
+def readings(root: Path, kernel_env: Path) -> dict[str, Reading]:
+    choose_isolation.cache_clear()
+    if choose_isolation(root)[0] != "namespace":
+        pytest.skip("reading is seen in namespaces only")
+    return {name: read_by(root, name, kernel_env, root.parent / "run") for name in NOTEBOOKS}
+
+
+def fingerprints(root: Path, readings: dict[str, Reading]) -> dict[str, Fingerprint]:
+    now = Contents(root, {})
+    return {name: Fingerprint(states={look: now.state(look) for look in each.looks}) for name, each in readings.items()}
+
+
+def changed(root: Path, before: dict[str, Fingerprint], readings: dict[str, Reading]) -> dict[str, str]:
+    now = fingerprints(root, readings)
+    told = {name: difference(each, now[name]) for name, each in before.items()}
+    return {name: why for name, why in told.items() if why}
+
+
+def test_all_that_these_notebooks_read_is_seen(readings: dict[str, Reading]) -> None:
+    assert {name: each.hindrance for name, each in readings.items() if each.hindrance} == {}
+    assert {name for name, each in readings.items() for look in each.looks if look.kind == "tree"} <= {"child_listing"}
+
+
+def test_a_pass_is_trusted(root: Path, readings: dict[str, Reading]) -> None:
+    now = Contents(root, {})
+    assert {now.distrust(each, f"nb/{name}.ipynb") for name, each in readings.items()} == {""}
+
+
+def test_any_change_shows_in_exactly_those_that_depend_on_it(root: Path, readings: dict[str, Reading]) -> None:
+    before = fingerprints(root, readings)
+    chance = random.Random(1)  # noqa: S311  # which changes are made twice is no secret
+    changes = [*ALL_CHANGES, *chance.choices(ALL_CHANGES, k=max(0, CHANGES - len(ALL_CHANGES)))]
+    missed, too_many = [], []
+    for change in changes:
+        path = root / change.path
+        kept = (path.readlink() if path.is_symlink() else path.read_bytes()) if os.path.lexists(path) else None
+        change.make(path)
+        found = changed(root, before, readings)
+        missed += [(change.path, name) for name in change.dependents - found.keys()]
+        too_many += [(change.path, name, found[name]) for name in found.keys() - change.dependents]
+        _restore(path, kept)
+    assert changed(root, before, readings) == {}
+    assert missed == []
+    assert too_many == []
+
+
+def _restore(path: Path, kept: bytes | Path | None) -> None:
+    if path.is_dir():
+        path.rmdir()
+    elif os.path.lexists(path):
+        path.unlink()
+    if isinstance(kept, bytes):
+        path.write_bytes(kept)
+    elif kept is not None:
+        path.symlink_to(kept)
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(CHOICE, "copies")
+    choose_isolation.cache_clear()
+    yield
+    choose_isolation.cache_clear()
+
+
+@pytest.mark.usefixtures("copies")
+def test_where_reading_is_not_seen_the_whole_project_counts(root: Path, kernel_env: Path, tmp_path: Path) -> None:
+    readings = {"nothing": read_by(root, "nothing", kernel_env, tmp_path / "run")}
+    before = fingerprints(root, readings)
+    (root / "data/surprise.csv").write_text("")
+    try:
+        assert "the project changed" in changed(root, before, readings)["nothing"]
+    finally:
+        (root / "data/surprise.csv").unlink()
