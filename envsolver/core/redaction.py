@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 HIDDEN = "****"
 """What stands in the place of a credential."""
@@ -20,3 +21,17 @@ def redact(text: str) -> str:
     if "://" not in text:
         return text
     return _PARAMETER.sub(rf"\g<1>{HIDDEN}", _USER.sub(f"://{HIDDEN}@", text))
+
+
+def redact_file(path: Path) -> None:
+    """Take out of a file what addresses in it hold to prove who asks; bytes that are no text stay as they are.
+
+    Raises
+    ------
+    OSError
+        It cannot be read or written.
+    """
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    hidden = redact(text)
+    if hidden != text:
+        path.write_bytes(hidden.encode("utf-8", "surrogateescape"))

@@ -26,9 +26,24 @@ def find_notebooks(config: Config) -> tuple[str, ...]:
     return tuple(path for path in found if not matches_any(path, config.exclude))
 
 
-def left_out_links(config: Config) -> tuple[str, ...]:
-    """Return a line for each link where notebooks are looked for that leads out of the project, and so is left out."""
-    found = links_out(config.root, config.notebooks)
+def left_out_links(config: Config, patterns: Sequence[str], cwd: Path) -> tuple[str, ...]:
+    """Return a line for each link where notebooks are looked for that leads out of the project, and so is left out.
+
+    Parameters
+    ----------
+    patterns, cwd
+        What the command line names, as for `select_notebooks`.
+    """
+    starts = [
+        os.path.relpath(os.path.normpath(start / p), config.root) for p in patterns for start in (cwd, config.root)
+    ]
+    globs = (".",) if not patterns else tuple(dict.fromkeys(Path(start).as_posix() for start in starts))
+    inside = [glob for glob in globs if not glob.startswith("..")]
+    found = [
+        path
+        for path in links_out(config.root, config.notebooks)
+        if any(glob == "." or path.startswith(f"{glob}/") or glob_matches(path, glob) for glob in inside)
+    ]
     return tuple(
         f"left out: {shown_name(path)} is a link that leads out of the project, to "
         + shown_name(str((config.root / path).resolve()))
@@ -59,7 +74,7 @@ def select_notebooks(config: Config, patterns: Sequence[str], cwd: Path) -> tupl
     if not patterns:
         if not known:
             globs = ", ".join(config.notebooks)
-            text = "\n".join([f"No notebook matches {globs} in {config.root}.", *left_out_links(config)])
+            text = "\n".join([f"No notebook matches {globs} in {config.root}.", *left_out_links(config, (), cwd)])
             raise NothingToRunError(text, tip="Name notebooks, or set `notebooks`.")
         return known
     selection = _Selection(config, known, cwd)

@@ -128,6 +128,7 @@ def _facts(result: Result) -> tuple[str, ...]:
             f"peak {size(result.peak_rss_bytes)}" if result.peak_rss_bytes else "",
             f"{result.attempts} attempts" if result.attempts > 1 else "",
             result.worker,
+            f"isolation: {result.isolation}" if result.isolation else "",
         )
         if fact
     )

@@ -126,7 +126,8 @@ class PlainProgress:
         if self._color:
             verdict = f"\x1b[{COLOURS[result.status]}m{verdict}\x1b[0m"
         took = f"  {duration(result.seconds)}" if result.seconds else ""
-        self._write(f"{self._counter()} {verdict} {self._columns(result)}{took}")
+        how = f"  isolation: {result.isolation}" if self._verbose and result.isolation else ""
+        self._write(f"{self._counter()} {verdict} {self._columns(result)}{took}{how}")
         if name := error_name(result):
             self._write(f"{'':{self._counter_width}} {name}")
 
@@ -217,7 +218,8 @@ class LiveProgress:
             text = Text(f"{first:7}", style=f"bold {_style(result)}")
             took = f"  {duration(result.seconds)}" if result.seconds else ""
             python = f"  {result.python}" if self._state.several_pythons else ""
-            text.append(f" {result.group}{python}  {notebook}{took}", style="not bold default")
+            how = f"  isolation: {result.isolation}" if self._verbose and result.isolation else ""
+            text.append(f" {result.group}{python}  {notebook}{took}{how}", style="not bold default")
             if name := error_name(result):
                 text.append(f"\n        {name}", style="not bold default")
         self._console.print(text, soft_wrap=True)

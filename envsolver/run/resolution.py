@@ -119,7 +119,7 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
         conflicts=tuple(conflict.sentence for conflict in derived.conflicts),
         holds=tuple(hold.sentence for held in derived.holds.values() for hold in held),
         local=derived.local,
-        links=() if patterns else left_out_links(project.config),
+        links=left_out_links(project.config, patterns, cwd),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
 from envsolver.core.paths import LOGS
+from envsolver.core.redaction import redact_file
 from envsolver.run.context import RunContext
 from envsolver.run.faults import keep_traceback, own_failure
 from envsolver.run.healing import HealingExecutor
@@ -99,6 +100,7 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         ended = stack.enter_context(owned(run_id, [scratch]))
         ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(scratch, context.directory))
+        ended.callback(_give_back, context, "logs", lambda: _redact_logs(logs))
         ending = Ending()
         executor = HealingExecutor(_make_executor(context, scratch), rebuild)
         on_exit("executor", lambda: executor.close(gently=not ending.in_haste))
@@ -109,6 +111,13 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         on_exit("history", lambda: project.history.record_facts(templates.template_facts()))
         on_exit("work", lambda: _stop_work(context, ending))
         yield Resources(services=services, templates=templates, executor=executor, ending=ending)
+
+
+def _redact_logs(logs: Path) -> None:
+    """Take credentials out of what kernels, templates and services have printed."""
+    for log in logs.rglob("*.log"):
+        with contextlib.suppress(OSError):  # one that cannot be rewritten shows them, as it would without a run
+            redact_file(log)
 
 
 def _stop_work(context: RunContext, ending: Ending) -> None:

@@ -17,6 +17,7 @@ from envsolver.core.cell_rules import cells_run, is_skipped, may_raise
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.files import write_atomically
 from envsolver.core.jobs import Edits
+from envsolver.core.redaction import redact
 
 # The library has only half its types, so what is called of it goes through these.
 _nbformat: Any = nbformat
@@ -105,8 +106,8 @@ def prepare(notebook: NotebookNode, edits: Edits) -> PreparedNotebook:
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
-    """Write a notebook; the file is there complete, or not at all."""
-    write_atomically(path, _v4.writes(notebook) + "\n")
+    """Write a notebook, without credentials in addresses; the file is there complete, or not at all."""
+    write_atomically(path, redact(_v4.writes(notebook)) + "\n")
 
 
 def stream_output(name: str, text: str) -> NotebookNode:

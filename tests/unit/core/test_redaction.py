@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from envsolver.core.redaction import redact
+from envsolver.core.redaction import redact, redact_file
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,10 @@ def test_everything_else_stays(text: str) -> None:
 def test_a_long_text_is_read_in_one_go() -> None:
     text = "http://" + "a:" * 1_000_000
     assert redact(text) == text
+
+
+def test_a_log_keeps_all_but_its_credentials(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_bytes(b"\xff\x00 from https://ada:word@host\r\n\xfe")
+    redact_file(log)
+    assert log.read_bytes() == b"\xff\x00 from https://****@host\r\n\xfe"

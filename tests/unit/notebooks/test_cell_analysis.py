@@ -414,7 +414,8 @@ def test_what_a_directory_with_an_unknown_beginning_ends_in_is_found(source: str
 
 
 def test_written_files_are_noticed() -> None:
-    assert analyse("%%writefile -a helper.py\nimport a").written == ["helper.py"]
+    found = analyse("%%writefile -a helper.py\nimport a\n!pip install b")
+    assert (found.written, found.mentions, found.commands) == (["helper.py"], [], [])
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,32 @@ def test_links_out_of_the_project_are_named(
     (root / "inside").symlink_to(root / "real")
     (root / "data.csv").symlink_to("/etc/hosts")
     (root / "dead.ipynb").symlink_to(tmp_path / "nowhere.ipynb")
-    lines = left_out_links(Config(root=root, notebooks=globs, exclude=exclude))
+    lines = left_out_links(Config(root=root, notebooks=globs, exclude=exclude), (), root)
     assert [line.split()[2] for line in lines] == named
     assert all(str(tmp_path / "outside") in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "start", "named"),
+    [
+        (["docs"], ".", ["docs/out.ipynb"]),
+        (["."], ".", ["docs/out.ipynb", "out.ipynb"]),
+        (["*.ipynb"], "docs", ["docs/out.ipynb", "out.ipynb"]),
+        (["out.ipynb"], ".", ["out.ipynb"]),
+        (["docs/a.ipynb"], ".", []),
+    ],
+    ids=str,
+)
+def test_of_named_notebooks_the_links_out_of_the_project_are_named_too(
+    tmp_path: Path, patterns: list[str], start: str, named: list[str]
+) -> None:
+    root = tmp_path / "p"
+    write(tmp_path, "outside/a.ipynb")
+    write(tmp_path, "p/docs/a.ipynb")
+    for link in ("docs/out.ipynb", "out.ipynb"):
+        (root / link).symlink_to(tmp_path / "outside" / "a.ipynb")
+    lines = left_out_links(Config(root=root), patterns, root / start)
+    assert [line.split()[2] for line in lines] == named
 
 
 def test_where_nothing_but_links_out_is_found_they_are_named(tmp_path: Path) -> None:

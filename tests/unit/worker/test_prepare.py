@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from envsolver.core.jobs import Edits
-from envsolver.worker.prepare import prepare
+from envsolver.worker.prepare import prepare, write
 
 
 def cell(source: str, *tags: str) -> NotebookNode:
@@ -28,3 +30,11 @@ def test_tags_and_comments_decide(cells: list[NotebookNode], ran: list[int], may
     steps = prepare(new_notebook(cells=cells), Edits()).cells
     assert [step.number for step in steps if step.run] == ran
     assert [step.number for step in steps if step.may_raise] == may_raise
+
+
+def test_the_executed_copy_holds_no_credentials(tmp_path: Path) -> None:
+    notebook = new_notebook(cells=[new_code_cell("x = 'https://ada:word@host/a'")])
+    write(notebook, tmp_path / "a.ipynb")
+    text = (tmp_path / "a.ipynb").read_text(encoding="utf-8")
+    assert "https://****@host/a" in text
+    assert "word" not in text
