@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def invoke(root: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["-C", str(root), *arguments], standalone_mode=False, catch_exceptions=False)
+    try:
+        return CliRunner().invoke(cli, ["-C", str(root), *arguments], standalone_mode=False, catch_exceptions=False)
+    finally:
+        for thread in threading.enumerate():
+            if thread.name == "parsl-import":  # what it warns of later would be the next test's
+                thread.join()
 
 
 def fault(root: Path, kind: type[EnvsolverError], *arguments: str) -> str:
