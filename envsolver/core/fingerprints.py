@@ -35,38 +35,25 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What a notebook read while it ran.
-
-    Attributes
-    ----------
-    looks
-        The places, each once.
-    hindrance
-        Why a pass must not be taken for the next one's, as a phrase that continues "it"; empty for nothing.
-    began
-        The file system's time, nanoseconds since the epoch, when the notebook had read nothing.
-    """
+    """What a notebook read while it ran."""
 
     looks: tuple[Look, ...] = ()
+    """The places, each once."""
     hindrance: str = ""
+    """Why a pass must not be taken for the next one's, as a phrase that continues "it"; empty for nothing."""
     began: int = 0
+    """The file system's time, nanoseconds since the epoch, when the notebook had read nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fingerprint:
-    """All that a verdict depends on.
-
-    Attributes
-    ----------
-    facts
-        What was to be run, and in what, by what people call it: ``code``, ``settings``, ``package numpy``,
-        ``variable LANG`` and so on.
-    states
-        What each place that the notebook looked at was like.
-    """
+    """All that a verdict depends on."""
 
     facts: Mapping[str, str] = field(default_factory=dict)
+    """What was to be run, and in what, by what people call it: ``code``, ``settings``, ``package numpy``, ``variable
+    LANG`` and so on."""
     states: Mapping[Look, str] = field(default_factory=dict)
+    """What each place that the notebook looked at was like."""
 
 
 def difference(before: Fingerprint, now: Fingerprint) -> str:

@@ -11,71 +11,47 @@ from envsolver.core.results import ResultKey
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edits:
-    """Changes to the executed copy of a notebook; the file itself is never touched.
-
-    Attributes
-    ----------
-    replace
-        Text to replace in code cells, and by what. A text that no code cell holds is a fault.
-    skip_cells
-        A code cell that holds one of these texts is not run.
-    stop_at
-        The first code cell that holds this text, and all after it, are not run.
-    parameters
-        Values assigned in a cell put after the one tagged ``parameters``.
-    """
+    """Changes to the executed copy of a notebook; the file itself is never touched."""
 
     replace: Mapping[str, str] = field(default_factory=dict)
+    """Text to replace in code cells, and by what. A text that no code cell holds is a fault."""
     skip_cells: tuple[str, ...] = ()
+    """A code cell that holds one of these texts is not run."""
     stop_at: str | None = None
+    """The first code cell that holds this text, and all after it, are not run."""
     parameters: Mapping[str, object] = field(default_factory=dict)
+    """Values assigned in a cell put after the one tagged ``parameters``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a job may use.
-
-    Attributes
-    ----------
-    timeout, cell_timeout
-        Seconds for the whole notebook and for one cell.
-    cores
-        CPU cores granted, and the size of thread pools.
-    memory
-        Limit for the resident memory of the notebook's process tree, bytes; None for no limit.
-    output
-        Bytes of output kept per cell; what is beyond is cut, and the cut is shown.
-    """
+    """What a job may use."""
 
     timeout: float = 600.0
     cell_timeout: float = 300.0
+    """Seconds for the whole notebook and for one cell."""
     cores: int = 1
+    """CPU cores granted, and the size of thread pools."""
     memory: int | None = None
+    """Limit for the resident memory of the notebook's process tree, bytes; None for no limit."""
     output: int = 8 * 1024 * 1024
+    """Bytes of output kept per cell; what is beyond is cut, and the cut is shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Binding:
-    """What a job's kernel runs in.
-
-    Attributes
-    ----------
-    environment, prefix
-        The environment's key and its absolute path; empty until they are known.
-    env, pass_env
-        Variables set for the notebook, and names passed through from envsolver's own environment.
-    requirements_file
-        The file that a person would add a requirement to, such as ``requirements/core.in``.
-    project
-        The name of the distribution that the project makes, then the places of its repository, with spaces between.
-    """
+    """What a job's kernel runs in."""
 
     environment: str = ""
     prefix: str = ""
+    """The environment's key and its absolute path; empty until they are known."""
     env: Mapping[str, str] = field(default_factory=dict)
     pass_env: tuple[str, ...] = ()
+    """Variables set for the notebook, and names passed through from envsolver's own environment."""
     requirements_file: str = ""
+    """The file that a person would add a requirement to, such as ``requirements/core.in``."""
     project: str = ""
+    """The name of the distribution that the project makes, then the places of its repository, with spaces between."""
 
     def bound(self, environment: Environment, env: Mapping[str, str]) -> Binding:
         """Return it with its environment, and with more variables, such as those of services."""
@@ -85,66 +61,46 @@ class Binding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WarmStart:
-    """Whether a job's kernel is forked from a template, and what the templates of later runs need to know.
-
-    Attributes
-    ----------
-    template
-        Socket of the template that forks the kernel; empty for a cold start.
-    cold
-        Whether the kernel must start cold, whatever `template` says.
-    expected
-        Seconds that the job takes by history, which bound how long a warm kernel may try; None when nothing is known.
-    want_modules
-        Whether `Result.modules` is wanted.
-    verify
-        Whether a pass in a warm kernel counts only when a cold one passes with the same outputs.
-    """
+    """Whether a job's kernel is forked from a template, and what the templates of later runs need to know."""
 
     template: str = ""
+    """Socket of the template that forks the kernel; empty for a cold start."""
     cold: bool = False
+    """Whether the kernel must start cold, whatever `template` says."""
     expected: float | None = None
+    """Seconds that the job takes by history, which bound how long a warm kernel may try; None when nothing is known."""
     want_modules: bool = False
+    """Whether `Result.modules` is wanted."""
     verify: bool = False
+    """Whether a pass in a warm kernel counts only when a cold one passes with the same outputs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One notebook in one environment, with its limits: what is scheduled and sent to a worker.
-
-    Attributes
-    ----------
-    id
-        Unique in the run and usable as a file name.
-    root, run_dir
-        Absolute paths of the project and of the run's folder.
-    run_id
-        Names the run in the environment of every process that it starts.
-    allow_errors
-        Run all cells even when one raises, and pass.
-    want_values
-        Whether `Result.values` is wanted.
-    attempt
-        How often the run has started it, this time included.
-    why
-        Why it is not cached, as a phrase.
-    """
+    """One notebook in one environment, with its limits: what is scheduled and sent to a worker."""
 
     id: str
+    """Unique in the run and usable as a file name."""
     notebook: str
     group: str
     python: str
     root: str
     run_dir: str
+    """Absolute paths of the project and of the run's folder."""
     run_id: str
+    """Names the run in the environment of every process that it starts."""
     limits: Limits = field(default_factory=Limits)
     binding: Binding = field(default_factory=Binding)
     warm_start: WarmStart = field(default_factory=WarmStart)
     edits: Edits = field(default_factory=Edits)
     allow_errors: bool = False
+    """Run all cells even when one raises, and pass."""
     want_values: bool = False
+    """Whether `Result.values` is wanted."""
     attempt: int = 1
+    """How often the run has started it, this time included."""
     why: str = ""
+    """Why it is not cached, as a phrase."""
 
     @property
     def target(self) -> Target:
@@ -169,36 +125,23 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What a job is expected to take.
-
-    Attributes
-    ----------
-    seconds
-        Wall time; None when nothing is known.
-    memory
-        Peak resident memory of its process tree, bytes; None when nothing is known.
-    failed
-        Whether it did not pass the last time.
-    """
+    """What a job is expected to take."""
 
     seconds: float | None = None
+    """Wall time; None when nothing is known."""
     memory: int | None = None
+    """Peak resident memory of its process tree, bytes; None when nothing is known."""
     failed: bool = False
+    """Whether it did not pass the last time."""
     guessed: bool = False
     """Whether `seconds` are what others of its group take, since nothing is known of the notebook itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KernelHistory:
-    """What history knows of a job's notebook, with the same code in the same environment.
-
-    Attributes
-    ----------
-    modules
-        What its kernel had imported at the end of a pass, in order; empty when that is not known.
-    cold
-        Whether it must start cold, because it did not pass the last time, or once not in a warm kernel.
-    """
+    """What history knows of a job's notebook, with the same code in the same environment."""
 
     modules: tuple[str, ...] = ()
+    """What its kernel had imported at the end of a pass, in order; empty when that is not known."""
     cold: bool = False
+    """Whether it must start cold, because it did not pass the last time, or once not in a warm kernel."""

@@ -11,21 +11,14 @@ registry."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """Where a requirement or an import was written.
-
-    Attributes
-    ----------
-    path
-        File, relative to the project's root, with forward slashes.
-    cell
-        Number of the notebook's cell, counted from 1 over all cells; None outside notebooks.
-    line
-        Line in the file or in the cell, counted from 1; None where there is no line.
-    """
+    """Where a requirement or an import was written."""
 
     path: str
+    """File, relative to the project's root, with forward slashes."""
     cell: int | None = None
+    """Number of the notebook's cell, counted from 1 over all cells; None outside notebooks."""
     line: int | None = None
+    """Line in the file or in the cell, counted from 1; None where there is no line."""
 
     def __str__(self) -> str:
         """Return the place as people write it, such as ``a.in:3`` or ``a.ipynb, cell 2, line 1``."""
@@ -45,20 +38,13 @@ class Requirement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Import:
-    """One module that a notebook imports.
-
-    Attributes
-    ----------
-    module
-        Dotted name as written, such as ``scipy.stats``.
-    optional
-        True when the notebook copes without it: the import stands in a ``try`` that catches
-        the ImportError.
-    """
+    """One module that a notebook imports."""
 
     module: str
+    """Dotted name as written, such as ``scipy.stats``."""
     origin: Origin
     optional: bool = False
+    """True when the notebook copes without it: the import stands in a ``try`` that catches the ImportError."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,43 +57,30 @@ class Script:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notebook:
-    """One `.ipynb` file under test, read once.
-
-    Attributes
-    ----------
-    path
-        Relative to the project's root, with forward slashes.
-    fault
-        Why the file is not a usable notebook, or None. A notebook with a fault has no other content.
-    language
-        Language of the notebook's metadata, lower case; ``python`` when it says nothing.
-    imports
-        What its code cells import, first mention of each, standard library and local modules left out.
-    installs
-        What its ``%pip install`` and ``!pip install`` lines ask for: requirements; bounds, which begin with ``-c ``;
-        and options about where packages come from, which begin with two dashes.
-    refused
-        Parts of install lines that cannot be honoured, each as a sentence with its place.
-    script
-        Its PEP 723 block, if any; `script_fault` says why a block could not be read.
-    group
-        Its metadata ``envsolver.group``.
-    cell_timeout, allow_errors
-        Its metadata ``execution.timeout``, which is seconds for one cell, and ``execution.allow_errors``.
-    """
+    """One `.ipynb` file under test, read once."""
 
     path: str
+    """Relative to the project's root, with forward slashes."""
     fault: str | None = None
+    """Why the file is not a usable notebook, or None. A notebook with a fault has no other content."""
     language: str = "python"
+    """Language of the notebook's metadata, lower case; ``python`` when it says nothing."""
     code_cells: int = 0
     imports: tuple[Import, ...] = ()
+    """What its code cells import, first mention of each, standard library and local modules left out."""
     installs: tuple[Requirement, ...] = ()
+    """What its ``%pip install`` and ``!pip install`` lines ask for: requirements; bounds, which begin with ``-c ``; and
+    options about where packages come from, which begin with two dashes."""
     refused: tuple[str, ...] = ()
+    """Parts of install lines that cannot be honoured, each as a sentence with its place."""
     script: Script | None = None
+    """Its PEP 723 block, if any; `script_fault` says why a block could not be read."""
     script_fault: str | None = None
     group: str | None = None
+    """Its metadata ``envsolver.group``."""
     cell_timeout: float | None = None
     allow_errors: bool = False
+    """Its metadata ``execution.timeout``, which is seconds for one cell, and ``execution.allow_errors``."""
     code_digest: str = ""
     """SHA-256 of its code cells' sources and tags, and of the local modules that these name, to tell whether it
     changed."""

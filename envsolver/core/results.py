@@ -32,23 +32,16 @@ VOID = "void"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """What went wrong in a notebook.
-
-    Attributes
-    ----------
-    cell
-        Number of the cell, counted from 1 over all cells of the file; None when no cell is to blame.
-    source
-        The cell's source as executed.
-    traceback
-        As the kernel gave it, with its colour codes; may be empty.
-    """
+    """What went wrong in a notebook."""
 
     cell: int | None
+    """Number of the cell, counted from 1 over all cells of the file; None when no cell is to blame."""
     ename: str
     evalue: str
     traceback: str = ""
+    """As the kernel gave it, with its colour codes; may be empty."""
     source: str = ""
+    """The cell's source as executed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,53 +54,39 @@ class CellTime:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """What became of a job, or of a notebook that never became one.
-
-    Attributes
-    ----------
-    status
-        The verdict.
-    started
-        ISO 8601 with a zone; None when nothing was started.
-    seconds
-        Wall time of the job on its worker, kernel start included.
-    start_seconds
-        The part of `seconds` until the first cell was sent.
-    peak_rss_bytes
-        Largest sum seen of the resident memory of the process tree; None when nothing ran.
-    worker
-        Which worker ran it, such as ``core/0``.
-    reason
-        One sentence for people; always present unless the verdict is a plain pass.
-    left_behind, left_behind_count
-        Files that the notebook made, changed or deleted, relative to the project's root: the first ones, and how many.
-    isolation
-        How the notebook was kept from the project: ``namespace`` or ``copies``; empty when it did not run.
-    executed, log
-        The executed copy and the kernel's log, relative to the run's folder.
-    attempts
-        How often it was run; a pass with more than one attempt says so in `reason`.
-    """
+    """What became of a job, or of a notebook that never became one."""
 
     notebook: str
     group: str
     python: str
     status: Verdict
+    """The verdict."""
     environment: str = ""
     started: str | None = None
+    """ISO 8601 with a zone; None when nothing was started."""
     seconds: float = 0.0
+    """Wall time of the job on its worker, kernel start included."""
     start_seconds: float = 0.0
+    """The part of `seconds` until the first cell was sent."""
     peak_rss_bytes: int | None = None
+    """Largest sum seen of the resident memory of the process tree; None when nothing ran."""
     worker: str = ""
+    """Which worker ran it, such as ``core/0``."""
     reason: str = ""
+    """One sentence for people; always present unless the verdict is a plain pass."""
     failure: Failure | None = None
     cells: tuple[CellTime, ...] = ()
     left_behind: tuple[str, ...] = ()
     left_behind_count: int = 0
+    """Files that the notebook made, changed or deleted, relative to the project's root: the first ones, and how
+    many."""
     isolation: str = ""
+    """How the notebook was kept from the project: ``namespace`` or ``copies``; empty when it did not run."""
     executed: str = ""
     log: str = ""
+    """The executed copy and the kernel's log, relative to the run's folder."""
     attempts: int = 1
+    """How often it was run; a pass with more than one attempt says so in `reason`."""
     modules: tuple[str, ...] = ()
     """What the kernel had imported at the end of a pass, in order, when that was asked for and the notebook ran
     without edits: names of modules, and ``name=path`` for those from outside the environment."""
@@ -148,22 +127,15 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shard:
-    """Which part of a run that was split over several machines this is.
-
-    Attributes
-    ----------
-    index, count
-        Its number, counted from 1, and how many there are.
-    slices
-        The whole split, the other shards' parts included, so that what is lost or run twice can be found.
-    notebooks
-        Those of its part that it sets out to run.
-    """
+    """Which part of a run that was split over several machines this is."""
 
     index: int
     count: int
+    """Its number, counted from 1, and how many there are."""
     slices: tuple[Slice, ...]
+    """The whole split, the other shards' parts included, so that what is lost or run twice can be found."""
     notebooks: tuple[str, ...]
+    """Those of its part that it sets out to run."""
 
     def __str__(self) -> str:
         """Return it as the command line names it, such as ``2/4``."""
@@ -172,32 +144,22 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One invocation, as its reports see it.
-
-    Attributes
-    ----------
-    directory
-        The run's folder.
-    started
-        ISO 8601 with a zone.
-    wall_seconds
-        From the command's start to its end.
-    workers
-        How many jobs could run at once.
-    not_run
-        Selected notebooks that were never finished because the run was stopped.
-    stopped
-        Why the run ended early, as a sentence; empty when it did not.
-    """
+    """One invocation, as its reports see it."""
 
     directory: Path
+    """The run's folder."""
     started: str
+    """ISO 8601 with a zone."""
     wall_seconds: float
+    """From the command's start to its end."""
     workers: int
+    """How many jobs could run at once."""
     results: tuple[Result, ...]
     environments: tuple[Environment, ...] = ()
     not_run: tuple[str, ...] = ()
+    """Selected notebooks that were never finished because the run was stopped."""
     stopped: str = ""
+    """Why the run ended early, as a sentence; empty when it did not."""
     conflicts: tuple[str, ...] = ()
     """Why groups are kept apart, a sentence each."""
     shard: Shard | None = None

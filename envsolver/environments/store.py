@@ -58,36 +58,25 @@ def cache_directory() -> Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One environment in the cache.
-
-    Attributes
-    ----------
-    directory
-        What is removed when it is evicted.
-    group, python
-        The group that it was first built for, and its Python's full version.
-    packages
-        How many packages it holds.
-    size
-        Bytes of its files; files that it shares with uv's cache count in full. 0 unless complete.
-    built, used
-        When it was built and last used, seconds since the epoch; `built` is 0 unless complete.
-    complete
-        False for a build that never ended.
-    in_use
-        Whether a live run uses it.
-    """
+    """One environment in the cache."""
 
     key: str
     directory: Path
+    """What is removed when it is evicted."""
     group: str
     python: str
+    """The group that it was first built for, and its Python's full version."""
     packages: int = 0
+    """How many packages it holds."""
     size: int = 0
+    """Bytes of its files; files that it shares with uv's cache count in full. 0 unless complete."""
     built: float = 0.0
     used: float = 0.0
+    """When it was built and last used, seconds since the epoch; `built` is 0 unless complete."""
     complete: bool = False
+    """False for a build that never ended."""
     in_use: bool = False
+    """Whether a live run uses it."""
 
 
 class Store:

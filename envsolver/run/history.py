@@ -42,30 +42,21 @@ differed with nothing changed between."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """What is known of one notebook in one group and Python version.
-
-    Attributes
-    ----------
-    runs
-        How many results are kept.
-    seconds
-        Median of the last passes, None if it never passed.
-    memory
-        Largest of the last passes' peaks, bytes.
-    last
-        The last verdict.
-    flaky
-        Whether verdicts differed for the same code in the same environment.
-    """
+    """What is known of one notebook in one group and Python version."""
 
     notebook: str
     group: str
     python: str
     runs: int
+    """How many results are kept."""
     seconds: float | None
+    """Median of the last passes, None if it never passed."""
     memory: int | None
+    """Largest of the last passes' peaks, bytes."""
     last: str
+    """The last verdict."""
     flaky: bool
+    """Whether verdicts differed for the same code in the same environment."""
 
 
 class History(HistoryFile):

@@ -25,24 +25,17 @@ KEPT_DIGESTS = 200_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pass:
-    """The last pass of a notebook.
-
-    Attributes
-    ----------
-    started
-        ISO 8601 with a zone.
-    run, executed
-        Its run's folder, relative to the project's root if it is inside, and its executed copy, relative to that.
-    memory
-        Peak of its process tree, bytes.
-    """
+    """The last pass of a notebook."""
 
     fingerprint: Fingerprint
     started: str
+    """ISO 8601 with a zone."""
     run: str
     executed: str
+    """Its run's folder, relative to the project's root if it is inside, and its executed copy, relative to that."""
     seconds: float
     memory: int | None
+    """Peak of its process tree, bytes."""
 
 
 class Passes(HistoryFile):

@@ -92,27 +92,18 @@ class WarmProcess:
 
 
 class WarmProvisioner(LocalProvisioner):
-    """Asks a template for the kernel, and starts it cold when the template will not.
-
-    Attributes
-    ----------
-    template
-        Path of the template's socket; empty for a cold kernel.
-    plan
-        The file in which `in_environment.namespaces` reads what the kernel enters; None for nothing.
-    read
-        The file in which a kernel of a template tells what it reads.
-    forked
-        The kernel's process when it came from the template, else None.
-    refusal
-        Why it did not.
-    """
+    """Asks a template for the kernel, and starts it cold when the template will not."""
 
     template: str = ""
+    """Path of the template's socket; empty for a cold kernel."""
     plan: Path | None = None
+    """The file in which `in_environment.namespaces` reads what the kernel enters; None for nothing."""
     read: Path | None = None
+    """The file in which a kernel of a template tells what it reads."""
     forked: WarmProcess | None = None
+    """The kernel's process when it came from the template, else None."""
     refusal: str = ""
+    """Why it did not."""
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch a kernel with a command of the form ``python -m ipykernel_launcher …``.

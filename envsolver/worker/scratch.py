@@ -29,18 +29,12 @@ _PIECE = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftBehind:
-    """What a notebook left behind.
-
-    Attributes
-    ----------
-    paths
-        New, changed and deleted files relative to the project's root, sorted; the first `LISTED` of them.
-    count
-        How many there are.
-    """
+    """What a notebook left behind."""
 
     paths: tuple[str, ...] = ()
+    """New, changed and deleted files relative to the project's root, sorted; the first `LISTED` of them."""
     count: int = 0
+    """How many there are."""
 
 
 class Scratch(ABC):
