@@ -112,3 +112,31 @@ def ordinary(number: int) -> Sequence[str]:
     user = 64_000 + number
     capabilities = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
     return [SETPRIV, f"--reuid={user}", f"--regid={user}", "--clear-groups", *capabilities]
+
+
+@as_root
+def test_on_a_full_disk_the_verdicts_are_told_all_the_same(root: Path, cache: Path) -> None:
+    (root / ".envsolver").mkdir()
+    done = run(root, cache, before="mount -t tmpfs -o size=4k tmpfs .envsolver")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed, 0 failed, 0 skipped" in done.stdout
+    assert "No space left on device" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@as_root
+def test_a_read_only_cache_that_has_the_environment_serves(root: Path, cache: Path) -> None:
+    assert run(root, cache).returncode == 0
+    locked = f"mount --bind {cache} {cache}; mount -o remount,bind,ro {cache}"
+    done = run(root, cache, before=locked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed, 0 failed, 0 skipped" in done.stdout
+
+
+@as_root
+def test_a_read_only_project_is_one_error_that_says_what_to_do(root: Path, cache: Path) -> None:
+    done = run(root, cache, before=f"mount --bind {root} {root}; mount -o remount,bind,ro {root}; cd {root}")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert ".envsolver" in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+    assert "Traceback" not in done.stderr
