@@ -21,11 +21,12 @@ from envsolver.cli.report import history_command, merge_command, report_command
 from envsolver.cli.run import run_command
 from envsolver.cli.solve import init_command, lock_command, solve_command
 from envsolver.cli.streams import GuardedStream, guard_streams
+from envsolver.cli.why import why_command
 from envsolver.core.errors import EnvsolverError
 
 EXIT_INTERRUPTED = 130
 
-PRINTED = ("list", "solve", "history", "schema")
+PRINTED = ("list", "solve", "history", "schema", "why")
 """The commands that leave nothing but what they print."""
 
 
@@ -106,7 +107,7 @@ def _answered(context: click.Context, /, status: int, **_: object) -> int:
 
 
 for _command in (
-    *(run_command, list_command, sync_command, clean_command),
+    *(run_command, why_command, list_command, sync_command, clean_command),
     *(solve_command, lock_command, init_command),
     *(report_command, history_command, merge_command),
     *(generate_command, check_command, schema_command),

@@ -48,6 +48,7 @@ class Choices(TypedDict):
     monitor: bool
     run_dir: Path | None
     rerun: bool
+    verify: float
     shard: str | None
     times: Path | None
 
@@ -110,6 +111,13 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
 )
 @click.option("--last-failed", "--lf", is_flag=True, help="Only what did not pass the last time; all if all passed.")
 @click.option("--dry-run", is_flag=True, help="Show what would run where, in which order and how long; run nothing.")
+@click.option(
+    "--verify",
+    default="0%",
+    callback=percentage,
+    metavar="N%",
+    help="Run a sample of the notebooks that are cached all the same; one that does not pass fails the run.",
+)
 @click.option("--rerun", is_flag=True, help="Run all, also those of which nothing changed since they passed.")
 @click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
 @click.option(
@@ -241,6 +249,7 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
         timeout=choices["timeout"],
         order=choices["order"],
         rerun=choices["rerun"],
+        verify=choices["verify"],
         cold=choices["cold"],
         verify_warm=choices["verify_warm"],
         monitor=choices["monitor"],

@@ -41,6 +41,8 @@ class Options:
         Have Parsl measure the run.
     directory
         Folder for what the run leaves; None for one named after the time.
+    verify
+        Which part of the notebooks that are cached runs all the same, percent.
     rerun
         Run all notebooks, also those of which nothing changed since they passed.
     shard, times
@@ -64,6 +66,7 @@ class Options:
     monitor: bool = False
     directory: Path | None = None
     rerun: bool = False
+    verify: float = 0.0
     shard: tuple[int, int] | None = None
     times: Path | None = None
 

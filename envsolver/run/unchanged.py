@@ -5,7 +5,9 @@ A notebook is cached only by a fingerprint that is the same whole. Whatever is n
 
 from __future__ import annotations
 
+import math
 import os
+import random
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,6 +29,8 @@ HINDRANCE = "hindrance"
 
 NEVER_PASSED = "never passed"
 
+VERIFIED = "its cached verdict is verified"
+
 
 class Unchanged:
     """Compares jobs with their last passes.
@@ -45,18 +49,29 @@ class Unchanged:
         self._contents = Contents(project.root, project.passes.digests())
         self._now = datetime.now(timezone.utc)
 
-    def split(self, jobs: Iterable[Job], *, rerun: bool = False) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
-        """Return the jobs that must run, each with the reason why, and the results of those that need not."""
+    def split(
+        self, jobs: Iterable[Job], *, rerun: bool = False, verify: float = 0.0
+    ) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
+        """Return the jobs that must run, each with the reason why, and the results of those that need not.
+
+        Parameters
+        ----------
+        verify
+            Which part of those that need not runs all the same, percent, and at least one of them.
+        """
         waiting: list[Job] = []
-        cached: list[Result] = []
+        cached: list[Job] = []
         failed = self._failed()
         for job in jobs:
             why = self.why(job, failed) if not rerun else "all are run again"
             if why:
                 waiting.append(replace(job, why=why))
             else:
-                cached.append(self._cached(job))
-        return tuple(waiting), tuple(cached)
+                cached.append(job)
+        sample = set(random.sample(range(len(cached)), math.ceil(len(cached) * verify / 100)))
+        waiting += [replace(cached[number], why=VERIFIED) for number in sorted(sample)]
+        rest = [self._cached(job) for number, job in enumerate(cached) if number not in sample]
+        return tuple(waiting), tuple(rest)
 
     def keep(self) -> None:
         """Remember the digests that were made for it."""

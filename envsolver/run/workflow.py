@@ -38,7 +38,7 @@ from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, so
 from envsolver.run.scheduler.scheduler import Scheduler
 from envsolver.run.selection import failed_last, parse_expression
 from envsolver.run.shards import make_shard
-from envsolver.run.unchanged import Recorder, Unchanged
+from envsolver.run.unchanged import VERIFIED, Recorder, Unchanged
 
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
@@ -89,7 +89,7 @@ def run(
     )
     planned, settled = plan_jobs(defaults, resolution, chosen)
     unchanged = Unchanged(project, resolution, directory=context.directory)
-    jobs, cached = unchanged.split(planned, rerun=options.rerun)
+    jobs, cached = unchanged.split(planned, rerun=options.rerun, verify=options.verify)
     unchanged.keep()
     settled = (*settled, *cached)
     if jobs and start is not None:
@@ -276,6 +276,8 @@ def _run_jobs(
         def keep(result: Result) -> None:
             record.add(result, digests[result.notebook])
             recorder.add(result)
+            if result.why == VERIFIED and not result.good:
+                context.progress.note(f"WRONG: {result.notebook} was cached, and does not pass: {result.reason}")
 
         verdicts = Verdicts(context.progress, failfast=options.failfast, on_result=keep)
         scheduler = Scheduler(

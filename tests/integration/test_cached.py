@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -40,9 +41,12 @@ class Project:
         nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), self.root / f"{name}.ipynb")
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.command("run", *arguments, **variables)
+
+    def command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         time.sleep(0.05)  # nothing changes while a notebook runs, by the file system's clock
         return subprocess.run(
-            [sys.executable, "-m", "envsolver", "run", *arguments],
+            [sys.executable, "-m", "envsolver", *arguments],
             cwd=self.root,
             env={**os.environ, "ENVSOLVER_CACHE_DIR": str(self.cache), **variables},
             capture_output=True,
@@ -130,6 +134,24 @@ def test_what_reads_where_nobody_looks_is_run_again_unless_its_table_says_otherw
     project.write("envsolver.toml", '[notebook."net.ipynb"]\ncache = "always"')
     project.ran()
     assert project.ran() == {}
+
+
+def test_a_sample_of_the_cached_runs_to_prove_them(project: Project) -> None:
+    project.notebook("flaky", "import os\nassert 'HOME' in os.environ and os.environ['HOME'] != '/elsewhere'")
+    project.ran()
+    assert len(project.ran("--verify", "20%")) == 1
+    done = project.run("--sequential", "--verify", "100%", HOME="/elsewhere")
+    assert (done.returncode, "WRONG: flaky.ipynb was cached" in done.stdout) == (1, True), done.stdout
+    assert project.ran() == {"flaky": "it did not pass the last time"}
+
+
+def test_it_is_told_why_a_notebook_would_run(project: Project) -> None:
+    project.ran()
+    project.write("data.csv", "2\n")
+    done = project.command("why")
+    assert done.returncode == 0
+    assert re.search(r"reads\.ipynb .* runs: data\.csv changed", done.stdout)
+    assert re.search(r"plain\.ipynb .* cached: passed on ", done.stdout)
 
 
 def test_where_nothing_changed_nothing_is_started(project: Project) -> None:
