@@ -86,6 +86,8 @@ class NotebookTestCase(unittest.TestCase):
         The group that it runs in.
     cores, memory, env, requires_python
         CPU cores, memory limit such as ``"4GiB"``, environment variables, versions of Python that it supports.
+    cache
+        Whether ``envsolver run`` may take a pass for known: ``"always"`` or ``"never"``. Alone, the test always runs.
     """
 
     notebook: ClassVar[str] = ""
@@ -101,6 +103,7 @@ class NotebookTestCase(unittest.TestCase):
     memory: ClassVar[str | int | None] = None
     env: ClassVar[Mapping[str, str] | None] = None
     requires_python: ClassVar[str | None] = None
+    cache: ClassVar[str | None] = None
 
     @_SubclassesOnly
     def test_notebook(self) -> None:

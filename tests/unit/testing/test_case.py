@@ -16,6 +16,7 @@ from envsolver.core.results import Failure, Result
 from envsolver.report.text import failure_lines
 from envsolver.testing import NotebookTestCase
 from envsolver.testing.case import CaseOutcome
+from envsolver.testing.files import SETTINGS
 
 
 def test_no_runner_collects_the_base_class() -> None:
@@ -141,3 +142,7 @@ def test_what_cannot_be_given_says_why(inside: ModuleType, value: object, why: s
 def test_what_the_shell_put_there_is_no_variable(inside: ModuleType) -> None:
     own = {"In": [], "Out": {}, "_": 1, "_i1": "x", "_12": 3, "exit": 1, "__name__": "__main__", 5: 1, "_mine": 2}
     assert json.loads(inside.captured(own)) == {"values": {"_mine": 2}, "faults": {}}
+
+
+def test_each_setting_of_a_notebook_can_stand_in_its_test() -> None:
+    assert {name: getattr(NotebookTestCase, name) for name in SETTINGS} == dict.fromkeys(SETTINGS)
