@@ -87,8 +87,18 @@ class Setting:
 
 
 def envsolver(setting: Setting, *options: str) -> None:
-    """Run `envsolver run`."""
-    command = [sys.executable, "-m", "envsolver", "run", "--quiet", "--workers", str(setting.workers), *options]
+    """Run `envsolver run`, all notebooks anew, whatever is known of them."""
+    command = [
+        sys.executable,
+        "-m",
+        "envsolver",
+        "run",
+        "--quiet",
+        "--rerun",
+        "--workers",
+        str(setting.workers),
+        *options,
+    ]
     check(setting, command)
 
 
