@@ -37,6 +37,7 @@ MODULES = {
     "looks_above": "import os\nabove = os.path.exists('../consulted.ini')",
     "settings": "class Options:\n    depth = 1\n    def __init__(self): self.level = 1\noptions, inner, LEVEL = {'a': {'b': 1}, 'c': 1}, Options(), 1\ndef level(): return LEVEL",
     "reads_settings": "import settings\nseen = settings.options['a']['b'], settings.options['c'], settings.inner.level, settings.level()",
+    "imports_main": "import __main__\nprogram = bool(__main__)",
     "knows_its_process": "import os\nprocess = os.getpid()",
     "knows_the_program": "import sys\nprogram = sys.argv[0].rpartition('/')[2]",
 }
@@ -360,6 +361,7 @@ DEEDS: dict[str, tuple[dict[str, str], list[str]]] = {
             "import matplotlib.pyplot as plt\nprint(plt.rcParamsOrig['lines.linewidth'])",
         ],
     ),
+    "a module that asks for the program": ({}, ["import imports_main", "import numpy\nprint(imports_main.program)"]),
     "a path behind": (
         {"lib2/numpy/__init__.py": "mine = 1"},
         ["import sys\nsys.path.append('lib2')", "import numpy\nprint(hasattr(numpy, 'mine'))"],
@@ -435,6 +437,7 @@ HARMLESS = (
     "nothing",
     "a setting that is no other's",
     "a path behind",
+    "a module that asks for the program",
     "where it stands",
     "sys.modules step by step",
     "a module that is missing",

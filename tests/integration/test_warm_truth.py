@@ -52,7 +52,7 @@ def warm(lib: Path, science_env: Path, cold: dict[str, tuple[Result, str]]) -> I
             "template",
             [
                 "import numpy, matplotlib.pyplot, consults, looks_above, keeps_its_place, numpy.polynomial",
-                "import reads_settings",
+                "import reads_settings, imports_main",
             ],
         )
         modules = run_job(job).modules

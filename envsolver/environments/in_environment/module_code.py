@@ -41,6 +41,9 @@ _SHELL = {
 }
 """Settings to which the shell's own ``%matplotlib inline`` puts what the variables of each kernel say already."""
 
+_NOTEBOOKS = ("__main__", "__mp_main__")
+"""Where a notebook's own names stand; each kernel has others."""
+
 _HIDDEN = {"numpy": "geterr", "torch": "get_default_dtype", "torch.utils._device": "CURRENT_DEVICE"}
 """What modules keep inside, and imports of others can depend on: a function that returns it, or a name."""
 
@@ -66,7 +69,11 @@ class ModuleCode:
         self._base, self._apart = base, apart
         self._seen: dict[int, object] = {}
         self._held: dict[str, list[_Space]] = {}
-        spaces = {name: getattr(sys.modules[name], "__dict__", None) for name in list(sys.modules) if name in names}
+        spaces = {
+            name: getattr(sys.modules[name], "__dict__", None)
+            for name in list(sys.modules)
+            if name in names and name not in _NOTEBOOKS
+        }
         modules = {name: space for name, space in spaces.items() if type(space) is dict}
         self._seen.update((id(space), space) for space in modules.values())
         for name, space in modules.items():
