@@ -30,6 +30,10 @@ VOID = "void"
 """With which the warm verdict of an attempt begins that says nothing, since its kernel's modules might differ."""
 
 
+LEADING = "(leading imports)"
+"""Stands for the modules of a notebook whose next kernel is to have ahead what its first cells import, and no more."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """What went wrong in a notebook."""

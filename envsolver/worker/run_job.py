@@ -19,7 +19,7 @@ from typing import Any
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.jobs import Job
 from envsolver.core.parsing import parse_json, read_text
-from envsolver.core.results import VOID, Failure, Result
+from envsolver.core.results import LEADING, VOID, Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.comparison import differing_cells, first_difference
 from envsolver.worker.isolation import choose_isolation
@@ -56,7 +56,7 @@ def run_job(job: Job) -> Result:
     builder = _attempt(job)
     warm = builder.finished(started)
     if builder.void:
-        return _after_void(warm, _run_cold(job, started), builder.void)
+        return _after_void(job, warm, _run_cold(job, started), builder.void)
     if job.warm_start.verify and warm.warm and warm.good:
         return _verify(job, warm, started)
     if not warm.warm or warm.good or builder.computing:
@@ -81,14 +81,15 @@ def _after(warm: Result, cold: Result, before: str) -> Result:
     )
 
 
-def _after_void(warm: Result, cold: Result, void: str) -> Result:
+def _after_void(job: Job, warm: Result, cold: Result, void: str) -> Result:
     """Return a cold kernel's result, whose modules are those that the warm one had when its attempt became void.
 
-    History keeps them, so that the notebook's next kernel has no more than these ahead.
+    History keeps them, so that the notebook's next kernel has no more than these ahead. Where the kernel had all that
+    the notebook ever loaded, the next has what its first cells import.
     """
     reason, *had = void.split("\n")
     kept = tuple(name for name in cold.modules if name.partition("=")[0] in set(had))
-    return replace(_after(warm, cold, f"{VOID}: {reason}"), modules=kept)
+    return replace(_after(warm, cold, f"{VOID}: {reason}"), modules=kept if job.warm_start.want_modules else (LEADING,))
 
 
 def _explain(job: Job, warm: Result, cold: Result, started: str) -> Result:

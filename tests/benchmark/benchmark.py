@@ -61,7 +61,8 @@ def prepare(suite: str, project: Path, workers: int) -> Setting:
     (project / "envsolver.toml").write_text('notebooks = ["notebooks/**/*.ipynb"]\n')
     subprocess.run([sys.executable, "-m", "envsolver", "sync"], cwd=project, check=True, stdout=subprocess.DEVNULL)
     probe = Setting(project=project, prefix=Path(), workers=workers)
-    envsolver(probe)  # after this, the history knows what the notebooks take and import
+    for _ in range(2):  # then history knows what the notebooks take, and what their kernels can have ahead
+        envsolver(probe)
     results = json.loads((project / ".envsolver/runs/latest/results.json").read_text())
     (prefix,) = {environment["prefix"] for environment in results["environments"]}
     return Setting(project=project, prefix=Path(prefix), workers=workers)
