@@ -138,6 +138,29 @@ def test_what_people_write_is_parsed_behind_one_door(module: str) -> None:
     assert not (used | imports(module)) & PARSERS
 
 
+LONG_MODULES = {"worker.kernel", "environments.in_environment.template_server", "run.history"}
+LONGEST_MODULE, LONGEST_CLASS, LONGEST_FUNCTION, MOST_ATTRIBUTES = 400, 250, 45, 12
+
+
+def own_attributes(definition: ast.ClassDef) -> set[str]:
+    """Return what a class sets on `self`; the fields of a value are not among them."""
+    stored = (n for n in ast.walk(definition) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store))
+    return {node.attr for node in stored if isinstance(node.value, ast.Name) and node.value.id == "self"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_reader_can_keep_each_part_in_mind(module: str) -> None:
+    text = FILES[module].read_text(encoding="utf-8")
+    assert module in LONG_MODULES or len(text.splitlines()) <= LONGEST_MODULE
+    for node in ast.walk(ast.parse(text)):
+        lines = (getattr(node, "end_lineno", None) or 0) - getattr(node, "lineno", 0) + 1
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert lines <= LONGEST_FUNCTION, node.name
+        elif isinstance(node, ast.ClassDef):
+            assert lines <= LONGEST_CLASS, node.name
+            assert len(own_attributes(node)) <= MOST_ATTRIBUTES, node.name
+
+
 def test_no_two_classes_have_one_name() -> None:
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in FILES.values())
     names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))

@@ -65,7 +65,7 @@ def run(
     Returns
     -------
     tuple of Run and int
-        What the reports show, and the exit code. `results.json` and `junit.xml` are written.
+        What the reports show, and the exit code.
 
     Raises
     ------
@@ -73,16 +73,10 @@ def run(
         Before anything runs: the configuration is wrong, no notebook matches, or a folder cannot be used.
     """
     clock = time.monotonic()
-    if options.monitor and options.sequential:
-        raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
-    if not options.sequential:
-        check_semaphores()
-        check_process_limit(worker_count(options))
+    _check_machine(options)
     expected = project.history.expected()
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen, shard = _choose(project, options, resolution)
-    if options.monitor:
-        monitoring.prepare()
     context = make_context(project, options, progress, start)
     defaults = JobDefaults(
         config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout
@@ -91,15 +85,26 @@ def run(
     unchanged = Unchanged(project, resolution, directory=context.directory)
     jobs, cached = unchanged.split(planned, rerun=options.rerun, verify=options.verify)
     unchanged.keep()
-    settled = (*settled, *cached)
+    known = (*settled, *cached)
     if jobs and start is not None:
         start.begin()
-    record = RunRecord(context, clock=clock, shard=shard, settled=settled, planned=[job.key for job in jobs])
-    outcome = _execute(context, resolution, jobs, settled, record)
-    conflicts = (*resolution.conflicts, *configured_conflicts(project, resolution, chosen))
-    finished = record.run(outcome, conflicts=conflicts)
+    record = RunRecord(context, clock=clock, shard=shard, settled=known, planned=[job.key for job in jobs])
+    outcome = _execute(context, resolution, jobs, known, record)
+    excluding = configured_conflicts(project, resolution, chosen)
+    finished = record.run(outcome, conflicts=(*resolution.conflicts, *excluding))
     _write_reports(finished, expected, progress, hurried=outcome.interrupted)
     return finished, exit_code(finished, outcome, record.errors)
+
+
+def _check_machine(options: Options) -> None:
+    """Raise where this machine could not do what is asked for; nothing has been started yet."""
+    if options.monitor and options.sequential:
+        raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
+    if not options.sequential:
+        check_semaphores()
+        check_process_limit(worker_count(options))
+    if options.monitor:
+        monitoring.prepare()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,10 +100,10 @@ def _explain(job: Job, warm: Result, cold: Result, started: str) -> Result:
     again = _attempt(replace(job, id=f"{job.id}-again"), folder="").finished(started)
     cold = replace(cold, seconds=cold.seconds + again.seconds)
     if not (again.warm and again.good):
-        told = f"passed in a cold kernel; before, in a warm one, {cold.warm_verdict}"
-        return replace(cold, reason="; ".join(filter(None, [cold.reason, told])))
-    told = f"flaky: in a warm kernel {cold.warm_verdict}; then it passed in a cold one, and in a warm one as well"
-    return replace(cold, status="failed", reason=told, failure=warm.failure, warm_verdict="", flaky=True)
+        outcome = f"passed in a cold kernel; before, in a warm one, {cold.warm_verdict}"
+        return replace(cold, reason="; ".join(filter(None, [cold.reason, outcome])))
+    reason = f"flaky: in a warm kernel {cold.warm_verdict}; then it passed in a cold one, and in a warm one as well"
+    return replace(cold, status="failed", reason=reason, failure=warm.failure, warm_verdict="", flaky=True)
 
 
 def _verify(job: Job, warm: Result, started: str) -> Result:

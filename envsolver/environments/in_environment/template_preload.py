@@ -69,12 +69,8 @@ class Preload:
         self._requests = requests
         self._set_aside = set_aside
         self._aside: Any = None
-        self._base: frozenset[str] | None = None
-        self._lists: dict[str, list[Any]] = {}
-        self._filters = list(warnings.filters)
-        self._added_filters: list[Any] = []
-        self._handlers = list(logging._handlerList)  # type: ignore[attr-defined]
-        self._environ: dict[str, str | None] = {}
+        self._base: tuple[frozenset[str], dict[str, list[Any]]] | None = None
+        self._changes = _Changes()
 
     def load(
         self,
@@ -115,16 +111,16 @@ class Preload:
         if allowed is not None:
             self._refuse_others(before.union(entry.partition("=")[0] for entry in allowed))
         if before_cells:
-            self._note_changes(environ)
-        else:
-            self._aside = self._set_aside(self._base, self._lists)
+            self._changes.note(environ)
+        elif self._base is not None:
+            self._aside = self._set_aside(*self._base)
             self._aside.hide()
         gc.freeze()
         return dict(self._tripwires.tainted)
 
     def _begin(self, before: set[str]) -> None:
         """Note what every kernel holds, ahead of the first modules of notebooks."""
-        self._base, self._lists = frozenset(before), self._requests.shared_lists()
+        self._base = frozenset(before), self._requests.shared_lists()
         _add_folder()
 
     def _refuse_others(self, allowed: Collection[str]) -> None:
@@ -132,13 +128,6 @@ class Preload:
         for name in set(sys.modules).difference(allowed):
             if _is_plain(name, sys.modules[name]):
                 self._tripwires.tainted[name] = "it is not loaded by every notebook"
-
-    def _note_changes(self, environ: dict[str, str]) -> None:
-        """Note what the modules of every kernel changed; what others do shows when a notebook asks for them."""
-        for key in environ.keys() | os.environ.keys():
-            if environ.get(key) != os.environ.get(key):
-                self._environ[key] = os.environ.get(key)
-        self._added_filters = [entry for entry in warnings.filters if not _holds(self._filters, entry)]
 
     def _load_entries(self, wanted: Iterable[str], *, watched: bool) -> None:
         if watched:
@@ -204,30 +193,60 @@ class Preload:
             if self._aside is not None:
                 self._aside.take("multiprocessing.process")
         tempfile.tempdir = None
-        for name, value in self._environ.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-        self._hidden = list(logging._handlerList)  # type: ignore[attr-defined]
-        warnings.filters[:] = self._filters  # type: ignore[index]
-        logging._handlerList[:] = self._handlers  # type: ignore[attr-defined]
+        self._changes.hide()
         for stream in self.streams.values():
             stream.__dict__.clear()
-        self._named_threads = _next_thread(0) - 1
         self._places.relocate(folder, private)
         if self._aside is not None:
             self._void = os.path.join(private, "void")
 
     def settle(self) -> None:
         """Put back what `renew` hid, as imports would put it after the kernel's start."""
+        self._changes.show()
+        if self._aside is not None:
+            self._aside.settle(self._void)
+
+
+class _Changes:
+    """What the modules of every kernel change in the process; what others do shows when a notebook asks for them.
+
+    A kernel's own start comes before such changes, so its child hides them first.
+    """
+
+    def __init__(self) -> None:
+        self._filters = list(warnings.filters)
+        self._added_filters: list[Any] = []
+        self._handlers = list(logging._handlerList)  # type: ignore[attr-defined]
+        self._added_handlers: list[Any] = []
+        self._environ: dict[str, str | None] = {}
+        self._threads = 0
+
+    def note(self, environ: dict[str, str]) -> None:
+        """Note what differs from when this was made, and from the variables that were there."""
+        for key in environ.keys() | os.environ.keys():
+            if environ.get(key) != os.environ.get(key):
+                self._environ[key] = os.environ.get(key)
+        self._added_filters = [entry for entry in warnings.filters if not _holds(self._filters, entry)]
+
+    def hide(self) -> None:
+        """Set the noted variables, and take back filters, handlers and the names of threads."""
+        for name, value in self._environ.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        handlers = list(logging._handlerList)  # type: ignore[attr-defined]
+        self._added_handlers = [entry for entry in handlers if not _holds(self._handlers, entry)]
+        warnings.filters[:] = self._filters  # type: ignore[index]
+        logging._handlerList[:] = self._handlers  # type: ignore[attr-defined]
+        self._threads = _next_thread(0) - 1
+
+    def show(self) -> None:
+        """Put back what `hide` took, as imports would put it after the kernel's start."""
         rest = [entry for entry in warnings.filters if entry not in self._added_filters]
         warnings.filters[:] = self._added_filters + rest  # type: ignore[index]
         warnings._filters_mutated() if hasattr(warnings, "_filters_mutated") else None
-        added = [entry for entry in self._hidden if not _holds(self._handlers, entry)]
-        logging._handlerList.extend(added)  # type: ignore[attr-defined]
-        _next_thread(self._named_threads)
-        if self._aside is not None:
-            self._aside.settle(self._void)
+        logging._handlerList.extend(self._added_handlers)  # type: ignore[attr-defined]
+        _next_thread(self._threads)
 
 
 def _add_folder() -> None:

@@ -73,10 +73,8 @@ class Tripwires:
         self._excluded: frozenset[str] = frozenset()
         self._loading = False
         self._silent = True
-        self._counts = [0, 0]  # of threads and of open files
-        self._settled = 0  # how many modules there were at the last look
-        self._state: list[object] = []
-        self._swapped: list[tuple[Any, Any, Any, str]] = []
+        self._seen = _Seen((None, None, None))
+        self._traps = _Traps()
 
     def expect(self, excluded: Collection[str], *, silence: bool) -> None:
         """Say what the next imports must not do.
@@ -97,24 +95,23 @@ class Tripwires:
         from traitlets.config import SingletonConfigurable
 
         self._loading = True
-        self._raw = (sys.stdout, sys.stderr, sys.modules["__main__"])
+        self._seen = _Seen((sys.stdout, sys.stderr, sys.modules["__main__"]))
         sys.stdout, sys.stderr = self.streams["stdout"], self.streams["stderr"]
         sys.modules["__main__"] = types.ModuleType("__main__")
         for name, value in _PROMPTS.items():
             setattr(sys, name, value)
         for name, thing in {"__IPYTHON__": True, "display": display, "get_ipython": getipython.get_ipython}.items():
             setattr(builtins, name, thing)
-        self._replace(getipython.get_ipython, "shell", self._stand_in)
+        self._traps.replace(getipython.get_ipython, "shell", self._stand_in)
         for name in ("instance", "initialized"):
             method = SingletonConfigurable.__dict__[name].__func__
-            self._swap(method, name, lambda _: self._trip("it asks for the shell"))
-        self._swap(random.SystemRandom.getrandbits, "bits", self._before_bits, self._randomness.drawn.add)
-        self._swap(uuid.uuid4, "uuid4", self._before_identifier)
+            self._traps.around(method, name, lambda _: self._trip("it asks for the shell"))
+        self._traps.around(random.SystemRandom.getrandbits, "bits", self._before_bits, self._randomness.drawn.add)
+        self._traps.around(uuid.uuid4, "uuid4", self._before_identifier)
         self._randomness.watch()
         sys.meta_path.insert(0, self)
-        self._counts = [len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))]
-        self._settled = len(sys.modules)
-        self._state = self._process_state()
+        self._seen.counts, self._seen.modules = _open_counts(), len(sys.modules)
+        self._seen.state = self._process_state()
         self._consulted.watch(self._taint, _in_progress)
         self._places.watch()
         self._spies.watch()
@@ -125,26 +122,23 @@ class Tripwires:
         self._loading = False
         sys.meta_path.remove(self)
         self._randomness.unwatch()
-        for function, code, defaults, name in self._swapped:
-            function.__code__, function.__defaults__ = code, defaults
-            function.__globals__.pop(name, None)
-        self._swapped.clear()
+        self._traps.remove()
         for name in _SHELL_NAMES:
             builtins.__dict__.pop(name, None)
         for name in _PROMPTS:
             sys.__dict__.pop(name, None)
-        sys.stdout, sys.stderr, sys.modules["__main__"] = self._raw
+        sys.stdout, sys.stderr, sys.modules["__main__"] = self._seen.before
 
     def check(self, name: str) -> None:
         """Look at the process after the import of `name`, and taint it when it changed what all share."""
         self._look()
         self._places.check(self._taint)
         state = self._process_state()
-        if state != self._state:
+        if state != self._seen.state:
             self.tainted.setdefault(
                 name, "its import changes what all share, such as a signal handler or the import path"
             )
-            self._state = state
+            self._seen.state = state
 
     def check_rest(self) -> None:
         """Taint who keeps the shell, a seed, or a place, that no child can have afresh, when all imports are done."""
@@ -180,13 +174,11 @@ class Tripwires:
         raise Refused(why)
 
     def _look(self) -> None:
-        counts = [len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))]
-        names = list(sys.modules)
-        if counts != self._counts:
-            for name in [*names[self._settled :], *_in_progress()]:
-                self.tainted.setdefault(name, "its import starts a thread or opens a file")
-            self._counts = counts
-        self._settled = len(names)
+        counts, names = _open_counts(), list(sys.modules)
+        if counts != self._seen.counts:
+            self._taint([*names[self._seen.modules :], *_in_progress()], "its import starts a thread or opens a file")
+            self._seen.counts = counts
+        self._seen.modules = len(names)
 
     def _process_state(self) -> list[object]:
         return [
@@ -205,35 +197,6 @@ class Tripwires:
         shell = _shell_type(self._trip)()
         self._shells.append((weakref.ref(shell), _in_progress()))
         return shell
-
-    def _swap(
-        self,
-        function: Any,
-        name: str,
-        before: Callable[[Any], object],
-        after: Callable[[Any], object] = bool,
-    ) -> None:
-        """Have `function` call `before` and `after`. Its code is changed, so every reference to it is covered."""
-        original = types.FunctionType(
-            function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
-        )
-
-        def trap(*args: object, **named: object) -> object:
-            before(args)
-            result = original(*args, **named)
-            after(result)
-            return result
-
-        self._replace(function, name, trap)
-
-    def _replace(self, function: Any, name: str, trap: Callable[..., object]) -> None:
-        key = _TRAP + name
-        space: dict[str, Any] = {}
-        exec(f"def stub(*args, **named): return {key}(*args, **named)", space)  # noqa: S102  # our own text
-        function.__globals__[key] = trap
-        self._swapped.append((function, function.__code__, function.__defaults__, key))
-        function.__defaults__ = None
-        function.__code__ = space["stub"].__code__
 
     def _before_bits(self, arguments: tuple[object, ...]) -> None:
         # So many are drawn to seed numpy's generators, which `RandomState` finds and seeds again.
@@ -259,6 +222,72 @@ class Tripwires:
 
         stream.write, stream.flush = write, flush
         stream.isatty = lambda: False if self._loading else type(stream).isatty(stream)
+
+
+class _Seen:
+    """The process at the last look.
+
+    Attributes
+    ----------
+    before
+        Its streams and its main module when the tripwires were armed.
+    counts
+        Of threads and of open files.
+    modules
+        How many there were.
+    state
+        What all modules share.
+    """
+
+    def __init__(self, before: tuple[Any, Any, Any]) -> None:
+        self.before = before
+        self.counts, self.modules = (0, 0), 0
+        self.state: list[object] = []
+
+
+class _Traps:
+    """Functions whose code is changed while imports are watched, so that every reference to them is covered."""
+
+    def __init__(self) -> None:
+        self._original: list[tuple[Any, Any, Any, str]] = []
+
+    def around(
+        self, function: Any, name: str, before: Callable[[Any], object], after: Callable[[Any], object] = bool
+    ) -> None:
+        """Have `function` call `before` and `after`."""
+        original = types.FunctionType(
+            function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+        )
+
+        def trap(*args: object, **named: object) -> object:
+            before(args)
+            result = original(*args, **named)
+            after(result)
+            return result
+
+        self.replace(function, name, trap)
+
+    def replace(self, function: Any, name: str, trap: Callable[..., object]) -> None:
+        """Have `function` call `trap` instead."""
+        key = _TRAP + name
+        space: dict[str, Any] = {}
+        exec(f"def stub(*args, **named): return {key}(*args, **named)", space)  # noqa: S102  # our own text
+        function.__globals__[key] = trap
+        self._original.append((function, function.__code__, function.__defaults__, key))
+        function.__defaults__ = None
+        function.__code__ = space["stub"].__code__
+
+    def remove(self) -> None:
+        """Give each function its own code again."""
+        for function, code, defaults, name in self._original:
+            function.__code__, function.__defaults__ = code, defaults
+            function.__globals__.pop(name, None)
+        self._original.clear()
+
+
+def _open_counts() -> tuple[int, int]:
+    """Return how many threads and open files this process has."""
+    return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
 
 
 def _shell_type(trip: Callable[[str], None]) -> Any:
