@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -273,6 +274,15 @@ def written_group(root: Path, text: str, name: str = "a") -> Group:
     (root / "requirements").mkdir(exist_ok=True)
     (root / "requirements" / f"{name}.in").write_text(text, encoding="utf-8")
     return read_group(Config(root=root), name)
+
+
+def write_notebook(root: Path, path: str, *sources: str, **metadata: object) -> Path:
+    """Write a notebook of code cells."""
+    cells = [{"cell_type": "code", "source": source, "metadata": {}, "outputs": []} for source in sources]
+    place = root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}))
+    return place
 
 
 def a_project(

@@ -14,6 +14,7 @@ _PROGRESS = (
     *("Updating ", "Updated ", "Building ", "Built ", "Cloning ", "Downloading ", "Prepared "),
 )
 _NO_VERSION = re.compile(r"there is no version of ([A-Za-z0-9._-]+?)(?:\[[^\]]*\])?==")
+_WHEEL_REQUIRED = re.compile(r"Wheels are required for `([^`]+)`")
 _NOT_BUILT = ("building from source is disabled", "Building source distributions")
 _NO_NETWORK = (
     "network was disabled",
@@ -50,6 +51,11 @@ class Answer:
     def needs_build(self) -> bool:
         """Whether it failed because something would have to be built, and nothing may be."""
         return self.code != 0 and any(mark in self.err for mark in _NOT_BUILT)
+
+    @property
+    def without_wheels(self) -> tuple[str, ...]:
+        """Packages that only a build would serve, where nothing may be built."""
+        return tuple(dict.fromkeys(_WHEEL_REQUIRED.findall(self.err)))
 
     @property
     def no_network(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from envsolver.core.parsing import MalformedError, parse_python
@@ -16,6 +18,11 @@ from envsolver.notebooks.findings import ImportStatement, NotebookState
 
 _MOST_FILES = 200
 """Local files read for one notebook; beyond that their imports say little more."""
+
+_MOST_OWN_FILES = 2000
+"""Files of the project's own package read for one notebook, each of which is analysed once for all notebooks."""
+
+_Find = Callable[[str, tuple[str, ...]], tuple[Path, ...] | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +54,11 @@ class LocalModules:
         # A module in a folder further up is not found when the notebook runs, but it is what the notebook means,
         # and never a package of that name in a registry. The root's own package is another matter.
         above = [directory for directory in folder.parents if directory.is_relative_to(root) and directory != root]
-        self.above = tuple(above) if is_packaged(root) else (*above, root)
+        self.packages = (root / "src", root) if is_packaged(root) else ()  # where the project's own package may be
+        self.above = tuple(above) if self.packages else (*above, root)
         self.elsewhere: set[str] = set()
         self.found: dict[tuple[str, tuple[str, ...]], tuple[Path, ...] | None] = {}
+        self.own: dict[tuple[str, tuple[str, ...]], tuple[Path, ...] | None] = {}
         self.written = frozenset(_written_module(name) for name in written)
         self.followed: set[Path] = set()  # the files whose imports were looked at
 
@@ -76,38 +85,37 @@ class LocalModules:
 
     def is_own_package(self, module: str) -> bool:
         """Return whether a module is the package that the project itself distributes."""
-        top = module.partition(".")[0]
-        places = (self.root / "src", self.root)
-        return is_packaged(self.root) and any(_files(place, top, ()) is not None for place in places)
+        return self._own_files(module.partition(".")[0]) is not None
+
+    def _own_files(self, module: str, names: tuple[str, ...] = ()) -> tuple[Path, ...] | None:
+        """Return the files of the project's own package that importing a module reads; None for another's module."""
+        key = module, names
+        if key not in self.own:
+            found = (_files(place, module, names) for place in self.packages)
+            self.own[key] = next((files for files in found if files is not None), None)
+        return self.own[key]
 
     def imports_of_own(self, mentions: Iterable[ImportStatement]) -> Iterator[FileMention]:
         """Yield what files of the project's own package import that some imports of it read."""
-        waiting = [(mention.module, mention.names) for mention in mentions]
-        seen: set[tuple[str, tuple[str, ...]]] = set()
-        places = (self.root / "src", self.root)
-        while waiting and len(seen) < _MOST_FILES:
-            asked = waiting.pop(0)
-            if asked in seen or not self.is_own_package(asked[0]):
-                continue
-            seen.add(asked)
-            files = next((files for place in places if (files := _files(place, *asked)) is not None), ())
-            for found in self.imports_of(files):
-                waiting.append((found.mention.module, found.mention.names))
-                if not self.is_own_package(found.mention.module):
-                    yield found
+        files = (self._own_files(mention.module, mention.names) or () for mention in mentions)
+        return self._follow(chain.from_iterable(files), self._own_files, most=_MOST_OWN_FILES)
 
     def imports_of(self, files: Iterable[Path]) -> Iterator[FileMention]:
         """Yield what local files import when they are imported, and what the local files that they import do."""
-        waiting = list(files)
+        return self._follow(files, self.find, most=_MOST_FILES)
+
+    def _follow(self, files: Iterable[Path], find: _Find, *, most: int) -> Iterator[FileMention]:
+        """Yield what files import that `find` does not know, and follow what it knows; each file once."""
+        waiting = deque(files)
         seen: set[Path] = set()
-        while waiting and len(seen) < _MOST_FILES:
-            path = waiting.pop(0)
+        while waiting and len(seen) < most:
+            path = waiting.popleft()
             if path in seen:
                 continue
             seen.add(path)
             self.followed.add(path)
             for mention in _mentions(path):
-                below = _relative(path, mention) if mention.level else self.find(mention.module, mention.names)
+                below = _relative(path, mention) if mention.level else find(mention.module, mention.names)
                 if below is None:
                     yield FileMention(path=path, mention=mention)
                 else:

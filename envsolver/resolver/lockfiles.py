@@ -216,7 +216,7 @@ def _universal(
     if answer.no_network:
         raise network_error(answer)
     if answer.needs_build:
-        raise BuildError(f"group {group.name}: {not_built(())}\n{answer.explanation}")
+        raise BuildError(f"group {group.name}: {not_built(answer.without_wheels)}\n{answer.explanation}")
     if answer.unsolvable:
         raise unsolvable(group, interpreter, answer.explanation, uv.root)
     raise BuildError(f"group {group.name} could not be locked:\n{answer.explanation}", tip=f"See {group.file}.")

@@ -277,7 +277,7 @@ def _ask(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOptions, *,
         explanation = f"{address} is {OUT_OF_REACH}\n{answer.explanation}"
         return SolveOutcome(text=None, explanation=explanation, proved=False, lasting=False)
     if answer.needs_build and not terms.build:
-        explanation = f"{not_built(())}\n{answer.explanation}"
+        explanation = f"{not_built(answer.without_wheels)}\n{answer.explanation}"
         return SolveOutcome(text=None, explanation=explanation, proved=False)
     return _outcome(answer, local)
 

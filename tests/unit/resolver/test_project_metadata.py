@@ -72,7 +72,8 @@ def test_only_a_name_or_a_distant_archive_is_handed_to_uv_where_nothing_may_run(
 
 
 NO_WHEEL = refused(
-    "error: No solution found when resolving dependencies\nhint: building from source is disabled for all packages",
+    "error: No solution found when resolving dependencies\n"
+    "hint: Wheels are required for `old` because building from source is disabled for all packages",
 )
 
 
@@ -94,7 +95,7 @@ def test_a_package_that_only_a_build_knows_proves_no_conflict(tmp_path: Path) ->
     uv = FakeUv(tmp_path, NO_WHEEL)
     outcome = solve(group("old"), PYTHON, uv=uv, cache=None, terms=SolveOptions(build=False))
     assert (outcome.text, outcome.proved) == (None, False)
-    assert outcome.explanation.startswith(NOT_BUILT)
+    assert outcome.explanation.startswith(f"{NOT_BUILT}: only a build shows what old depends on")
 
 
 def test_what_a_solve_with_builds_found_is_what_is_known(tmp_path: Path) -> None:
