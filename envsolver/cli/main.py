@@ -17,6 +17,7 @@ from envsolver import __version__
 from envsolver.cli.booktests import check_command, generate_command, schema_command
 from envsolver.cli.environments import clean_command, sync_command
 from envsolver.cli.list import list_command
+from envsolver.cli.profiles import profiles_command
 from envsolver.cli.report import history_command, merge_command, report_command
 from envsolver.cli.run import run_command
 from envsolver.cli.solve import init_command, lock_command, solve_command
@@ -26,7 +27,7 @@ from envsolver.core.errors import EnvsolverError
 
 EXIT_INTERRUPTED = 130
 
-PRINTED = ("list", "solve", "history", "schema", "why")
+PRINTED = ("list", "solve", "history", "schema", "why", "profiles")
 """The commands that leave nothing but what they print."""
 
 
@@ -110,6 +111,6 @@ for _command in (
     *(run_command, why_command, list_command, sync_command, clean_command),
     *(solve_command, lock_command, init_command),
     *(report_command, history_command, merge_command),
-    *(generate_command, check_command, schema_command),
+    *(generate_command, check_command, schema_command, profiles_command),
 ):
     cli.add_command(_command)

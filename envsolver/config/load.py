@@ -39,7 +39,7 @@ _INCLUDED = re.compile(r"^[ \t]*(?:-r|-c|--requirement|--constraint)[ \t=]*([^\s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Source:
+class Source:
     """The file that holds the configuration: its name, its text, the place of our table in it, and that table."""
 
     name: str
@@ -86,7 +86,7 @@ def load_config(root: Path) -> Config:
         With every fault, each with the file, the line and the key.
     """
     root = root.resolve()
-    source = _read_source(root)
+    source = read_source(root) or Source(name="", text="", prefix=(), table={})
     try:
         given, faults = _typed(source)
         config = _completed(given, root, source.name)
@@ -124,22 +124,39 @@ def _mentions_us(pyproject: Path) -> bool:
         return _TABLE.search(text) is not None
 
 
-def _read_source(root: Path) -> _Source:
-    """Read the file that holds the configuration, whichever it is."""
+def read_source(root: Path) -> Source | None:
+    """Read the file that holds the configuration of a project, whichever it is; None when there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be read, is no TOML, or there are two.
+    """
     own, pyproject = root / OWN_FILE, root / PYPROJECT
     if own.is_file():
         if _mentions_us(pyproject):
             fault = f"{OWN_FILE}: {PYPROJECT} has a [tool.envsolver] table too, so it is not clear which one counts"
             raise ConfigurationError([fault], tip="Keep one of the two.")
-        text = _read_text(own)
-        return _Source(name=OWN_FILE, text=text, prefix=(), table=_parse(OWN_FILE, text))
+        return parse_source(own, OWN_FILE)
     if not pyproject.is_file():
-        return _Source(name="", text="", prefix=(), table={})
+        return None
     text = _read_text(pyproject)
     tool = table_of(_parse(PYPROJECT, text), "tool")
     if "envsolver" not in tool:
-        return _Source(name="", text="", prefix=(), table={})
-    return _Source(name=PYPROJECT, text=text, prefix=("tool", "envsolver"), table=tool["envsolver"])
+        return None
+    return Source(name=PYPROJECT, text=text, prefix=("tool", "envsolver"), table=tool["envsolver"])
+
+
+def parse_source(path: Path, name: str) -> Source:
+    """Read a file of our own, whose keys stand at the top; `name` is what faults call it.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be read, or is no TOML.
+    """
+    text = _read_text(path)
+    return Source(name=name, text=text, prefix=(), table=_parse(name, text))
 
 
 def _read_text(path: Path) -> str:
@@ -169,7 +186,7 @@ def _at(name: str, error: MalformedError) -> str:
     return ":".join([name, *(str(number) for number in (error.line, error.column) if number)])
 
 
-def _typed(source: _Source) -> tuple[Config, list[KeyFault]]:
+def _typed(source: Source) -> tuple[Config, list[KeyFault]]:
     """Return what is usable of a file's table, and the faults of its keys and types."""
     table, own = as_python(source.table), not source.prefix
     if table == {}:
@@ -229,7 +246,7 @@ def _group_files(root: Path) -> list[Path]:
     return [file for file in files if file.resolve() not in included and file.stem[0] not in "_."]
 
 
-def _with_places(faults: list[KeyFault], source: _Source) -> list[str]:
+def _with_places(faults: list[KeyFault], source: Source) -> list[str]:
     """Write each fault with its file, line and key, in the order of the file."""
     lines = key_lines(source.text)
     placed: list[tuple[int, str]] = []

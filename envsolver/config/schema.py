@@ -84,6 +84,8 @@ def _type_name(field: Mapping[str, Any]) -> str:
         return f"list of {_type_name(field['items'])}s"
     if kind == "object":
         inner = field.get("additionalProperties", {})
+        if inner is True:
+            return "table"
         return "tables by name" if "$ref" in inner else f"table of {_type_name(inner)}s"
     return _TYPE_NAMES.get(str(kind), "value")
 

@@ -13,7 +13,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from envsolver.config.faults import Key, KeyFault, nearest, show
@@ -42,6 +42,10 @@ _WANTED = {
     "tuple_type": "must be a list, in square brackets",
     "mapping_type": "must be a table",
     "dict_type": "must be a table",
+    "list_type": "must be a list, in square brackets",
+    "literal_error": "must be one of {expected}",
+    "too_short": "must have {min_length} members",
+    "too_long": "must have {max_length} members",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
     "byte_size": 'must be a size such as "4GiB"',
@@ -76,6 +80,23 @@ def _model(kind: type[Any], names: Mapping[str, Any]) -> type[BaseModel]:
             described[each.name] = (types[each.name], ... if each.default is MISSING else each.default)
     model: type[BaseModel] = create_model(kind.__name__, __base__=_Table, __doc__=kind.__doc__, **described)
     return model
+
+
+def value_fault(value: object, kind: Any) -> str:
+    """Say what is wrong with a value that must be of a type, in the words of somebody who writes TOML, or nothing."""
+    try:
+        TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        wanted = _WANTED.get(detail["type"], detail["msg"]).format_map(detail.get("ctx", {}))
+        return f"{wanted}, not {show(detail['input'])}"
+    return ""
+
+
+def kinds_of(settings: type[Any]) -> dict[str, object]:
+    """Return the types of the fields of a settings' class, with what their names mean, by the keys of the file."""
+    types = get_type_hints(settings, localns=_CONSTRAINED, include_extras=True)
+    return {each.name.replace("_", "-"): types[each.name] for each in fields(settings)}
 
 
 def type_faults(table: object, *, in_own_file: bool) -> tuple[Config, list[KeyFault]]:

@@ -135,6 +135,8 @@ class Config:
     """Servers that notebooks need, by name."""
     notebook: Mapping[str, NotebookSettings] = field(default_factory=dict)
     """Settings per notebook, by path or glob, such as `[tool.envsolver.notebook."demos/slow.ipynb"]`."""
+    profiles: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Where jobs may run other than on this machine, by name; see [docs/clusters.md](docs/clusters.md)."""
 
     root: Path = Path()
     """The project's root directory; not a key of the file."""

@@ -1,0 +1,85 @@
+"""Where jobs run: this machine, or the nodes that one of Parsl's providers brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envsolver.core.settings import PositiveCount, Seconds, Text
+
+LOCAL = "local"
+"""The profile of this machine, which needs no table."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileSettings:
+    """The keys of a profile that are envsolver's own; all others are those of its provider in Parsl."""
+
+    provider: Text
+    """`slurm`, `pbspro`, `lsf`, `gridengine`, `condor`, `local`, or `site.py:function`, which makes one of Parsl's."""
+    address: Text | None = None
+    """Address of this machine that the nodes reach; without it and `interface`, they try all that it has."""
+    interface: Text | None = None
+    """Network interface whose address that is, such as `ib0`."""
+    ports: tuple[PositiveCount, ...] = ()
+    """First and last port that the nodes may connect to, such as `[54000, 54100]`."""
+    poll: Seconds = 10.0
+    """Seconds between two questions to the scheduler; some sites forbid less than 120."""
+    environments: Text | None = None
+    """Folder on the shared file system for environments and for what nodes and controller exchange."""
+    scratch: Text | None = None
+    """Folder on a node's own disk for what notebooks write, such as `$TMPDIR`; the node's variables may stand in it."""
+    workers_per_node: PositiveCount | None = None
+    """Most notebooks that a node runs at once. Default: `cores-per-node`, over the cores of a notebook."""
+    max_blocks: PositiveCount = 1
+    """Most blocks (jobs of the scheduler) at once, over all environments."""
+    python: Text | None = None
+    """Python on the nodes that has this envsolver; by default the controller's own, at the same path."""
+    start_deadline: Seconds = 86400.0
+    """Seconds that a block may wait in the queue before its notebooks are given up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """A profile that has been checked.
+
+    Attributes
+    ----------
+    settings
+        Its own keys.
+    options
+        The arguments of its provider, by Parsl's names.
+    file, folder
+        The file that it stands in, and what a path in it is relative to.
+    """
+
+    name: str
+    settings: ProfileSettings
+    options: Mapping[str, object] = field(default_factory=dict)
+    file: str = ""
+    folder: Path = Path()
+
+    @property
+    def slots(self) -> int:
+        """How many notebooks its blocks run at once."""
+        return self.settings.max_blocks * self.nodes_per_block * self.workers_per_node
+
+    @property
+    def workers_per_node(self) -> int:
+        """How many notebooks a node runs at once."""
+        return self.settings.workers_per_node or self._whole("cores_per_node", 1)
+
+    @property
+    def nodes_per_block(self) -> int:
+        """How many nodes a block has."""
+        return self._whole("nodes_per_block", 1)
+
+    @property
+    def gpus_per_node(self) -> int:
+        """How many GPUs a node has."""
+        return self._whole("gpus_per_node", 0)
+
+    def _whole(self, name: str, otherwise: int) -> int:
+        value = self.options.get(name)
+        return value if isinstance(value, int) else otherwise

@@ -1,0 +1,159 @@
+"""From tables of profiles to a `Profile`: every key checked before anything starts, ours and the provider's alike."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
+
+from envsolver.config.faults import nearest
+from envsolver.config.profiles import ProfileTable, read_profiles, user_file
+from envsolver.config.tables import as_python
+from envsolver.config.validation import kinds_of, value_fault
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.profiles import LOCAL, Profile, ProfileSettings
+from envsolver.run.parsl.addresses import address_of
+from envsolver.run.parsl.providers import COMMANDS, OURS, parameters
+
+VARIABLE = "ENVSOLVER_PROFILE"
+"""Names the profile of a run that is started without `--profile`."""
+
+PORTS = 2
+HIGHEST_PORT = 65535
+
+
+def choose_profile(root: Path, name: str | None) -> Profile | None:
+    """Return the profile of that name, checked; None for this machine.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none, or with all that is wrong with it.
+    """
+    tables = read_profiles(root)
+    if name is None or (name == LOCAL and LOCAL not in tables):
+        return None
+    if name not in tables:
+        raise ConfigurationError(
+            [f"--profile {name}: no profile is called that{nearest(name, [LOCAL, *tables])}"],
+            tip=f"`envsolver profiles` lists them. Yours stand in {user_file()}.",
+        )
+    return make_profile(tables[name])
+
+
+def make_profile(table: ProfileTable) -> Profile:
+    """Check a profile's table.
+
+    Raises
+    ------
+    ConfigurationError
+        With every fault, each with its file and line.
+    """
+    faults = sorted(_faults(table), key=lambda fault: table.line(fault.key) or 0)
+    if faults:
+        texts = [table.fault(fault.text, fault.key) for fault in faults]
+        raise ConfigurationError(texts, tip="docs/clusters.md tells envsolver's own keys; all others are Parsl's.")
+    own = {each.name for each in fields(ProfileSettings)}
+    values = {key.replace("-", "_"): as_python(value) for key, value in table.values.items()}
+    settings = ProfileSettings(**{name: value for name, value in values.items() if name in own})  # type: ignore[arg-type]  # checked
+    options = {name: value for name, value in values.items() if name not in own}
+    return Profile(name=table.name, settings=settings, options=options, file=table.file, folder=table.folder)
+
+
+class _Fault(NamedTuple):
+    """What is wrong with a key; an empty key means the profile as a whole."""
+
+    key: str
+    text: str
+
+
+def _faults(table: ProfileTable) -> Iterator[_Fault]:
+    own, values = kinds_of(ProfileSettings), table.values
+    wrong = {key: text for key, kind in own.items() if key in values and (text := _own_fault(key, values[key], kind))}
+    yield from (_Fault(key, text) for key, text in wrong.items())
+    if "provider" not in values:
+        yield _Fault("", "has no provider")
+    if "address" in values and "interface" in values:
+        yield _Fault("interface", "stands beside `address`, and only one of the two can count")
+    provider = values.get("provider")
+    if isinstance(provider, str) and "provider" not in wrong:
+        try:
+            known = parameters(provider, table.folder)
+        except ValueError as error:
+            yield _Fault("provider", f'"{provider}" {error}')
+        else:
+            yield from _provider_faults(values, known, own.keys())
+
+
+def _provider_faults(
+    values: Mapping[str, object], known: Mapping[str, object], own: Collection[str]
+) -> Iterator[_Fault]:
+    names = {name.replace("_", "-"): name for name in known}
+    for key, value in values.items():
+        if key in own:
+            continue
+        if key.replace("-", "_") in OURS:
+            yield _Fault(key, "is envsolver's to decide; see max-blocks")
+        elif key not in names:
+            close = nearest(key, [*names, *own])
+            yield _Fault(key, f"is no key of a profile, nor one of its provider in Parsl{close}")
+        elif text := value_fault(value, known[names[key]]):
+            yield _Fault(key, text)
+    if "cores_per_node" in known and not values.keys() & {"workers-per-node", "cores-per-node"}:
+        yield _Fault("", "needs workers-per-node or cores-per-node: how many notebooks a node can run at once")
+
+
+def _own_fault(key: str, value: object, kind: object) -> str:
+    text = value_fault(as_python(value), kind)
+    if not text and key == "ports" and isinstance(value, list):
+        low, high = (*value, 0, 0)[:PORTS]
+        if len(value) != PORTS or not low <= high <= HIGHEST_PORT:
+            return f"must be the first and the last port, such as [54000, 54100], not {value}"
+    return text
+
+
+def check_profile(profile: Profile, cache: Path) -> Iterator[tuple[str, str]]:
+    """Try what a profile needs on this machine.
+
+    Parameters
+    ----------
+    cache
+        Where environments are kept when the profile does not say.
+
+    Yields
+    ------
+    tuple
+        What was tried, and what is wrong with it; empty when nothing is.
+    """
+    for command in COMMANDS.get(profile.settings.provider, ()):
+        yield f"command {command}", "" if shutil.which(command) else "is not found on PATH"
+    if profile.settings.address or profile.settings.interface:
+        yield f"address {profile.settings.address or profile.settings.interface}", _address_fault(profile)
+    shared = Path(profile.settings.environments or cache).expanduser()
+    yield f"folder {shared}", _folder_fault(shared)
+    if (python := profile.settings.python) is not None:
+        yield f"python {python}", "" if shutil.which(python) else "is no program here; on the nodes it must be one"
+
+
+def _address_fault(profile: Profile) -> str:
+    """Say why this machine cannot listen at a profile's address, or nothing."""
+    try:
+        address = address_of(profile.settings)
+        with socket.socket(socket.AF_INET6 if address and ":" in address else socket.AF_INET) as listener:
+            listener.bind((address or "", 0))
+    except OSError as error:
+        return f"cannot be listened at: {error.strerror or error}"
+    return ""
+
+
+def _folder_fault(folder: Path) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return f"cannot be written: {error.strerror or error}"

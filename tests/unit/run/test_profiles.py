@@ -1,0 +1,172 @@
+"""Promise: a profile is right, or all that is wrong with it is told before anything is queued, with its place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from envsolver.cli.main import cli
+from envsolver.config.profiles import ProfileTable, read_profiles, user_file
+from envsolver.core.errors import ConfigurationError
+from envsolver.run.profiles import check_profile, choose_profile, make_profile
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "clusters.md"
+
+SLURM = 'provider = "slurm"\nworkers-per-node = 2\n'
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the profiles of the person who runs the tests out of them."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("envsolver.config.profiles.user_config_dir", lambda name: str(tmp_path / "home" / name))
+
+
+def own(tmp_path: Path, text: str) -> Path:
+    """Write a project whose own file holds a profile called p."""
+    root = tmp_path / "project"
+    root.mkdir(exist_ok=True)
+    (root / "envsolver.toml").write_text(f"[profiles.p]\n{text}", encoding="utf-8")
+    return root
+
+
+def mine(text: str) -> None:
+    """Write the user's file."""
+    user_file().parent.mkdir(parents=True, exist_ok=True)
+    user_file().write_text(text, encoding="utf-8")
+
+
+def faults(root: Path) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as raised:
+        choose_profile(root, "p")
+    return tuple(raised.value.faults)
+
+
+def examples() -> dict[str, str]:
+    """Return the document's examples by their first profile."""
+    blocks: list[str] = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    return {re.findall(r"\[profiles\.(\w+)\]", block)[0]: block for block in blocks}
+
+
+@pytest.mark.parametrize("name", examples())
+def test_every_documented_profile_is_right(name: str, tmp_path: Path) -> None:
+    mine(examples()[name])
+    tables = read_profiles(tmp_path)
+    assert name in tables
+    for table in tables.values():
+        assert make_profile(table).slots >= 1
+
+
+def test_every_own_key_is_documented() -> None:
+    from dataclasses import fields
+
+    from envsolver.core.profiles import ProfileSettings
+
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert [each.name for each in fields(ProfileSettings) if f"| `{each.name.replace('_', '-')}` |" not in text] == []
+
+
+def test_all_faults_of_a_profile_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    root = own(tmp_path, SLURM + 'partition = 3\nexclusiv = true\npoll = 0\ninit-blocks = 2\nlauncher = "srum"\n')
+    told = faults(root)
+    assert [text.partition(": profiles.p.")[0] for text in told] == [f"envsolver.toml:{n}" for n in range(4, 9)]
+    for said, text in zip(("must be text", "did you mean exclusive?", "greater than 0", "max-blocks", "srun"), told):  # noqa: B905  both have five
+        assert said in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("poll = 1\n", "profiles.p: has no provider"),
+        ('provider = "slurn"\n', '"slurn" is no provider'),
+        ('provider = "slurm"\n', "needs workers-per-node or cores-per-node"),
+        ("provider = 3\n", "must be text, in quotes, not the number 3"),
+        (SLURM + "cores-per-node = true\n", "must be a whole number, not true"),
+        (SLURM + "walltime = 01:00:00\n", "must be text, in quotes, not a date or time"),
+        (SLURM + "ports = [54000]\n", "the first and the last port"),
+        (SLURM + "ports = [2, 1]\n", "the first and the last port"),
+        (SLURM + "ports = [1, 70000]\n", "the first and the last port"),
+        (SLURM + 'address = "a"\ninterface = "b"\n', "only one of the two"),
+        ('provider = "site.py:nodes"\n', "site.py does not exist"),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_its_line(text: str, said: str, tmp_path: Path) -> None:
+    (told,) = faults(own(tmp_path, text))
+    assert said in told
+    assert re.match(r"envsolver\.toml:\d+: profiles\.p", told)
+
+
+def test_a_sites_own_function_is_checked_by_its_signature(tmp_path: Path) -> None:
+    root = own(tmp_path, 'provider = "site.py:nodes"\nqueue = 3\n')
+    (root / "site.py").write_text("def nodes(queue: str = '', speed: int = 1): ...\n")
+    assert faults(root) == ("envsolver.toml:3: profiles.p.queue: must be text, in quotes, not the number 3",)
+
+
+@pytest.mark.parametrize(("source", "said"), [("1 / 0", "ZeroDivisionError"), ("other = 1", "has no function nodes")])
+def test_a_sites_file_that_is_of_no_use_is_told(source: str, said: str, tmp_path: Path) -> None:
+    root = own(tmp_path, 'provider = "site.py:nodes"\n')
+    (root / "site.py").write_text(source)
+    assert said in faults(root)[0]
+
+
+def test_the_users_profile_counts_over_the_projects(tmp_path: Path) -> None:
+    root = own(tmp_path, SLURM)
+    mine(f"[profiles.p]\n{SLURM}max-blocks = 7\n")
+    profile = choose_profile(root, "p")
+    assert profile is not None
+    assert (profile.settings.max_blocks, profile.file) == (7, str(user_file()))
+
+
+def test_the_projects_profiles_may_stand_in_its_pyproject(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.envsolver.profiles.p]\n{SLURM}colour = 1\n")
+    assert faults(tmp_path)[0].startswith("pyproject.toml:4: tool.envsolver.profiles.p.colour: is no key")
+
+
+def test_no_profile_and_local_are_this_machine(tmp_path: Path) -> None:
+    assert choose_profile(tmp_path, None) is None
+    assert choose_profile(tmp_path, "local") is None
+
+
+def test_a_profile_that_nobody_wrote_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    mine(f"[profiles.cluster]\n{SLURM}")
+    with pytest.raises(ConfigurationError, match="did you mean cluster"):
+        choose_profile(tmp_path, "clutser")
+
+
+@pytest.mark.parametrize("text", ["profiles = 3", "[profiles]\np = 3", "[profile.p]\nx = 1", "[profiles.p"])
+def test_a_users_file_of_another_form_is_refused(text: str, tmp_path: Path) -> None:
+    mine(text)
+    with pytest.raises(ConfigurationError, match=r"profiles\.toml"):
+        read_profiles(tmp_path)
+
+
+def table(tmp_path: Path, text: str) -> ProfileTable:
+    return read_profiles(own(tmp_path, text))["p"]
+
+
+def test_check_names_what_is_missing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "file").touch()
+    profile = make_profile(table(tmp_path, SLURM + 'interface = "nosuch0"\npython = "/no/python"\n'))
+    found = dict(check_profile(profile, tmp_path / "file"))
+    assert found["command sbatch"] == "is not found on PATH"
+    assert "cannot be listened at" in found["address nosuch0"]
+    assert "cannot be written" in found[f"folder {tmp_path / 'file'}"]
+    assert "no program here" in found["python /no/python"]
+
+
+def test_check_finds_nothing_where_all_is_there(tmp_path: Path) -> None:
+    profile = make_profile(table(tmp_path, 'provider = "local"\naddress = "127.0.0.1"\n'))
+    assert set(dict(check_profile(profile, tmp_path / "cache")).values()) == {""}
+
+
+def test_the_command_lists_profiles_and_tells_what_is_wrong(tmp_path: Path) -> None:
+    root = own(tmp_path, SLURM + "colour = 1\n")
+    mine('[profiles.q]\nprovider = "local"\n')
+    done = CliRunner().invoke(cli, ["-C", str(root), "profiles"], standalone_mode=False)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["profile", "local", "p", "q"]
+    assert "envsolver.toml:4: profiles.p.colour" in done.stderr
+    assert done.return_value == 2
