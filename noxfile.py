@@ -25,6 +25,8 @@ SIDE_BY_SIDE = ("-n", "logical", "--dist", "loadgroup")
 # Nox gives an interrupted command 0.3 s by default; a run needs longer to write down what it has.
 INTERRUPT_SECONDS = 10.0
 
+SLURM = "tests/integration/slurm"
+
 
 def install(session: nox.Session, *groups: str) -> None:
     """Install the project, editable, with dependency groups; at once when nothing changed since."""
@@ -81,9 +83,16 @@ def check_booktests(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests, side by side; arguments go to pytest."""
+    """Run all tests but those on Slurm, side by side; arguments go to pytest."""
     install(session, "test")
-    session.run("pytest", *SIDE_BY_SIDE, *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+    session.run("pytest", *SIDE_BY_SIDE, f"--ignore={SLURM}", *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+
+
+@nox.session(default=False)
+def slurm(session: nox.Session) -> None:
+    """Run the tests on a real Slurm, which they start; they wait most of the time. Arguments go to pytest."""
+    install(session, "test")
+    session.run("pytest", "-n", "4", SLURM, *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
 
 
 @nox.session(default=False)
@@ -99,7 +108,7 @@ def coverage(session: nox.Session) -> None:
     install(session, "coverage")
     if not session.posargs:  # a second run, of what failed, adds to the first
         session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, f"--ignore={SLURM}", *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -121,6 +121,9 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
 @click.option("--rerun", is_flag=True, help="Run all, also those of which nothing changed since they passed.")
 @click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
 @click.option(
+    "--profile", metavar="NAME", envvar="ENVSOLVER_PROFILE", help="Where notebooks run; default: local, this machine."
+)
+@click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
@@ -146,11 +149,12 @@ def run_command(
     *,
     notebooks: tuple[str, ...],
     resolution: str | None,
+    profile: str | None,
     upgrade: bool,
+    dry_run: bool,
     color: bool | None,
     quiet: bool,
     verbose: bool,
-    dry_run: bool,
     **choices: Unpack[Choices],
 ) -> int:
     """Run notebooks as tests.
@@ -176,6 +180,7 @@ def run_command(
         notebooks, config = resolve_names(config, notebooks, cwd=cwd, directory=config.booktests)
         project = replace(project, config=config)
     options = _options(notebooks, choices, cwd)
+    project, options = _on_cluster(project, options, profile, start)
     if dry_run:
         return _print_plan(project, options, cwd)
     progress = make_progress(sys.stdout, color=color, quiet=quiet, verbose=verbose)
@@ -226,6 +231,24 @@ def _prestart(directory: Path, *, rerun: bool) -> ParslPrestart:
     if rerun or not any((place / STATE / "history.sqlite").exists() for place in (folder, *folder.parents)):
         start.begin()
     return start
+
+
+def _on_cluster(
+    project: Project, options: Options, name: str | None, start: ParslPrestart | None
+) -> tuple[Project, Options]:
+    """Return the project and the options of a run with a profile, whose environments the nodes must see."""
+    if name is None:
+        return project, options
+    from dataclasses import replace
+
+    if start is not None:
+        start.wait()  # Parsl's packages cannot be imported by two threads at once
+    from envsolver.run.profiles import choose_profile
+
+    profile = choose_profile(project.root, name)
+    if profile is not None and profile.settings.environments is not None:
+        project = replace(project, cache=Path(profile.settings.environments).expanduser())
+    return project, replace(options, profile=profile)
 
 
 def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options:

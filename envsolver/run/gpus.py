@@ -32,6 +32,11 @@ def gpu_sets(each: int, environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(",".join(names[start : start + each]) for start in range(0, len(names) - each + 1, each))
 
 
+def gpu_variables(count: int) -> dict[str, str]:
+    """Return the variables that a machine with so many GPUs has."""
+    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(count)))}
+
+
 def _installed() -> list[str]:
     """Ask the driver's own tool for the GPUs of this machine; without it there are none."""
     tool = shutil.which("nvidia-smi")

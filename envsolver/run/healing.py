@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
-from envsolver.run.scheduler.protocols import JobExecutor
+from envsolver.run.scheduler.protocols import JobExecutor, PoolRequest
 
 _LOST_MODULE = frozenset({"ImportError", "ModuleNotFoundError"})
 _LOOKERS = 2
@@ -39,9 +38,9 @@ class HealingExecutor:
         self._guard = threading.Lock()
         self._lookers = ThreadPoolExecutor(max_workers=_LOOKERS, thread_name_prefix="healing")
 
-    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
+    def open(self, key: str, pool: PoolRequest) -> None:
         """Have the other executor get ready."""
-        self._executor.open(key, prefix, workers, gpus)
+        self._executor.open(key, pool)
 
     def submit(self, key: str, job: Job) -> Future[Result]:
         """Start a job; its future waits for a second run, if there is one."""

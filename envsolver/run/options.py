@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from envsolver.core.profiles import Profile
 from envsolver.run.scheduler.policy import Order
 
 
@@ -45,6 +46,8 @@ class Options:
         Which part of the notebooks that are cached runs all the same, percent.
     rerun
         Run all notebooks, also those of which nothing changed since they passed.
+    profile
+        The cluster that notebooks run on; None for this machine.
     shard, times
         Which part of how many, and the file whose times make the parts equal.
     """
@@ -67,13 +70,16 @@ class Options:
     directory: Path | None = None
     rerun: bool = False
     verify: float = 0.0
+    profile: Profile | None = None
     shard: tuple[int, int] | None = None
     times: Path | None = None
 
 
 def worker_count(options: Options) -> int:
     """Return how many notebooks may run at once."""
-    return 1 if options.sequential else options.workers or available_cores()
+    if options.sequential:
+        return 1
+    return options.workers or (available_cores() if options.profile is None else options.profile.slots)
 
 
 def available_cores() -> int:

@@ -18,7 +18,7 @@ from envsolver.resolver.derive import without_local
 from envsolver.resolver.explanations import build_failure
 from envsolver.run.context import RunContext, RunRecord
 from envsolver.run.faults import keep_traceback, own_failure
-from envsolver.run.gpus import gpu_sets
+from envsolver.run.gpus import gpu_sets, gpu_variables
 from envsolver.run.options import worker_count
 from envsolver.run.resolution import Resolution
 from envsolver.run.resources import Resources
@@ -86,11 +86,17 @@ class Preparation:
         group, version = target
         store = self._project.store
         settings = self._project.config.groups.get(group, GroupSettings())
-        gpus = gpu_sets(settings.gpus, os.environ)
+        profile = self._context.options.profile
+        gpus = gpu_sets(settings.gpus, os.environ if profile is None else gpu_variables(profile.gpus_per_node))
         if settings.gpus and not gpus:
-            reason = f"group {group} needs {settings.gpus} GPU for each notebook, and this machine has too few"
+            place = "this machine" if profile is None else f"a node of profile {profile.name}"
+            reason = f"group {group} needs {settings.gpus} GPU for each notebook, and {place} has too few"
             self._post(EnvironmentUnavailable(target=target, reason=reason, verdict="skipped"))
             return
+        if settings.services and profile is not None:
+            raise EnvsolverError(
+                f"group {group} needs services, which no node of profile {profile.name} could reach on this machine"
+            )
         lock = self._lock_of(target)
         self._post(EnvironmentLocated(target=target, key=store.key_for(lock), prefix=store.prefix_for(lock), gpus=gpus))
         if not store.has(lock):
@@ -178,7 +184,8 @@ def choose_templates(
         context.prestart.wait()
     from envsolver.run.warm.plan import WarmPlan, plan_templates
 
-    project, cold = context.project, context.options.cold
+    # Templates are processes of this machine, so on a cluster every kernel starts cold.
+    project, cold = context.project, context.options.cold or context.options.profile is not None
     keys = {target: project.store.key_for(lock) for target, lock in resolution.locks.items()}
     known = project.history.known(jobs, digests=digests, environments=keys)
     jobs = tuple(

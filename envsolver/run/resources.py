@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from envsolver.run.context import RunContext
 from envsolver.run.faults import keep_traceback, own_failure
 from envsolver.run.healing import HealingExecutor
 from envsolver.run.parsl.executor import ParslJobExecutor
+from envsolver.run.parsl.pool import LocalPools, Pools
 from envsolver.run.scheduler.inline import InlineExecutor
 from envsolver.run.scheduler.outcome import RunOutcome
 from envsolver.run.scheduler.protocols import JobExecutor
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from envsolver.run.warm.plan import WarmPlan
     from envsolver.run.warm.templates import Templates
 
+
+_PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
 
 PARSL = "parsl"
 """The folder of Parsl's own files, in the run's."""
@@ -98,11 +102,12 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         on_exit("cache", project.store.release)
         scratch = _make_scratch(run_id)
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-        ended = stack.enter_context(owned(run_id, [scratch]))
-        ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(scratch, context.directory))
+        parsl = scratch / PARSL if context.options.profile is None else shared_directory(context)
+        ended = stack.enter_context(owned(run_id, [scratch, parsl]))
+        ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(parsl, context.directory))
         ended.callback(_give_back, context, "logs", lambda: _redact_logs(logs))
         ending = Ending()
-        executor = HealingExecutor(_make_executor(context, scratch), rebuild)
+        executor = HealingExecutor(_make_executor(context, parsl), rebuild)
         on_exit("executor", lambda: executor.close(gently=not ending.in_haste))
         services = Services(project.config.services, root=project.root, logs=logs, run_id=run_id)
         on_exit("services", services.stop)
@@ -148,22 +153,44 @@ def _make_scratch(run_id: str) -> Path:
         ) from error
 
 
-def _make_executor(context: RunContext, scratch: Path) -> JobExecutor:
-    if context.options.sequential:
+def _make_executor(context: RunContext, directory: Path) -> JobExecutor:
+    options, run_id = context.options, context.run_id
+    if options.sequential:
         from envsolver.worker.run_job import run_job
 
         return InlineExecutor(run_job, clear=lambda job: kill_marked(JOB_MARK, job.mark))
-    return ParslJobExecutor(
-        run_id=context.run_id,
-        directory=scratch / PARSL,
-        server=context.prestart.server if context.prestart is not None else "",
-        monitor=context.options.monitor,
-    )
+    server = context.prestart.server if context.prestart is not None else ""
+    pools: Pools = LocalPools(run_id=run_id, directory=directory, server=server)
+    if options.profile is not None:
+        from envsolver.run.parsl.cluster import ClusterPools  # it imports Parsl
+
+        pools = ClusterPools(options.profile, run_id=run_id, directory=directory, server=server)
+    return ParslJobExecutor(pools, directory=directory, monitor=options.monitor)
 
 
-def _keep_parsl_files(scratch: Path, directory: Path) -> None:
-    """Move what Parsl wrote to the run's folder, without its keys: they are of no more use, and CI uploads runs."""
-    parsl = scratch / PARSL
+def shared_directory(context: RunContext) -> Path:
+    """Make the folder of Parsl's files where the nodes see it, beside the environments.
+
+    Raises
+    ------
+    ConfigurationError
+        Its path needs quoting, or it cannot be made.
+    """
+    directory = context.project.cache / PARSL / context.run_id
+    if not _PLAIN.fullmatch(str(directory)):
+        raise ConfigurationError(
+            [f"{directory}: Parsl's scripts do not quote their paths, and this one would need it"],
+            tip="Let `environments` of the profile name a folder of letters, digits and the signs ._+-/ alone.",
+        )
+    try:
+        directory.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise ConfigurationError([f"{directory}: cannot be made: {error.strerror or error}"]) from error
+    return directory
+
+
+def _keep_parsl_files(parsl: Path, directory: Path) -> None:
+    """Move what Parsl wrote to the run's folder, without its keys: nobody needs them now, and CI uploads runs."""
     for keys in parsl.glob("*/*/certificates"):
         shutil.rmtree(keys, ignore_errors=True)
     if parsl.exists():

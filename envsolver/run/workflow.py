@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,8 @@ def _check_machine(options: Options) -> None:
     if not options.sequential:
         check_semaphores()
         check_process_limit(worker_count(options))
+    if options.profile is not None and options.sequential:
+        raise ConfigurationError([f"--profile {options.profile.name} needs Parsl, which --sequential leaves out"])
     if options.monitor:
         monitoring.prepare()
 
@@ -305,5 +308,7 @@ def _run_jobs(
 def _budget(options: Options) -> Budget:
     """Return what the notebooks of a run may use together."""
     workers = worker_count(options)
+    if options.profile is not None:  # what a node holds is for its pool to say
+        return Budget(slots=workers, cores=sys.maxsize, memory=sys.maxsize)
     memory = int(psutil.virtual_memory().available * MEMORY_SHARE)
     return Budget(slots=workers, cores=max(workers, available_cores()), memory=memory)

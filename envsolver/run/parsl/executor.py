@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 from envsolver.run.parsl.monitoring import interrupts_held, make_hub
-from envsolver.run.parsl.pool import make_executor, worker_init
-from envsolver.run.parsl.pool_logs import explained, last_words, stuck
+from envsolver.run.parsl.pool import Pools
+from envsolver.run.scheduler.protocols import PoolRequest
 from envsolver.worker.processes import JOB_MARK, kill_marked
 
 if TYPE_CHECKING:
@@ -46,31 +46,27 @@ class ParslJobExecutor:
 
     Parameters
     ----------
-    run_id
-        Marks every process that is started.
+    pools
+        Makes the executors, on this machine or on a cluster.
     directory
         Where Parsl writes; its path must be free of characters that a shell treats specially.
-    server
-        Socket of the `fork_server` that forks Parsl's programs; where none answers, they start anew.
     monitor
         Have Parsl measure the run, into a database in `directory`.
     """
 
     def __init__(
         self,
+        pools: Pools,
         *,
-        run_id: str,
         directory: Path,
-        server: str = "",
         monitor: bool = False,
     ) -> None:
-        self._run_id = run_id
-        self._server = server
+        self._pools = pools
         self._monitor = monitor
         self._directory = directory
         self._kernel: DataFlowKernel | None = None
         self._opened: dict[str, Future[HighThroughputExecutor]] = {}
-        self._specification: dict[str, tuple[Path, int, tuple[str, ...]]] = {}
+        self._requests: dict[str, PoolRequest] = {}
         self._generation: dict[str, int] = {}
         # When each job that has not come back should be, by its future; the threads that change it hold the lock.
         self._due: dict[Future[Result], tuple[str, float]] = {}
@@ -80,9 +76,9 @@ class ParslJobExecutor:
         self._starter = _Starter()
         self._starter.submit(self._load)
 
-    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
+    def open(self, key: str, pool: PoolRequest) -> None:
         """Queue the start of the environment's executor."""
-        self._specification[key] = (prefix, workers, gpus)
+        self._requests[key] = pool
         self._generation[key] = self._generation.get(key, 0) + 1
         label = key[:12] if self._generation[key] == 1 else f"{key[:12]}-{self._generation[key]}"
         self._opened[key] = self._starter.submit(self._start, key, label)
@@ -105,13 +101,16 @@ class ParslJobExecutor:
         with self._guard:
             late = {key for key, due in self._due.values() if due < now}
         silent = dict.fromkeys(late, "nothing came from its worker long after its limit")
-        return silent | {key: why for key, opened in self._opened.items() if (why := _why_broken(opened))}
+        return silent | {key: why for key, opened in self._opened.items() if (why := self._why_broken(opened))}
 
     def reopen(self, key: str) -> None:
         """Start another executor in place of a broken one, from which nothing is expected any more."""
         with self._guard:
             self._due = {outcome: due for outcome, due in self._due.items() if due[0] != key}
-        self.open(key, *self._specification[key])
+        opened = self._opened[key]
+        if opened.done() and not opened.cancelled() and opened.exception() is None:
+            self._pools.abandon(opened.result())
+        self.open(key, self._requests[key])
 
     def close(self, *, gently: bool) -> None:
         """Stop Parsl. Without `gently` its processes are taken for dead and nothing is awaited."""
@@ -121,6 +120,7 @@ class ParslJobExecutor:
             stopping = threading.Thread(target=self._stop, name="parsl-stop", daemon=True)
             stopping.start()
             stopping.join(CLOSE_SECONDS)
+        self._pools.close()
         if self._kernel is not None:
             atexit.unregister(self._kernel.atexit_cleanup)
 
@@ -147,7 +147,8 @@ class ParslJobExecutor:
             self._kernel = DataFlowKernel(
                 Config(
                     executors=[],
-                    strategy="none",
+                    strategy=self._pools.strategy,
+                    max_idletime=self._pools.idle_seconds,
                     strategy_period=1,
                     run_dir=str(self._directory),
                     initialize_logging=False,
@@ -162,20 +163,11 @@ class ParslJobExecutor:
         return interrupts_held() if self._monitor else contextlib.nullcontext()
 
     def _start(self, key: str, label: str) -> HighThroughputExecutor:
-        prefix, workers, gpus = self._specification[key]
-        executor = make_executor(
-            label,
-            workers=workers,
-            worker_init=worker_init(prefix, self._run_id),
-            accelerators=gpus,
-            server=self._server,
-            output=self._directory / f"{label}.interchange.out",
-        )
         kernel = self._load()
+        executor = self._pools.make(label, self._requests[key])
         with self._quiet():
             kernel.add_executors([executor])
-        # The strategy would start the first block at its next look; asking for it now saves that wait.
-        executor.scale_out_facade(1)
+        self._pools.started(executor)
         return executor
 
     def _send(self, started: Future[HighThroughputExecutor], key: str, job: Job, outcome: Future[Result]) -> None:
@@ -191,12 +183,34 @@ class ParslJobExecutor:
 
             from envsolver.run.parsl.task import run_job
 
-            app = python_app(run_job, data_flow_kernel=self._kernel, executors=[started.result().label], cache=False)
+            executor = started.result()
+            app = python_app(run_job, data_flow_kernel=self._kernel, executors=[executor.label], cache=False)
             # A warm attempt, the cold one after it, and a third have the whole limit each.
-            self._expect(key, outcome, 3 * job.limits.timeout + MARGIN_SECONDS)
-            app(job).add_done_callback(lambda done: _copy(done, outcome))
+            self._expect(key, outcome, 3 * job.limits.timeout + MARGIN_SECONDS + self._pools.waiting_seconds)
+            app(job).add_done_callback(lambda done: self._hand_on(done, job, executor, outcome))
         except Exception as problem:  # noqa: BLE001  any failure to send must reach the scheduler
             outcome.set_exception(problem)
+
+    def _hand_on(
+        self, done: Future[Result], job: Job, executor: HighThroughputExecutor, outcome: Future[Result]
+    ) -> None:
+        try:
+            error = done.exception()
+            ended = done.result() if error is None else self._pools.explain(job, _exception(error), executor)
+        except Exception as problem:  # noqa: BLE001  whoever waits must hear of the end in any case
+            ended = problem
+        if isinstance(ended, Exception):
+            outcome.set_exception(ended)
+        else:
+            outcome.set_result(ended)
+
+    def _why_broken(self, opened: Future[HighThroughputExecutor]) -> str:
+        """Return why an executor can carry no jobs; empty for one that can, or is still starting."""
+        if not opened.done() or opened.cancelled():
+            return ""
+        if (error := opened.exception()) is not None:
+            return f"its pool of workers could not be started: {error}"
+        return self._pools.why_broken(opened.result())
 
 
 class _Starter:
@@ -239,27 +253,5 @@ class _Starter:
                 answer.set_exception(error)
 
 
-def _copy(done: Future[Result], outcome: Future[Result]) -> None:
-    error = done.exception()
-    if error is not None:
-        outcome.set_exception(error)
-    else:
-        outcome.set_result(done.result())
-
-
-def _why_broken(opened: Future[Any]) -> str:
-    """Return why an executor can carry no jobs; empty for one that can, or is still starting."""
-    if not opened.done() or opened.cancelled():
-        return ""
-    if (error := opened.exception()) is not None:
-        return f"its pool of workers could not be started: {error}"
-    executor = opened.result()
-    if executor.bad_state_is_set or executor.interchange_proc.poll() is not None:
-        return "the interchange of its pool of workers ended"
-    blocks = list(executor.provider.resources)
-    states = executor.provider.status(blocks) if blocks else list(executor.status_facade.values())
-    if states and all(state.terminal for state in states):
-        cause = last_words(states[-1].stderr_summary or states[-1].message or "")
-        return explained(": ".join(filter(None, ("its pool of workers ended", cause))))
-    cause = stuck(Path(executor.logdir))
-    return explained(f"its pool of workers is stuck: {cause}") if cause else ""
+def _exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(str(error))

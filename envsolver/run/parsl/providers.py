@@ -108,8 +108,13 @@ def find_maker(provider: str, folder: Path) -> Callable[..., Any]:
     return maker  # type: ignore[no-any-return]
 
 
-def make_provider(profile: Profile) -> ExecutionProvider:
+def make_provider(profile: Profile, worker_init: str) -> ExecutionProvider:
     """Make a profile's provider.
+
+    Parameters
+    ----------
+    worker_init
+        Shell text that a block runs before its pool, after the profile's own.
 
     Raises
     ------
@@ -127,7 +132,12 @@ def make_provider(profile: Profile) -> ExecutionProvider:
         else value
         for name, value in profile.options.items()
     }
-    provider = find_maker(profile.settings.provider, profile.folder)(**arguments)
+    maker = find_maker(profile.settings.provider, profile.folder)
+    if profile.settings.provider == "slurm":
+        from envsolver.run.parsl.slurm import SlurmBlocks as maker  # noqa: N813  one of the makers
+    provider: Any = maker(**arguments)
     if not isinstance(provider, ExecutionProvider):
         raise TypeError(f"{profile.settings.provider} returned {type(provider).__name__}, which is no Parsl provider")
+    own = getattr(provider, "worker_init", "")
+    setattr(provider, "worker_init", f"{own}\n{worker_init}\n")  # noqa: B010  each kind of provider has it, their base has not
     return provider

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from dataclasses import replace
+
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 
+NODE_RUN = "ENVSOLVER_NODE_RUN"
+"""On a cluster's node: the mark of what one block runs there, which takes the place of the run's."""
+
 
 def run_job(job: Job) -> Result:
-    """Run one notebook, as `run_job.run_job` does."""
+    """Run one notebook, as `run_job.run_job` does; a result from a cluster names the node, the block and the worker."""
     from envsolver.worker import run_job
 
-    return run_job.run_job(job)
+    mark = os.environ.get(NODE_RUN)
+    if mark is None:
+        return run_job.run_job(job)
+    node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    block, rank = os.environ.get("PARSL_WORKER_BLOCK_ID", ""), os.environ.get("PARSL_WORKER_RANK", "")
+    return replace(run_job.run_job(replace(job, run_id=mark)), worker=f"{node}/{block}/{rank}")

@@ -74,7 +74,7 @@ class Attempts:
 
     def _judge(self, job: Job, result: Result, worker: str) -> Decision:
         attempt = self._started[job.id]
-        result = replace(result, worker=worker, attempts=attempt)
+        result = replace(result, worker=result.worker or worker, attempts=attempt)
         if not result.good and result.status != "environment" and attempt <= self._retries:
             self._earlier[job.id] = result
             return Retry(message=f"{result.notebook}: {result.status}, trying again ({attempt} of {self._retries})")

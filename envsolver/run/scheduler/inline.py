@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
+from envsolver.run.scheduler.protocols import PoolRequest
 
 
 class InlineExecutor:
@@ -26,7 +26,7 @@ class InlineExecutor:
         self._clear = clear
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="job")
 
-    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
+    def open(self, key: str, pool: PoolRequest) -> None:
         """Nothing to prepare."""
 
     def submit(self, key: str, job: Job) -> Future[Result]:  # noqa: ARG002  the job itself names its environment

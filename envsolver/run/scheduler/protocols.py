@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,14 +12,37 @@ from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolRequest:
+    """What the workers of one environment are to be.
+
+    Attributes
+    ----------
+    prefix
+        The environment's directory.
+    workers
+        How many jobs may run at once.
+    gpus
+        What each worker is pinned to, such as ``0`` or ``0,1``; there are no more workers than that.
+    cores, memory
+        The most that one of its jobs takes: CPU cores, and bytes, None when nothing is known.
+    seconds
+        The longest that one of its jobs may take.
+    """
+
+    prefix: Path
+    workers: int
+    gpus: tuple[str, ...] = ()
+    cores: int = 1
+    memory: int | None = None
+    seconds: float = 0.0
+
+
 class JobExecutor(Protocol):
     """What carries jobs to where they run."""
 
-    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
-        """Get ready for up to `workers` jobs at once in the environment `key`; returns at once.
-
-        Each of `gpus` names what one worker is pinned to, such as ``0`` or ``0,1``; there are no more workers then.
-        """
+    def open(self, key: str, pool: PoolRequest) -> None:
+        """Get ready for jobs in the environment `key`; returns at once."""
 
     def submit(self, key: str, job: Job) -> Future[Result]:
         """Start a job in an opened environment. The future raises when its worker is lost."""

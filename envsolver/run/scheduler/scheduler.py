@@ -28,7 +28,7 @@ from envsolver.run.scheduler.events import (
 )
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
 from envsolver.run.scheduler.policy import Budget, ResourceRequest, backfill, need_of, oversized
-from envsolver.run.scheduler.protocols import JobExecutor, KernelTemplates
+from envsolver.run.scheduler.protocols import JobExecutor, KernelTemplates, PoolRequest
 from envsolver.run.scheduler.running import RunningJob, RunningJobs
 from envsolver.run.scheduler.waiting import WaitingJobs
 
@@ -194,10 +194,18 @@ class Scheduler:
             self._judge(running, event.future.result())
 
     def _open(self, target: Target, key: str, prefix: Path, gpus: tuple[str, ...] = ()) -> None:
-        jobs = len(self._waiting.of(target))
+        jobs = self._waiting.of(target)
         if key not in self._opened and jobs:
             self._opened.add(key)
-            self._executor.open(key, prefix, min(self._costs.budget.slots, jobs), gpus)
+            request = PoolRequest(
+                prefix=prefix,
+                workers=min(self._costs.budget.slots, len(jobs)),
+                gpus=gpus,
+                cores=max(job.limits.cores for job in jobs),
+                memory=max((job.limits.memory or 0 for job in jobs), default=0) or None,
+                seconds=max(job.limits.timeout for job in jobs),
+            )
+            self._executor.open(key, request)
 
     def _start_what_fits(self) -> None:
         if self._verdicts.stopped:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import CancelledError, Future
-from pathlib import Path
 
 import pytest
 from fakes import job
@@ -12,6 +11,7 @@ from envsolver.core.jobs import Job
 from envsolver.core.results import Failure, Result
 from envsolver.core.verdicts import Verdict
 from envsolver.run.healing import HealingExecutor
+from envsolver.run.scheduler.protocols import PoolRequest
 
 
 def result(status: Verdict, ename: str = "") -> Result:
@@ -36,7 +36,7 @@ class Disk:
         self.damaged, before = False, self.damaged
         return before
 
-    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
+    def open(self, key: str, pool: PoolRequest) -> None:
         pass
 
     def submit(self, key: str, job: Job) -> Future[Result]:

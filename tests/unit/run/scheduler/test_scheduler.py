@@ -22,6 +22,7 @@ from envsolver.run.scheduler.events import (
 )
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
 from envsolver.run.scheduler.policy import Budget
+from envsolver.run.scheduler.protocols import PoolRequest
 from envsolver.run.scheduler.scheduler import Scheduler
 
 
@@ -49,8 +50,8 @@ class FakeExecutor:
         self.gone: list[str] = []
         self.cleared: list[str] = []
 
-    def open(self, key: str, prefix: Path, workers: int, gpus: tuple[str, ...] = ()) -> None:
-        self.opened.append((key, workers))
+    def open(self, key: str, pool: PoolRequest) -> None:
+        self.opened.append((key, pool.workers))
 
     def submit(self, key: str, job: Job) -> Future[Result]:
         self.sent.append(job)

@@ -1,0 +1,150 @@
+"""Parsl's providers as a run uses them: asked as often as the site allows, and bounded all together.
+
+Parsl decides when an executor gets another block or loses an idle one (its strategy `htex_auto_scale`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from parsl.jobs.states import JobStatus
+from parsl.providers.base import ExecutionProvider
+
+RETRY_SECONDS = 5.0
+"""How long a provider waits after a block that never worked; twice as long after the next one."""
+
+
+class BlockBudget:
+    """The blocks that all environments of a profile may have at once.
+
+    Parameters
+    ----------
+    most
+        How many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._providers: list[Blocks] = []
+        self._closed = False
+        self.lock = threading.Lock()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the run is over, so that no block may be asked for any more."""
+        return self._closed
+
+    def add(self, provider: Blocks) -> None:
+        """Count a provider's blocks as well."""
+        self._providers.append(provider)
+
+    def limit(self, provider: Blocks) -> int:
+        """Return how many blocks a provider may have now."""
+        others = sum(len(each.active()) for each in self._providers if each is not provider)
+        own = len(provider.active())
+        return max(own, self._most - others)
+
+    def close(self) -> None:
+        """Cancel all blocks, and let none be asked for. Waits for one that is being asked for just now."""
+        with self.lock:
+            self._closed = True
+        for provider in self._providers:
+            provider.give_back()
+
+
+class Blocks(ExecutionProvider):
+    """A provider around one of Parsl's.
+
+    Parameters
+    ----------
+    inner
+        Talks to the scheduler.
+    budget
+        Bounds the blocks of all providers of the run.
+    poll
+        Seconds between two questions to the scheduler.
+    """
+
+    def __init__(self, inner: Any, budget: BlockBudget, poll: float) -> None:
+        self._inner = inner
+        self._budget = budget
+        self._poll = poll
+        self._not_before = 0.0
+        self._misses = 0
+        self.asked: dict[Any, float] = {}
+        self.init_blocks = self.min_blocks = 0
+        self.resources: dict[object, Any] = inner.resources
+        self.nodes_per_block = int(getattr(inner, "nodes_per_block", 1))
+        self.cores_per_node = getattr(inner, "cores_per_node", None)
+        self.mem_per_node = getattr(inner, "mem_per_node", None)
+        budget.add(self)
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str = "parsl") -> Any:
+        """Ask for a block.
+
+        Raises
+        ------
+        RuntimeError
+            The run is over.
+        """
+        with self._budget.lock:
+            if self._budget.closed:
+                raise RuntimeError("the run is over")
+            job = self._inner.submit(command, tasks_per_node, job_name)
+        if job is not None:
+            self.asked[job] = time.monotonic()
+        return job
+
+    def status(self, job_ids: Sequence[Any]) -> list[JobStatus]:
+        """Return the state of blocks."""
+        return self._inner.status(job_ids)  # type: ignore[no-any-return]
+
+    def cancel(self, job_ids: Sequence[Any]) -> list[bool]:
+        """Give blocks back."""
+        return self._inner.cancel(job_ids) if job_ids else []
+
+    def give_back(self) -> None:
+        """Give all blocks back."""
+        self.cancel(self.active())
+
+    def active(self) -> list[Any]:
+        """Return the blocks that wait or run, as the scheduler calls them."""
+        return [job for job, kept in list(self.resources.items()) if not kept["status"].terminal]
+
+    def missed(self, misses: int) -> None:
+        """Note how many blocks never worked, and wait longer after each."""
+        if misses > self._misses:
+            self._not_before = time.monotonic() + RETRY_SECONDS * 2 ** (misses - 1)
+        self._misses = misses
+
+    @property
+    def max_blocks(self) -> int:  # type: ignore[override]  # Parsl only reads it
+        """How many blocks it may have now."""
+        return len(self.active()) if time.monotonic() < self._not_before else self._budget.limit(self)
+
+    @property
+    def parallelism(self) -> float:  # type: ignore[override]  # Parsl only reads it
+        """Which part of the places that the waiting jobs could use is asked for."""
+        return float(getattr(self._inner, "parallelism", 1.0))
+
+    @property
+    def script_dir(self) -> str | None:
+        """Folder of the scripts that are submitted."""
+        return getattr(self._inner, "script_dir", None)
+
+    @script_dir.setter
+    def script_dir(self, folder: str | None) -> None:
+        self._inner.script_dir = folder
+
+    @property
+    def label(self) -> str:
+        """What the scheduler is called."""
+        return str(self._inner.label)
+
+    @property
+    def status_polling_interval(self) -> int:
+        """Seconds between two questions to the scheduler."""
+        return max(1, round(self._poll))

@@ -1,0 +1,227 @@
+"""An environment's executor on a cluster: blocks of nodes from one of Parsl's providers, and what their loss means.
+
+The pools run on a Python at the same path on every node, and find the environment, the project and the run's folder at
+the same paths, on a shared file system.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from parsl.executors import HighThroughputExecutor
+from parsl.executors.high_throughput.errors import ManagerLost
+from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
+from parsl.executors.status_handling import BlockProviderExecutor
+from parsl.jobs.states import JobState, JobStatus
+from parsl.utils import wtime_to_minutes
+
+from envsolver.core.jobs import Job
+from envsolver.core.profiles import Profile
+from envsolver.core.results import Result
+from envsolver.run.parsl.addresses import address_of
+from envsolver.run.parsl.blocks import BlockBudget, Blocks
+from envsolver.run.parsl.pool import interchange_ended, launcher, worker_init
+from envsolver.run.parsl.providers import make_provider
+from envsolver.run.scheduler.protocols import PoolRequest
+
+HEARTBEAT_SECONDS = 5
+HEARTBEAT_THRESHOLD_SECONDS = 25
+"""Silence after which a node is taken for dead, and for a node the controller."""
+
+IDLE_SECONDS = 30.0
+"""How long a block may have nothing to do before it is given back."""
+
+TRIES = 3
+"""How many blocks in a row may end without ever having worked."""
+
+LINES = 5
+"""How much of a block's own error output is shown."""
+
+GIB = 1024**3
+
+DEFAULT_PORTS = (54000, 55000)
+
+
+class BlocksFailedError(Exception):
+    """No block can be had; the message holds the scheduler's words."""
+
+
+class ClusterExecutor(HighThroughputExecutor):
+    """Parsl's executor, which gives no block back when its strategy asks for none.
+
+    Asked to give back no block but idle ones, Parsl's gives back all that have not connected yet, so that where a block
+    has a place too many, blocks are cancelled and asked for again without an end.
+    """
+
+    def scale_in(self, blocks: int, max_idletime: float | None = None) -> list[str]:
+        """Give back so many blocks, and return which."""
+        return super().scale_in(blocks, max_idletime) if blocks > 0 else []
+
+
+class ClusterPools:
+    """Makes the executors of a run on a cluster, and judges what becomes of their blocks.
+
+    Parameters
+    ----------
+    profile
+        Where jobs run.
+    run_id
+        The run's mark.
+    directory
+        Where Parsl writes, on the shared file system.
+    server
+        Socket of the process that forks Parsl's programs here.
+    """
+
+    strategy = "htex_auto_scale"
+    idle_seconds = IDLE_SECONDS
+
+    def __init__(self, profile: Profile, *, run_id: str, directory: Path, server: str = "") -> None:
+        self._profile = profile
+        self._run_id = run_id
+        self._directory = directory
+        self._server = server
+        self._budget = BlockBudget(profile.settings.max_blocks)
+        self._managers: dict[str, str] = {}
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How much longer a job may take than on this machine, since it waits in a queue."""
+        return self._profile.settings.start_deadline
+
+    def make(self, label: str, request: PoolRequest) -> HighThroughputExecutor:
+        """Make an environment's executor."""
+        profile, settings = self._profile, self._profile.settings
+        low, high = settings.ports or DEFAULT_PORTS
+        provider = Blocks(make_provider(profile, self._worker_init(request.prefix)), self._budget, settings.poll)
+        pool = shlex.join([settings.python or sys.executable, str(Path(__file__).with_name("node.py")), self._run_id])
+        memory = None if request.memory is None else request.memory / GIB
+        return ClusterExecutor(
+            label=label,
+            address=address_of(settings),
+            worker_port_range=(low, high),
+            encrypted=True,
+            # A notebook that wants more than a node has gets a node of its own.
+            cores_per_worker=min(request.cores, provider.cores_per_node or request.cores),
+            mem_per_worker=min(memory, provider.mem_per_node or memory) if memory else None,
+            max_workers_per_node=profile.workers_per_node,
+            available_accelerators=list(request.gpus),
+            heartbeat_period=HEARTBEAT_SECONDS,
+            heartbeat_threshold=HEARTBEAT_THRESHOLD_SECONDS,
+            drain_period=self._drain_seconds(request.seconds),
+            launch_cmd=DEFAULT_LAUNCH_CMD.replace(
+                "process_worker_pool.py", f"exec {pool}".replace("{", "{{").replace("}", "}}"), 1
+            ),
+            interchange_launch_cmd=[
+                *launcher(self._server),
+                str(self._directory / f"{label}.interchange.out"),
+                "interchange",
+            ],
+            block_error_handler=self._watch,
+            provider=provider,
+        )
+
+    def _worker_init(self, prefix: Path) -> str:
+        scratch = self._profile.settings.scratch
+        own = [f'export TMPDIR="{scratch}"', 'mkdir -p "$TMPDIR"'] if scratch else []
+        return "\n".join([*own, worker_init(prefix, self._run_id)])
+
+    def _drain_seconds(self, longest: float) -> int | None:
+        """Return after how long a node takes no more notebooks, so that the last one ends before its block does."""
+        walltime = self._profile.options.get("walltime")
+        left = 60 * wtime_to_minutes(str(walltime)) - longest if walltime else 0
+        return int(left) if left > 0 else None
+
+    def started(self, executor: HighThroughputExecutor) -> None:
+        """Leave it to Parsl's strategy when a block is asked for."""
+
+    def why_broken(self, executor: HighThroughputExecutor) -> str:
+        """Return why an executor must be replaced. One that gets no blocks need not: its jobs have their verdict."""
+        if not executor.bad_state_is_set and interchange_ended(executor):
+            return "the interchange of its pools of workers ended"
+        return ""
+
+    def abandon(self, executor: HighThroughputExecutor) -> None:
+        """Give back the blocks of an executor that is replaced."""
+        self._blocks(executor).give_back()
+
+    def close(self) -> None:
+        """Cancel every block."""
+        self._budget.close()
+
+    def explain(self, job: Job, error: Exception, executor: HighThroughputExecutor) -> Result | Exception:
+        """Return what the end of a job means that came back without a result.
+
+        A verdict where no block can be had; else an error, with the scheduler's words about the block.
+        """
+        if isinstance(executor.executor_exception, BlocksFailedError):
+            return Result(
+                notebook=job.notebook,
+                group=job.group,
+                python=job.python,
+                environment=job.binding.environment,
+                status="environment",
+                reason=f"profile {self._profile.name}: {executor.executor_exception}",
+            )
+        block = self._managers.get(error.manager_id.decode()) if isinstance(error, ManagerLost) else None
+        words = "" if block is None else self._give_up(executor, block)
+        return RuntimeError(f"{error}; {words}") if words else error
+
+    def _give_up(self, executor: HighThroughputExecutor, block: str) -> str:
+        """Give back a block whose node is silent, so that another one may start; return what the scheduler says."""
+        job = executor.blocks_to_job_id.get(block)
+        blocks = self._blocks(executor)
+        kept = blocks.resources.get(job)
+        if kept is None:
+            return ""
+        words = str(kept["status"].message or "")
+        if not kept["status"].terminal and blocks.nodes_per_block == 1:
+            blocks.cancel([job])
+        return words
+
+    def _blocks(self, executor: BlockProviderExecutor) -> Blocks:
+        provider = executor.provider
+        assert isinstance(provider, Blocks)  # noqa: S101  this is who gave it
+        return provider
+
+    def _watch(self, executor: BlockProviderExecutor, status: Mapping[str, JobStatus]) -> None:
+        """Look at an executor's blocks; Parsl calls this after each question to the scheduler."""
+        if not isinstance(executor, HighThroughputExecutor) or executor.bad_state_is_set or interchange_ended(executor):
+            return
+        self._managers |= {each["manager"]: each["block_id"] for each in executor.connected_managers()}
+        ended = [each for _, each in sorted(status.items(), key=lambda item: int(item[0]))]
+        running = any(each.state is JobState.RUNNING for each in ended)
+        misses = misses_in_a_row(ended)
+        blocks = self._blocks(executor)
+        blocks.missed(len(misses))
+        waits = [blocks.asked[job] for job in blocks.active() if job in blocks.asked]
+        if len(misses) >= TRIES and not running:
+            self._fail(executor, "no block could be started: " + "; ".join(dict.fromkeys(map(words_of, misses))))
+        elif waits and not running and time.monotonic() - min(waits) > self._profile.settings.start_deadline:
+            words = "; ".join(dict.fromkeys(words_of(each) for each in ended if each.state is JobState.PENDING))
+            self._fail(executor, f"no block started within {self._profile.settings.start_deadline:g} s: {words}")
+
+    def _fail(self, executor: BlockProviderExecutor, words: str) -> None:
+        self._blocks(executor).give_back()
+        executor.set_bad_state_and_fail_all(BlocksFailedError(words))
+
+
+def misses_in_a_row(statuses: list[JobStatus]) -> list[JobStatus]:
+    """Return the last blocks, in their order, that ended without ever having worked."""
+    missed: list[JobStatus] = []
+    for status in statuses:
+        if status.state is JobState.MISSING:
+            missed.append(status)
+        elif status.terminal and status.state is not JobState.SCALED_IN:
+            missed.clear()
+    return missed
+
+
+def words_of(status: JobStatus) -> str:
+    """Return what the scheduler says of a block, and the end of what the block itself wrote to its error output."""
+    lines = [line for line in (status.stderr or "").splitlines() if line.strip()] if status.stderr_path else []
+    return ": ".join(filter(None, [str(status.message or status.state.name), " / ".join(lines[-LINES:])]))

@@ -1,0 +1,38 @@
+"""The program that a block runs on each of its nodes: a pool of workers, with its own mark and its own guardian.
+
+Run as ``python node.py <the run's id> <the pool's arguments>``. All that the pool starts carries a mark of this node
+and this block, and is ended when the pool ends, however that comes about. The controller's mark does not serve, since
+several blocks of a run may share a node.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Become the pool."""
+    # The package's own directory must not be searched: its modules have names that others use as well.
+    sys.path[0] = str(Path(__file__).resolve().parents[3])
+    from envsolver.run.parsl.programs import become
+    from envsolver.run.parsl.task import NODE_RUN
+    from envsolver.worker.guardian import start_guardian
+    from envsolver.worker.private_directories import run_directory
+    from envsolver.worker.processes import RUN_MARK
+
+    mark = f"{sys.argv.pop(1)}-{socket.gethostname()}-{os.getpid()}"
+    os.environ |= {RUN_MARK: mark, NODE_RUN: mark, "SPT_NOENV": "1"}  # Parsl's processes rename themselves
+    # Where the scheduler grants a part of a node, Parsl would count the whole.
+    granted = os.environ.get("SLURM_CPUS_ON_NODE") or str(len(os.sched_getaffinity(0)))
+    os.environ.setdefault("PARSL_CORES", granted)
+    # It is never dismissed: what is left when the pool has ended belongs to nobody.
+    start_guardian(mark, [run_directory(mark)])
+    sys.argv.insert(1, "pool")
+    become()
+
+
+if __name__ == "__main__":
+    main()

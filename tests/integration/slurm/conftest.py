@@ -1,0 +1,30 @@
+"""A real Slurm for the tests of this folder, and projects that run on it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from slurm_cluster import ClusterProject, Slurm, cluster, missing
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Slurm]:
+    if missing():
+        pytest.skip(f"needs {', '.join(missing())}")
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a socket's path must be short
+    try:
+        with cluster(folder) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def project(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> ClusterProject:
+    slurm.wait_for_nodes()
+    root = tmp_path_factory.mktemp("project")
+    return ClusterProject(slurm, root, Path(request.config.cache.mkdir("slurm_environments")))

@@ -1,0 +1,165 @@
+"""Promises of runs on a cluster, kept with a real Slurm of three virtual nodes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from fakes import until
+from slurm_cluster import ClusterProject, run_id
+
+pytestmark = pytest.mark.integration
+
+LONG = "import time, pathlib; pathlib.Path('{flag}').touch(); time.sleep({seconds})"
+"""A cell that says outside its notebook's sight that it runs."""
+
+
+def waits_at_first(flag: Path) -> tuple[str, str]:
+    """Return the cells of a notebook that says that it runs, and ends only when it is run again."""
+    begin = f"import time, pathlib; flag = pathlib.Path('{flag}'); again = flag.exists(); flag.touch()"
+    return begin, "again or time.sleep(600)"
+
+
+def test_notebooks_run_on_nodes_with_the_verdicts_of_one_machine(project: ClusterProject) -> None:
+    project.notebook("good.ipynb", "import os; assert os.environ['VIRTUAL_ENV']")
+    project.notebook("bad.ipynb", "1 / 0")
+    printed = project.run()
+    assert project.verdicts() == {"good.ipynb": "passed", "bad.ipynb": "failed"}, printed
+    assert all(result["worker"].startswith(("n1/", "n2/", "n3/")) for result in project.results().values())
+
+
+def test_groups_that_exclude_each_other_run_side_by_side_on_different_nodes(project: ClusterProject) -> None:
+    project.group("old", "packaging==24.0\n")
+    project.group("new", "packaging==25.0\n")
+    settings = "".join(f'[groups.{name}]\nnotebooks = ["{name}/**"]\n' for name in ("old", "new"))
+    project.configure(settings)
+    for name, version in (("old", "24.0"), ("new", "25.0")):
+        for number in range(3):
+            project.notebook(f"{name}/{number}.ipynb", f"import packaging; assert packaging.__version__ == '{version}'")
+    printed = project.run()
+    assert set(project.verdicts().values()) == {"passed"}, printed
+    nodes = {name.split("/")[0]: result["worker"].split("/")[0] for name, result in project.results().items()}
+    assert nodes["old"] != nodes["new"]
+
+
+def test_a_notebook_whose_block_is_cancelled_runs_again_on_another(project: ClusterProject, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", *waits_at_first(flag))
+    started = project.start()
+    until(flag.exists)
+    run = run_id(started)
+    (block,) = project.slurm.jobs()
+    project.slurm.ask("scancel", block)
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert project.results()["a.ipynb"]["attempts"] == 2
+    assert f"Slurm: job {block} CANCELLED" in printed
+    until(lambda: not project.left(run))
+
+
+def test_a_notebook_whose_node_dies_runs_again_on_another(project: ClusterProject, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", *waits_at_first(flag))
+    started = project.start()
+    until(flag.exists)
+    (block,) = project.slurm.jobs()
+    node = project.slurm.node_of(block)
+    project.slurm.kill_node(node)
+    died = time.monotonic()
+    try:
+        printed = project.finish(started)
+    finally:
+        project.slurm.revive_node(node)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert not project.results()["a.ipynb"]["worker"].startswith(f"{node}/")
+    assert time.monotonic() - died < 60
+
+
+def test_a_block_that_reaches_its_walltime_runs_its_notebook_again(project: ClusterProject, tmp_path: Path) -> None:
+    project.configure(walltime='"00:01:00"')
+    project.notebook("a.ipynb", *waits_at_first(tmp_path / "flag"))
+    printed = project.run()
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert "TIMEOUT" in printed
+
+
+def test_a_notebook_whose_blocks_are_always_cancelled_is_lost_in_slurms_words(project: ClusterProject) -> None:
+    project.notebook("a.ipynb", "import time; time.sleep(600)")
+    started = project.start()
+    while started.poll() is None:
+        for block in project.slurm.jobs("RUNNING"):
+            project.slurm.ask("scancel", block, check=False)
+        time.sleep(4)
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "lost"}, printed
+    assert "CANCELLED" in project.results()["a.ipynb"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"partition": '"nosuch"'}, "invalid partition"),
+        ({"worker-init": '"echo no such module >&2; exit 3"'}, "no such module"),
+        ({"python": '"/no/such/python"'}, "/no/such/python"),
+        ({"scheduler-options": '"#SBATCH --hold"'}, "JobHeldUser"),
+    ],
+)
+def test_a_profile_that_gets_no_block_is_told_in_the_schedulers_words(
+    changes: dict[str, str], said: str, project: ClusterProject
+) -> None:
+    project.configure(**changes)
+    project.notebook("a.ipynb", "pass")
+    begun = time.monotonic()
+    printed = project.run()
+    assert project.verdicts() == {"a.ipynb": "environment"}, printed
+    assert said in project.results()["a.ipynb"]["reason"]
+    assert time.monotonic() - begun < 90
+
+
+def test_a_block_that_is_preempted_runs_its_notebook_again(project: ClusterProject, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", *waits_at_first(flag))
+    started = project.start()
+    until(flag.exists)
+    project.slurm.ask("sbatch", "--partition=first", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert "PREEMPTED" in printed
+
+
+def test_an_interrupted_run_leaves_no_block(project: ClusterProject, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", LONG.format(flag=flag, seconds=600))
+    started = project.start()
+    until(flag.exists)
+    run = run_id(started)
+    os.kill(started.pid, signal.SIGINT)
+    printed = project.finish(started)
+    assert started.returncode == 130, printed
+    until(lambda: not project.left(run))
+
+
+def test_the_blocks_of_a_killed_run_end_by_themselves(project: ClusterProject, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", LONG.format(flag=flag, seconds=600))
+    started = project.start()
+    until(flag.exists)
+    run = run_id(started)
+    started.kill()
+    project.finish(started)
+    until(lambda: not project.left(run))
+
+
+def test_a_drained_node_gets_no_more_notebooks(project: ClusterProject) -> None:
+    project.slurm.ask("scontrol", "update", "nodename=n1", "state=drain", "reason=test")
+    try:
+        for number in range(6):
+            project.notebook(f"{number}.ipynb", "import time; time.sleep(1)")
+        printed = project.run()
+    finally:
+        project.slurm.ask("scontrol", "update", "nodename=n1", "state=resume")
+    assert set(project.verdicts().values()) == {"passed"}, printed
+    assert not any(result["worker"].startswith("n1/") for result in project.results().values())

@@ -1,0 +1,313 @@
+"""A real Slurm on this machine: its daemons in a private folder, on loopback, with several virtual nodes."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+from fakes import until
+from nbformat.v4 import new_code_cell, new_notebook
+
+from envsolver.run.parsl.task import NODE_RUN
+from envsolver.worker.processes import RUN_MARK, kill_all
+
+NODES = ("n1", "n2", "n3")
+PROGRAMS = ("slurmctld", "slurmd", "munged", "munge", "sbatch", "squeue", "scancel", "sinfo", "scontrol")
+START_SECONDS = 60.0
+PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+
+PROFILE = """\
+[profiles.slurm]
+provider = "slurm"
+partition = "main"
+exclusive = true
+cores-per-node = 2
+walltime = "00:10:00"
+max-blocks = 3
+poll = 1
+address = "127.0.0.1"
+"""
+
+_CONF = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge/munge.socket
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SwitchType=switch/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
+ReturnToService=2
+KillWait=2
+MinJobAge=300
+SlurmdTimeout=300
+SlurmdParameters=config_overrides
+SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=1
+{nodes}
+PartitionName=main Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1
+PartitionName=first Nodes=ALL MaxTime=60 State=UP PriorityTier=10
+"""
+
+
+def missing() -> list[str]:
+    """Return the programs that this machine lacks."""
+    return [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
+
+
+@dataclass
+class Slurm:
+    """A cluster that runs.
+
+    Attributes
+    ----------
+    folder
+        Its private folder.
+    environ
+        The variables by which its commands find it.
+    """
+
+    folder: Path
+    environ: dict[str, str]
+    daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def ask(self, *command: str, check: bool = True) -> str:
+        """Run one of Slurm's commands and return what it prints."""
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False, timeout=60)
+        if check and done.returncode:
+            raise RuntimeError(f"{command}: {done.stderr}")
+        return done.stdout
+
+    def jobs(self, *states: str) -> list[str]:
+        """Return the ids of jobs in some states; of all that wait or run when none is named."""
+        wanted = ["--states", ",".join(states)] if states else []
+        return self.ask("squeue", "--noheader", "--format=%i", *wanted).split()
+
+    def node_of(self, job: str) -> str:
+        """Return the node that a job runs on."""
+        return self.ask("squeue", "--noheader", "--format=%N", "--job", job).strip()
+
+    def start_node(self, name: str) -> None:
+        """Start a node's daemon."""
+        self._start(name, "slurmd", "-D", "-N", name)
+
+    def revive_node(self, name: str) -> None:
+        """Start a dead node again; Slurm forgets at once what ran there."""
+        self.ask("scontrol", "update", f"nodename={name}", "state=down", "reason=test")
+        self.start_node(name)
+        self.ask("scontrol", "update", f"nodename={name}", "state=resume")
+
+    def kill_node(self, name: str) -> None:
+        """Have a node die at once, as by a cut of its power: its daemon, and all processes of its jobs."""
+        self.daemons[name].kill()
+        self.daemons[name].wait()
+        here = {"SLURMD_NODENAME": name, "SLURM_CONF": self.environ["SLURM_CONF"]}.items()
+        found = [environ(process) for process in psutil.process_iter()]
+        marks = {each[NODE_RUN] for each in found if here <= each.items() and NODE_RUN in each}
+
+        def processes() -> list[psutil.Process]:
+            # A kernel has no variables of Slurm's.
+            return [
+                process
+                for process in psutil.process_iter()
+                if here <= (variables := environ(process)).items() or variables.get(RUN_MARK) in marks
+            ]
+
+        kill_all(processes)
+
+    def wait_for_nodes(self) -> None:
+        """Wait until every node is there and has nothing to do."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.ask("sinfo", "--noheader", "--partition=main", "--format=%T %D", check=False).split() != [
+            "idle",
+            str(len(NODES)),
+        ]:
+            if time.monotonic() > deadline:
+                logs = "\n".join(path.read_text()[-2000:] for path in self.folder.glob("*.log"))
+                raise RuntimeError(f"the cluster did not start: {self.ask('sinfo', '-l', check=False)}\n{logs}")
+            time.sleep(0.2)
+
+    def _start(self, name: str, *command: str) -> None:
+        program = shutil.which(command[0], path=PATH)
+        assert program is not None
+        log = (self.folder / f"{name}.out").open("ab")
+        with log:
+            self.daemons[name] = subprocess.Popen(
+                [program, *command[1:]], env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def _munge_answers(self) -> bool:
+        program = shutil.which("munge", path=PATH)
+        assert program is not None
+        asked = [program, "-n", "-S", str(self.folder / "munge" / "munge.socket")]
+        return subprocess.run(asked, check=False, capture_output=True).returncode == 0
+
+    def start(self) -> None:
+        """Start all daemons."""
+        munge = self.folder / "munge"
+        options = [f"--{name}={munge}/{file}" for name, file in _MUNGE.items()]
+        self._start("munged", "munged", "-F", "--force", *options)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._munge_answers():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"munged did not start: {(self.folder / 'munged.out').read_text()}")
+            time.sleep(0.1)
+        self._start("slurmctld", "slurmctld", "-D", "-c")
+        for node in NODES:
+            self.start_node(node)
+        self.wait_for_nodes()
+
+    def stop(self) -> None:
+        """Cancel all jobs, and end the daemons."""
+        for job in self.jobs():
+            self.ask("scancel", job, check=False)
+        for name in (*NODES, "slurmctld", "munged"):
+            daemon = self.daemons.get(name)
+            if daemon is not None:
+                daemon.terminate()
+                try:
+                    daemon.wait(20)
+                except subprocess.TimeoutExpired:
+                    daemon.kill()
+                    daemon.wait()
+
+
+_MUNGE = {
+    "key-file": "munge.key",
+    "socket": "munge.socket",
+    "pid-file": "munged.pid",
+    "log-file": "munged.log",
+    "seed-file": "munged.seed",
+}
+
+
+def environ(process: psutil.Process) -> dict[str, str]:
+    """Return the variables of a process; none when it is gone."""
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Slurm]:
+    """Run a cluster in a folder, and end it."""
+    for name in ("munge", "state", *(f"spool-{node}" for node in NODES)):
+        (folder / name).mkdir(mode=0o700)
+    key = folder / "munge" / "munge.key"
+    key.write_bytes(secrets.token_bytes(1024))
+    key.chmod(0o600)
+    host = socket.gethostname().partition(".")[0]
+    with ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(len(NODES) + 1)]
+        for each in taken:
+            each.bind(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in taken]
+    nodes = "\n".join(
+        f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 State=UNKNOWN"
+        for node, port in zip(NODES, ports[1:], strict=True)
+    )
+    user = getpass.getuser()
+    conf = folder / "slurm.conf"
+    conf.write_text(_CONF.format(host=host, ports=ports, user=user, folder=folder, nodes=nodes))
+    slurm = Slurm(folder, {**os.environ, "PATH": PATH, "SLURM_CONF": str(conf)})
+    try:
+        slurm.start()
+        yield slurm
+    finally:
+        slurm.stop()
+
+
+def run_id(started: subprocess.Popen[str]) -> str:
+    """Return the mark of a run that goes on, which its own processes carry."""
+    children = psutil.Process(started.pid).children(recursive=True)
+    return next(mark for each in children if (mark := environ(each).get(RUN_MARK, "")))
+
+
+class ClusterProject:
+    """A project whose notebooks run on the cluster."""
+
+    def __init__(self, slurm: Slurm, root: Path, cache: Path) -> None:
+        self.slurm = slurm
+        self.root = root
+        self.environ = {**slurm.environ, "ENVSOLVER_CACHE_DIR": str(cache)}
+        self.group("base", "# only the kernel\n")
+        self.configure()
+
+    def configure(self, extra: str = "", **changes: str) -> None:
+        """Write the profile, with other values for some of its keys, and further text before it."""
+        lines = [line for line in PROFILE.splitlines() if line.partition(" =")[0] not in changes]
+        lines += [f"{key} = {value}" for key, value in changes.items()]
+        (self.root / "envsolver.toml").write_text("\n".join([extra, *lines, ""]))
+
+    def group(self, name: str, requirements: str) -> None:
+        path = self.root / "requirements" / f"{name}.in"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(requirements)
+
+    def notebook(self, name: str, *cells: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), path)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "envsolver", "run", "--profile", "slurm", *arguments],
+            cwd=self.root,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> str:
+        """Run notebooks and return what is printed; no block is left in the queue then."""
+        return self.finish(self.start(*arguments))
+
+    def finish(self, started: subprocess.Popen[str]) -> str:
+        printed, _ = started.communicate(timeout=240)
+        # Of a node that is dead, Slurm waits for minutes to hear that a job that was cancelled has ended.
+        until(lambda: not self.slurm.jobs("PENDING", "RUNNING"))
+        return printed
+
+    def left(self, run: str) -> list[psutil.Process]:
+        """Return the processes that a run's blocks started and that are still there."""
+        return [each for each in psutil.process_iter() if environ(each).get(RUN_MARK, "").startswith(f"{run}-")]
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        found = json.loads((self.root / ".envsolver/runs/latest/results.json").read_text())
+        return {result["notebook"]: result for result in found["results"]}
+
+    def verdicts(self) -> dict[str, str]:
+        return {name: result["status"] for name, result in self.results().items()}
