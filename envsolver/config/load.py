@@ -176,7 +176,8 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         return parse_toml(text)
     except MalformedError as error:
         plural = _PLURAL.search(text)
-        tip = 'Settings of one notebook stand under [tool.envsolver.notebook."<path or glob>"], without an s.'
+        one = dotted((*(("tool", "envsolver") if name == PYPROJECT else ()), "notebook", "<path or glob>"))
+        tip = f"Settings of one notebook stand under [{one}], without an s."
         fault = f"{_at(name, error)}: is not valid TOML: {error.phrase}"
         raise ConfigurationError([fault], tip=tip if plural else "") from error
 

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from envsolver.config.faults import Key, KeyFault, nearest, show
 from envsolver.config.tables import TABLES, config_of
+from envsolver.config.toml_lines import dotted
 from envsolver.core.settings import HIDDEN, Config
 
 _CONSTRAINED: dict[str, Any] = {
@@ -128,7 +129,8 @@ def _early_faults(table: dict[str, Any], *, in_own_file: bool) -> Iterator[KeyFa
         yield KeyFault(key=("tool",), text="in envsolver.toml the keys stand at the top, without [tool.envsolver]")
     if isinstance(table.get("notebooks"), dict):
         del table["notebooks"]
-        text = 'is a list of globs; settings of one notebook stand under [tool.envsolver.notebook."<path or glob>"]'
+        one = dotted((*(() if in_own_file else ("tool", "envsolver")), "notebook", "<path or glob>"))
+        text = f"is a list of globs; settings of one notebook stand under [{one}]"
         yield KeyFault(key=("notebooks",), text=text)
     newer = table.get("exclude-newer")
     if isinstance(newer, dt.date):  # A datetime is a date too.

@@ -48,8 +48,8 @@ class Binding:
     env: Mapping[str, str] = field(default_factory=dict)
     pass_env: tuple[str, ...] = ()
     """Variables set for the notebook, and names passed through from envsolver's own environment."""
-    requirements_file: str = ""
-    """The file that a person would add a requirement to, such as ``requirements/core.in``."""
+    requirements_place: str = ""
+    """What a person would add a requirement to, such as ``requirements/core.in``, as the end of a sentence."""
     project: str = ""
     """The name of the distribution that the project makes, then the places of its repository, with spaces between."""
 

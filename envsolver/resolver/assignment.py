@@ -84,7 +84,7 @@ def assign(
     named = _named(notebook, config, settings)
     if named is not None:
         group, why = named
-        return _placed(notebook, group, why, known)
+        return _placed(notebook, group, why, known, configured=bool(config.source))
     if notebook.script_fault:
         return _rejected(notebook, notebook.script_fault, "its script block cannot be read")
     # A group that names its notebooks takes no others.
@@ -156,11 +156,13 @@ def _named(notebook: Notebook, config: Config, settings: NotebookSettings) -> tu
     return None
 
 
-def _placed(notebook: Notebook, group: str, why: str, known: set[str]) -> Assignment:
+def _placed(notebook: Notebook, group: str, why: str, known: set[str], *, configured: bool) -> Assignment:
     if group in known:
         return Assignment(notebook=notebook.path, group=group, why=why)
     have = f"the groups are {', '.join(sorted(known))}" if known else "there are no groups"
-    return _rejected(notebook, f"its group {group} ({why}) does not exist; {have}", why)
+    # Without any configuration, files of that name may be anything.
+    advice = f"name another, or add requirements/{group}.in" + ("" if configured else " and an empty envsolver.toml")
+    return _rejected(notebook, f"its group {group} ({why}) does not exist; {have}: {advice}", why)
 
 
 def _rejected(notebook: Notebook, reason: str, why: str, verdict: Verdict = "environment") -> Assignment:

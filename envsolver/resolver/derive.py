@@ -87,7 +87,7 @@ def derive(
     shared = zip(names, members, found.parts, strict=True)
     holds = {name: find_holds(demands, part.finding.packages, oracle) for name, demands, part in shared}
     homes = {wanted: name for name, part in zip(names, found.parts, strict=True) for wanted in part.sets}
-    settled.update((demand.notebook, _assigned(demand, homes, found, root)) for demand in waiting)
+    settled.update((demand.notebook, _assigned(demand, homes, found, root, interpreter)) for demand in waiting)
     return Derived(
         groups=tuple(groups),
         assignments=tuple(settled[demand.notebook] for demand in demands),
@@ -168,7 +168,11 @@ def _settled(
 
 
 def _assigned(
-    demand: NotebookRequirements, homes: Mapping[frozenset[str], str], found: Partition, root: Path
+    demand: NotebookRequirements,
+    homes: Mapping[frozenset[str], str],
+    found: Partition,
+    root: Path,
+    interpreter: Interpreter,
 ) -> Assignment:
     if demand.items in homes:
         group = homes[demand.items]
@@ -178,7 +182,7 @@ def _assigned(
     if finding.explanation.startswith(NOT_BUILT):
         return _environment(demand.notebook, finding.explanation.split("\n", 1)[0])
     conflict = _conflict([demand], least, finding, root)
-    advice = remedy(demand, conflict.requirements, finding.explanation, root)
+    advice = remedy(demand, conflict.requirements, finding.explanation, root, interpreter.request)
     return _environment(demand.notebook, ": ".join(filter(None, (conflict.sentence, advice))))
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from envsolver.core.advice import leaving_cell_out, skipping, table_place, trial_install
 from envsolver.core.notebooks import Requirement
 from envsolver.resolver.demands import NotebookRequirements
 from envsolver.resolver.locks import OUT_OF_REACH
@@ -15,7 +16,7 @@ from envsolver.resolver.requirement_text import address_of, local_path, requirem
 _OTHER_PYTHON = re.compile(r"(?:depends? on|requires|satisfy) Python\s?([<>=!~][^\s]*)")
 
 
-def remedy(demand: NotebookRequirements, met: Sequence[Requirement], explanation: str, root: Path) -> str:
+def remedy(demand: NotebookRequirements, met: Sequence[Requirement], explanation: str, root: Path, python: str) -> str:
     """Return what to do about requirements of one notebook that cannot be installed.
 
     Parameters
@@ -24,13 +25,15 @@ def remedy(demand: NotebookRequirements, met: Sequence[Requirement], explanation
         The few requirements that have no solution.
     explanation
         uv's words.
+    python
+        The version of Python, as it was asked for.
     """
     if not met:
         return ""
-    return f"{_cure(demand, met, explanation, root)}, or {skipping(demand.notebook, root)}"
+    return f"{_cure(demand, met, explanation, root, python)}, or {skipping(demand.notebook, root)}"
 
 
-def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation: str, root: Path) -> str:
+def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation: str, root: Path, python: str) -> str:
     """Return what to do beside skipping the notebook."""
     text = met[0].text
     module = demand.modules.get(text, "").split(".")[0]
@@ -43,11 +46,10 @@ def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation:
         other = "" if demand.scripted else ", list versions that fit in a `# /// script` block of the notebook"
         cure = f"change one of these lines{other}"
     elif local_path(text) is not None or address_of(text) is not None:
-        asked = text if local_path(text) is not None and " @ " not in text else f'"{text}"'
-        cure = f"see why `uv pip install {asked}` fails here"
+        cure = f"see why `{trial_install(text, python)}` fails here"
     elif module and _unknown(text, explanation, root):
         line = f'`{_key(module)} = "<distribution>"`'
-        cure = f"add {line} to {_table('modules', root)} if another distribution provides it"
+        cure = f"add {line} to {table_place('modules', root)} if another distribution provides it"
     elif module:
         cure = "choose a version with `%pip install` in the notebook, or a Python with `--python`"
     else:
@@ -60,25 +62,13 @@ def remedy_of_fault(demand: NotebookRequirements, root: Path) -> str:
     skipped = skipping(demand.notebook, root)
     if demand.scripted:
         return f"correct the block, or {skipped}"
-    return f"list all that it needs in a `# /// script` block of the notebook, or {skipped}"
-
-
-def skipping(notebook: str, root: Path) -> str:
-    """Return how to leave a notebook out, as the end of a sentence."""
-    return f'skip the notebook with `skip = "<reason>"` in {_table(f"notebook.{json.dumps(notebook)}", root)}'
+    return f"change that line, {leaving_cell_out(demand.notebook, root)}, or {skipped}"
 
 
 def _unknown(text: str, explanation: str, root: Path) -> bool:
     """Return whether the registry knows nothing of what a requirement names."""
     said = " ".join(explanation.split())
     return f"{requirement_name(root, text)} was not found in the package registry" in said
-
-
-def _table(name: str, root: Path) -> str:
-    """Return a table of the configuration, and the file where it belongs."""
-    if (root / "pyproject.toml").is_file() and not (root / "envsolver.toml").is_file():
-        return f"[tool.envsolver.{name}] of pyproject.toml"
-    return f"[{name}] of envsolver.toml"
 
 
 def _key(module: str) -> str:

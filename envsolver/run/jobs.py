@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envsolver.config.load import settings_for
-from envsolver.core.environments import Assignment, Interpreter
+from envsolver.core.environments import Assignment, Group, Interpreter
 from envsolver.core.jobs import Binding, Edits, Job, Limits
+from envsolver.core.notebooks import Notebook
 from envsolver.core.results import Result
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.own_project import own_project
@@ -115,7 +116,7 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
         binding=Binding(
             env={**config.env, **group.env, **settings.env},
             pass_env=config.pass_env,
-            requirements_file=resolution.groups[assignment.group or ""].file,
+            requirements_place=_requirements_place(resolution.groups[assignment.group or ""], notebook),
         ),
         edits=Edits(
             replace=settings.replace,
@@ -124,6 +125,18 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
             parameters=settings.parameters,
         ),
         allow_errors=notebook.allow_errors,
+    )
+
+
+def _requirements_place(group: Group, notebook: Notebook) -> str:
+    """Return what a requirement would be added to: without a file of its group, the notebook itself."""
+    if group.file:
+        return group.file
+    scripted = notebook.script is not None
+    return (
+        "the `# /// script` block of the notebook"
+        if scripted
+        else "an unconditional `%pip install` line of the notebook"
     )
 
 

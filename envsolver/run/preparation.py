@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envsolver.core.advice import trial_install
 from envsolver.core.digests import digest
 from envsolver.core.environments import Environment, Lock, Target
 from envsolver.core.errors import BuildError, EnvsolverError
@@ -74,7 +75,7 @@ class Preparation:
             self._prepare(target)
         except EnvsolverError as error:
             self._record.errors.append(error)
-            self._post(EnvironmentUnavailable(target=target, reason=_explanation(error)))
+            self._post(EnvironmentUnavailable(target=target, reason=_explanation(error, target.python)))
         except Exception as error:  # noqa: BLE001  a thread that dies silently would leave its notebooks waiting
             name = f"{target.group}-{target.python}".replace(os.sep, "-")
             place = keep_traceback(self._context.directory, name, error)
@@ -134,7 +135,8 @@ class Preparation:
             if not (derived and spared and spared != members and LOCAL_MARK in error.message):
                 raise
             self._record.errors.append(error)
-            self._post(EnvironmentUnavailable(target=target, reason=_explanation(error), notebooks=resolution.local))
+            reason = _explanation(error, version)
+            self._post(EnvironmentUnavailable(target=target, reason=reason, notebooks=resolution.local))
             text = f"{group}: building it again, for {len(spared)} that do without the local project"
             self._post(Message(text=text))
         rest = without_local(resolution.groups[group], self._project.root)
@@ -162,10 +164,10 @@ def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bo
     return bool(missing)
 
 
-def _explanation(error: EnvsolverError) -> str:
+def _explanation(error: EnvsolverError, python: str) -> str:
     """Return what is to be said of an error; of a project that cannot be built, first why, and what to do."""
     cause = build_failure(error.message) if LOCAL_MARK in error.message else ""
-    first = f"the project's own package cannot be built: {cause}; see why `uv pip install -e .` fails here"
+    first = f"the project's own package cannot be built: {cause}; see why `{trial_install('-e .', python)}` fails here"
     return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from envsolver.core.advice import table_place
 from envsolver.core.environments import Environment
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.settings import ServiceSettings
@@ -146,7 +147,8 @@ class Services:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ServiceError(f"service {name} cannot be started: {error}") from error
+                command_key = f"its `command` in {table_place(f'services.{name}', self._root)}"
+                raise ServiceError(f"service {name} cannot be started: {error}; correct {command_key}") from error
             self._running.append(_Running(name=name, process=process))
         return port, process
 
@@ -162,8 +164,10 @@ class Services:
             elif ended is not None:
                 raise ServiceError(f"service {name} ended with status {ended}{self._log_end(name, environment)}")
             elif time.monotonic() > deadline:
-                waited = f"{settings.ready_timeout:g} s"
-                raise ServiceError(f"service {name} was not ready within {waited}{self._log_end(name, environment)}")
+                said = f"service {name} was not ready within {settings.ready_timeout:g} s; more is given by "
+                said += f"`ready-timeout = {2 * settings.ready_timeout:g}` in "
+                said += table_place(f"services.{name}", self._root)
+                raise ServiceError(said + self._log_end(name, environment))
             time.sleep(POLL_SECONDS)
         if process.poll() is not None:  # something else answers on that port
             raise ServiceError(

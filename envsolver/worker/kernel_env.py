@@ -15,9 +15,6 @@ from envsolver.worker.processes import JOB_MARK, RUN_MARK
 KERNEL_ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
 """What a kernel is started with, beside its connection file."""
 
-
-"""What stands in for pip and its relatives."""
-
 INSTALL_RECORD = "ENVSOLVER_INSTALL_RECORD"
 """Names the file in which the pip guard records each install that the environment does not satisfy."""
 
@@ -76,7 +73,7 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
         JOB_MARK: mark,
         INSTALL_RECORD: str(private / "installs.jsonl"),
         "ENVSOLVER_GROUP": job.group,
-        "ENVSOLVER_REQUIREMENTS_FILE": binding.requirements_file,
+        "ENVSOLVER_REQUIREMENTS_PLACE": binding.requirements_place,
         "ENVSOLVER_PROJECT": binding.project,
     }
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from envsolver.core.advice import leaving_cell_out
 from envsolver.core.jobs import Edits, Job
 from envsolver.core.results import CellTime
 from envsolver.worker import kernel_env, prepare, scratch
@@ -44,18 +45,23 @@ _LATE_OUTPUT = 10  # seconds in which output may arrive after the cell's end; nb
 class InstallRecord:
     """The file in which the pip guard records each install that the environment does not satisfy."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, advice: str) -> None:
         self._path = path
+        self._advice = advice
         self._read = 0
 
     def refused(self) -> str:
-        """Return the guard's messages since the last call; empty when there are none."""
+        """Return the guard's messages since the last call; empty when there are none.
+
+        Where no requirement would help, a message ends with what does.
+        """
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except OSError:
             return ""
         new, self._read = lines[self._read :], len(lines)
-        return "\n".join(str(json.loads(line)["message"]) for line in new if line.strip())
+        found = [json.loads(line) for line in new if line.strip()]
+        return "\n".join(each["message"] + ("" if each["requirements"] else f": {self._advice}") for each in found)
 
 
 class Session:
@@ -87,7 +93,10 @@ class Session:
         self.prepared = prepared
         self.builder = builder
         self.place = place
-        self.installs = InstallRecord(Path(variables[kernel_env.INSTALL_RECORD]))
+        self.installs = InstallRecord(
+            Path(variables[kernel_env.INSTALL_RECORD]),
+            f"change that line, or {leaving_cell_out(job.notebook, Path(job.root))}",
+        )
         self.prefix = os.path.realpath(job.binding.prefix)
         self.oom_before = oom_kills()
         self.kernel = Kernel(
@@ -122,9 +131,9 @@ class Session:
         except OutOfTimeError:
             whole = self.builder.remaining() <= 0
             self.builder.computing = self.kernel.warm and self.kernel.computes()
-            self._judge(judge_timeout(self.job.limits, self._current(), whole=whole))
+            self._judge(judge_timeout(self.job, self._current(), whole=whole))
         except KernelDiedError:
-            self._judge(judge_exit(self.job.limits, self._current(), self._exit()))
+            self._judge(judge_exit(self.job, self._current(), self._exit()))
         finally:
             await self._end()
 

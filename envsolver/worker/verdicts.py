@@ -18,9 +18,11 @@ import re
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from envsolver.core.jobs import Binding, Job, Limits
+from envsolver.core.advice import leaving_cell_out, notebook_place
+from envsolver.core.jobs import Job
 from envsolver.core.quantities import size
 from envsolver.core.results import Failure, Result
 from envsolver.core.verdicts import Verdict
@@ -102,7 +104,8 @@ def judge_reply(
         text += f"; its last lines were:\n{log_tail}" if log_tail else ""
         return _judgement("failed", "NoReply", text, cell, traceback=log_tail)
     if leaves_kernel(reply):
-        text = f"cell {cell.number} left the kernel with exit(), and the cells after it were not run"
+        text = f"cell {cell.number} left the kernel with exit(), and the cells after it were not run: "
+        text += f"take that out of it, or {_leaving_out(job)}"
         return None if cell.last else _judgement("crashed", "KernelExit", text, cell)
     if not raised and reply.get("status") != "ok":
         return _judgement("crashed", "NoReply", f"the kernel gave no verdict on cell {cell.number}", cell)
@@ -127,25 +130,30 @@ def judge_binding(prefix: str, planned: str) -> Judgement | None:
     return Judgement(status="environment", reason=f"the kernel runs in {prefix}, but the job was planned for {planned}")
 
 
-def judge_timeout(limits: Limits, cell: CurrentCell, *, whole: bool) -> Judgement:
+def judge_timeout(job: Job, cell: CurrentCell, *, whole: bool) -> Judgement:
     """Judge a limit that has passed: the notebook's, if `whole`, else the cell's."""
-    name, seconds = ("notebook", limits.timeout) if whole else ("cell", limits.cell_timeout)
+    name, key = ("notebook", "timeout") if whole or cell.number is None else ("cell", "cell-timeout")
+    seconds = job.limits.timeout if name == "notebook" else job.limits.cell_timeout
     limit = f"the {name}'s limit of {seconds:g} s"
-    if cell.number is None:
-        return _judgement("timeout", "NotebookTimeout", f"the kernel was not ready within {limit}", cell)
-    ename = "NotebookTimeout" if whole else "CellTimeout"
-    return _judgement("timeout", ename, f"cell {cell.number} was still running when {limit} had passed", cell)
+    text = f"the kernel was not ready within {limit}"
+    if cell.number is not None:
+        text = f"cell {cell.number} was still running when {limit} had passed"
+    more = f"`{key} = {2 * seconds:g}` in {notebook_place(job.notebook, Path(job.root))}"
+    option = f"`--timeout {2 * seconds:g}` or " if name == "notebook" else ""
+    return _judgement("timeout", f"{name.capitalize()}Timeout", f"{text}; more is given by {option}{more}", cell)
 
 
-def judge_exit(limits: Limits, cell: CurrentCell, ended: KernelExit) -> Judgement:
+def judge_exit(job: Job, cell: CurrentCell, ended: KernelExit) -> Judgement:
     """Judge a kernel that ended of itself, or was killed."""
+    limits = job.limits
     where = "before it was ready" if cell.number is None else f"in cell {cell.number}"
     if ended.used is not None and limits.memory is not None:
         limit, used = size(limits.memory), size(ended.used)
-        text = f"the memory limit of {limit} was exceeded {where}: {used} were in use"
+        text = f"the memory limit of {limit} was exceeded {where}: {used} were in use; more is given by "
+        text += f'`memory = "{2 * limits.memory // 2**20}MiB"` in {notebook_place(job.notebook, Path(job.root))}'
         return _judgement("memory", "MemoryLimit", text, cell)
     if ended.code == -signal.SIGKILL and ended.system_out_of_memory:
-        text = f"the system was out of memory and killed the kernel {where}"
+        text = f"the system was out of memory and killed the kernel {where}; with `--workers 1` it has all to itself"
         return _judgement("memory", "OutOfMemory", text, cell)
     missing = cell.number is None and "No module named ipykernel" in ended.log_tail
     text = f"the kernel {exit_phrase(ended.code)} {where}"
@@ -175,24 +183,30 @@ def _judge_exception(job: Job, cell: CurrentCell, raised: Mapping[str, Any]) -> 
         reason += ": let it go on without input() or getpass()"
     else:
         said = f"cell {cell.number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
-        reason = said + _remedy(ename, evalue, job.group, job.binding)
+        reason = said + _remedy(job, ename, evalue)
     failure = Failure(
         cell=cell.number, ename=ename, evalue=_bounded(evalue), traceback=_bounded(traceback), source=cell.source
     )
     return Judgement(status="failed", reason=reason, failure=failure, shown=True)
 
 
-def _remedy(ename: str, evalue: str, group: str, binding: Binding) -> str:
-    """Say what to add, and where, when a module was missing; empty for any other error."""
-    missing = re.fullmatch(r"No module named '([\w.]+)'.*", _first_line(evalue))
+def _remedy(job: Job, ename: str, evalue: str) -> str:
+    """Say what to do when a module was missing; empty for any other error."""
+    missing = re.match(r"No module named '([\w.]+)'(?:; '([\w.]+)' is not a package)?", _first_line(evalue))
     if ename != "ModuleNotFoundError" or missing is None:
         return ""
-    module = missing[1].split(".")[0]
-    where = binding.requirements_file
-    if not where:
-        line = f"a `%pip install` line in it with what provides {module} adds that"
-        return f"; its environment follows from its imports: {line}"
-    return f"; if it should be there, add what provides {module} to {where} (group {group})"
+    module, hidden = missing[1], missing[2]
+    if hidden:
+        return f"; if {hidden} should be a package, rename the file {hidden.rpartition('.')[2]}.py that hides it"
+    place = job.binding.requirements_place
+    package, _, part = module.partition(".")
+    if part:
+        return f"; {package} is there without it: if another version of what provides it has that, bound it in {place}"
+    return f"; if it should be there, add what provides {module} to {place}"
+
+
+def _leaving_out(job: Job) -> str:
+    return leaving_cell_out(job.notebook, Path(job.root))
 
 
 def _judgement(status: Verdict, ename: str, text: str, cell: CurrentCell, *, traceback: str = "") -> Judgement:

@@ -56,7 +56,7 @@ def run(tmp_path: Path, kernel_env: Path) -> Callable[..., tuple[str, str | None
             root=str(tmp_path),
             run_dir=str(tmp_path / "run"),
             run_id=f"guard-{os.getpid()}",
-            binding=Binding(prefix=str(kernel_env), requirements_file="requirements/core.in"),
+            binding=Binding(prefix=str(kernel_env), requirements_place="requirements/core.in"),
             allow_errors=allow_errors,
         )
         result = run_job(job)
@@ -83,6 +83,13 @@ def test_no_way_to_install_changes_the_environment(
 def test_ways_to_ask_for_what_is_there_pass(run: Callable[..., tuple[str, str | None, str]]) -> None:
     forms = [form.replace("nosuch-package", "ipykernel") for form in FORMS]
     assert run(*((form, []) for form in forms))[0] == "passed"
+
+
+def test_where_no_line_helps_the_cell_is_left_out(run: Callable[..., tuple[str, str | None, str]]) -> None:
+    reason = run(("!pip install --target libs ipykernel", []))[2]
+    assert reason.endswith(
+        'leave its cell out with `skip-cells = ["<text of it>"]` in [notebook."n.ipynb"] of envsolver.toml'
+    )
 
 
 def test_conda_magic_changes_nothing(run: Callable[..., tuple[str, str | None, str]]) -> None:

@@ -75,7 +75,7 @@ class Bench:
             run_dir=str(self.run_dir),
             run_id=self.run_id,
             limits=Limits(timeout=120.0, cell_timeout=100.0),
-            binding=Binding(prefix=str(self.prefix), requirements_file="requirements/core.in"),
+            binding=Binding(prefix=str(self.prefix), requirements_place="requirements/core.in"),
         )
         return run_job(with_options(job, **options))
 

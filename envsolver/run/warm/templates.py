@@ -33,7 +33,7 @@ from envsolver.worker.processes import JOB_MARK, kill_all, session_members, tree
 
 PRIVATE = (
     "PATH", "PWD", "TMPDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
-    "ENVSOLVER_INSTALL_RECORD", "ENVSOLVER_REQUIREMENTS_FILE", "JPY_PARENT_PID", "JPY_SESSION_NAME", JOB_MARK,
+    "ENVSOLVER_INSTALL_RECORD", "ENVSOLVER_REQUIREMENTS_PLACE", "JPY_PARENT_PID", "JPY_SESSION_NAME", JOB_MARK,
 )  # fmt: skip
 """Variables that differ from job to job. All others must be the same in a template and in its kernels."""
 

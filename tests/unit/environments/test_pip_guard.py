@@ -40,7 +40,7 @@ def guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(LIBRARY))
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("ENVSOLVER_GROUP", "core")
-    monkeypatch.setenv("ENVSOLVER_REQUIREMENTS_FILE", "requirements/core.in")
+    monkeypatch.setenv("ENVSOLVER_REQUIREMENTS_PLACE", "requirements/core.in")
     monkeypatch.setenv(kernel_env.INSTALL_RECORD, str(tmp_path / "record"))
     monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location("_guard_under_test", LIBRARY / "_envsolver_guard.py")
@@ -154,6 +154,40 @@ def test_the_message_names_the_group_and_the_line_to_add(guard: ModuleType, tmp_
     message = json.loads((tmp_path / "record").read_text(encoding="utf-8"))["message"]
     assert "group 'core'" in message
     assert message.endswith("Add to requirements/core.in:\n    nosuch>=2")
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        ("pip install -e ..", "-e ."),
+        ("pip install ../lib[all]", "-e ./lib[all]"),
+        ("pip install ../gone-1.whl", "./gone-1.whl"),
+        ("pip install -c ../low.txt alpha", "beta<2"),
+        ("conda install nosuch=1.2", "nosuch==1.2.*"),
+    ],
+)
+def test_the_line_to_add_means_in_the_groups_file_what_the_cell_means(
+    guard: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, line: str
+) -> None:
+    for folder in ("requirements", "lib", "demos"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "requirements/core.in").touch()
+    monkeypatch.chdir(tmp_path / "demos")
+    tool, *arguments = call.split()
+    assert guard.run(tool, arguments) == 1
+    record = json.loads((tmp_path / "record").read_text(encoding="utf-8"))
+    assert record["requirements"] == [line]
+    assert record["message"].endswith(f"Add to requirements/core.in:\n    {line}")
+
+
+@pytest.mark.parametrize("call", ["pip install not~valid~", "pip install -t libs alpha", "pip uninstall -y alpha"])
+def test_no_line_is_advised_where_none_helps(guard: ModuleType, tmp_path: Path, call: str) -> None:
+    tool, *arguments = call.split()
+    guard.run(tool, arguments)
+    record = json.loads((tmp_path / "record").read_text(encoding="utf-8"))
+    assert record["requirements"] == []
+    assert "Add to" not in record["message"]
 
 
 @pytest.mark.parametrize("call", ["pip cache purge", "uv sync", "pip install", "pip install -r absent.txt"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import report_samples
 
 from envsolver.core.results import Failure, Result, Run
 from envsolver.report.formatting import strip_ansi
+from envsolver.report.live import PlainProgress
 from envsolver.report.text import report_lines, verdict_line
 from envsolver.report.tracebacks import fault_line, last_frames, source_lines
 
@@ -49,6 +51,46 @@ def run(tmp_path: Path) -> Run:
 )
 def test_the_verdict_line_is_as_in_unittest(statuses: list[str], line: str) -> None:
     assert verdict_line(a_run(*(a_result(status=status) for status in statuses))) == line
+
+
+LONG = "a" * 3000
+REMEDY = '`cell-timeout = 10` in [notebook."a.ipynb"] of envsolver.toml'
+WORDS = f"cell 1 raised ModuleNotFoundError: no {LONG}"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"status": "environment"},
+        {"status": "skipped"},
+        {"status": "passed"},
+        {
+            "status": "timeout",
+            "failure": Failure(cell=1, ename="CellTimeout", evalue=f"{LONG}: {REMEDY}", traceback=""),
+        },
+        {
+            "status": "failed",
+            "reason": f"{WORDS}; {REMEDY}",
+            "failure": Failure(cell=1, ename="ModuleNotFoundError", evalue=f"no {LONG}", traceback="Traceback"),
+        },
+        {
+            "status": "crashed",
+            "reason": f"{REMEDY}; its last lines were:\nlast words",
+            "failure": Failure(cell=1, ename="KernelDied", evalue="it", traceback="last words"),
+        },
+    ],
+    ids=lambda values: values["status"],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_terminal_prints_a_remedy_whole_and_once(values: dict[str, object], count: int) -> None:
+    results = [a_result(**{"reason": f"{LONG}: {REMEDY}", **values}, notebook=f"{n}.ipynb") for n in range(count)]
+    stream = io.StringIO()
+    for result in results:
+        PlainProgress(stream).finished(result)
+    text = stream.getvalue() + "\n".join(report_lines(a_run(*results)))
+    # What keeps several from running is printed for all of them together.
+    assert text.count(REMEDY) == (1 if values["status"] == "environment" else count)
+    assert "…" not in text.replace(LONG, "")
 
 
 def test_a_stopped_run_is_never_ok() -> None:

@@ -18,7 +18,8 @@ from envsolver.resolver.remedies import remedy
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
 
-SKIP = 'skip the notebook with `skip = "<reason>"` in [tool.envsolver.notebook."a.ipynb"] of pyproject.toml'
+TABLE = '[tool.envsolver.notebook."a.ipynb"] of pyproject.toml'
+SKIP = f'skip the notebook with `skip = "<reason>"` in {TABLE}'
 UNKNOWN = "Because lost-name was not found in the package registry and you require lost-name, we can conclude"
 NO_WHEEL = "Because torch==1.4.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and you require torch"
 
@@ -82,7 +83,7 @@ def root(tmp_path: Path) -> Path:
         (
             notebook(refused=('a.ipynb, cell 1, line 1: "hg+https://x" cannot be installed: it is an address.',)),
             "",
-            f"list all that it needs in a `# /// script` block of the notebook, or {SKIP}",
+            f'change that line, leave its cell out with `skip-cells = ["<text of it>"]` in {TABLE}, or {SKIP}',
         ),
         (
             notebook(script_fault="a.ipynb, cell 1, line 1: the script block is not valid TOML: no"),
@@ -92,12 +93,12 @@ def root(tmp_path: Path) -> Path:
         (
             notebook(installs=required("-e .")),
             "Failed to build `x`",
-            f"see why `uv pip install -e .` fails here, or {SKIP}",
+            f"see why `uv run --no-project --python 3.11 --with-editable . python -V` fails here, or {SKIP}",
         ),
         (
             notebook(script=Script(dependencies=required("y @ git+https://x/y"))),
             "Git operation failed",
-            f'see why `uv pip install "y @ git+https://x/y"` fails here, or {SKIP}',
+            f"see why `uv run --no-project --python 3.11 --with 'y @ git+https://x/y' python -V` fails here, or {SKIP}",
         ),
         (
             notebook(installs=required("git+https://x/y")),
@@ -122,7 +123,7 @@ def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanatio
 def test_where_there_is_no_pyproject_the_other_file_is_named(tmp_path: Path) -> None:
     demand = NotebookRequirements(notebook='a "b".ipynb', modules={"lost": "lost"})
     asked = Requirement(text="lost", origin=Origin(path="a.ipynb"))
-    advice = remedy(demand, [asked], "lost was not found in the package registry", tmp_path)
+    advice = remedy(demand, [asked], "lost was not found in the package registry", tmp_path, "3.11")
     assert "[modules] of envsolver.toml" in advice
     assert '[notebook."a \\"b\\".ipynb"] of envsolver.toml' in advice
 

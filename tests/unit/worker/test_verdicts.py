@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,10 +23,15 @@ from envsolver.worker.verdicts import (
     leaves_kernel,
 )
 
-JOB = Job(id="j", notebook="a.ipynb", group="ml", python="3.11", root="/p", run_dir="/r", run_id="r")
-GROUPED = Binding(requirements_file="requirements/ml.in")
+PLACE = "requirements/ml.in"
+GROUPED = Binding(requirements_place=PLACE)
 CELL = CurrentCell(number=3, source="work()")
 LIMITS = Limits(timeout=60, cell_timeout=5, memory=800 * 2**20)
+JOB = Job(id="j", notebook="a.ipynb", group="ml", python="3.11", root="/p", run_dir="/r", run_id="r", limits=LIMITS)
+TABLE = '[notebook."a.ipynb"] of envsolver.toml'
+MORE = f"; more is given by `--timeout 120` or `timeout = 120` in {TABLE}"
+WHOLE, READY = (f"the notebook's limit of 60 s{passed}{MORE}" for passed in (" had passed", ""))
+CELLS = f"the cell's limit of 5 s had passed; more is given by `cell-timeout = 10` in {TABLE}"
 OK = {"status": "ok"}
 RAISED = {"status": "error", "ename": "ValueError", "evalue": "bad\nworse", "traceback": ["first", "second"]}
 LEFT = {"status": "ok", "payload": [{"source": "ask_exit", "keepkernel": False}]}
@@ -96,20 +102,24 @@ def test_a_kernel_is_left_by_exit_alone(reply: dict[str, Any], leaves: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("evalue", "binding", "says"),
+    ("evalue", "advice"),
     [
-        ("No module named 'numpy.linalg'", GROUPED, "add what provides numpy to requirements/ml.in (group ml)"),
-        ("No module named 'numpy'; 'numpy' is not a package", GROUPED, "add what provides numpy to"),
-        ("No module named 'numpy'", Binding(), "a `%pip install` line in it with what provides numpy adds that"),
+        ("No module named 'numpy'", f"; if it should be there, add what provides numpy to {PLACE}"),
+        (
+            "No module named 'numpy.linalg'",
+            f"; numpy is there without it: if another version of what provides it has that, bound it in {PLACE}",
+        ),
+        (
+            "No module named 'a.numpy.linalg'; 'a.numpy' is not a package",
+            "; if a.numpy should be a package, rename the file numpy.py that hides it",
+        ),
     ],
 )
-def test_a_missing_module_is_told_with_what_to_do(evalue: str, binding: Binding, says: str) -> None:
-    job = Job(
-        id="j", notebook="a.ipynb", group="ml", python="3.11", root="/p", run_dir="/r", run_id="r", binding=binding
-    )
+def test_a_missing_module_is_told_with_what_to_do(evalue: str, advice: str) -> None:
+    job = replace(JOB, binding=GROUPED)
     judgement = judge_reply(job, CELL, {"status": "error", "ename": "ModuleNotFoundError", "evalue": evalue})
     assert judgement is not None
-    assert says in judgement.reason
+    assert judgement.reason == f"cell 3 raised ModuleNotFoundError: {evalue}{advice}"
 
 
 def test_an_exception_is_in_the_executed_copy_already_and_what_is_ours_is_not() -> None:
@@ -131,13 +141,23 @@ def test_a_flood_in_an_exception_is_cut_in_its_middle() -> None:
 @pytest.mark.parametrize(
     ("cell", "whole", "ename", "reason"),
     [
-        (CELL, True, "NotebookTimeout", "cell 3 was still running when the notebook's limit of 60 s had passed"),
-        (CELL, False, "CellTimeout", "cell 3 was still running when the cell's limit of 5 s had passed"),
-        (CurrentCell(), True, "NotebookTimeout", "the kernel was not ready within the notebook's limit of 60 s"),
+        (
+            CELL,
+            True,
+            "NotebookTimeout",
+            f"cell 3 was still running when {WHOLE}",
+        ),
+        (CELL, False, "CellTimeout", f"cell 3 was still running when {CELLS}"),
+        (
+            CurrentCell(),
+            True,
+            "NotebookTimeout",
+            f"the kernel was not ready within {READY}",
+        ),
     ],
 )
 def test_a_limit_that_has_passed(cell: CurrentCell, whole: bool, ename: str, reason: str) -> None:
-    judgement = judge_timeout(LIMITS, cell, whole=whole)
+    judgement = judge_timeout(JOB, cell, whole=whole)
     assert judgement.failure is not None
     assert (judgement.status, judgement.failure.ename, judgement.reason) == ("timeout", ename, reason)
 
@@ -182,7 +202,7 @@ KILLED = -int(signal.SIGKILL)
     ],
 )
 def test_a_kernel_that_ended(cell: CurrentCell, ended: KernelExit, status: Verdict, ename: str, says: str) -> None:
-    judgement = judge_exit(LIMITS, cell, ended)
+    judgement = judge_exit(JOB, cell, ended)
     assert judgement.failure is not None
     assert (judgement.status, judgement.failure.ename) == (status, ename)
     assert says in judgement.reason

@@ -23,6 +23,14 @@ except ImportError:  # Python 3.7
     import importlib_metadata as metadata  # type: ignore[import-not-found,no-redef]
 
 from _envsolver_listing import normal, read  # type: ignore[import-not-found]  # it stands beside this module
+from _envsolver_places import (  # type: ignore[import-not-found]
+    as_requirement,
+    installed,
+    is_own,
+    is_place,
+    place_fault,
+    same_url,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,6 +56,11 @@ _CONDA_VALUED = frozenset({
 
 _ELSEWHERE = frozenset({"-t", "--target", "--prefix", "--root"})
 """Options that install where the environment's interpreter does not look."""
+
+_ELSEWHERE_FAULT = "it installs elsewhere"
+_INVALID = "it is not a valid requirement"
+_NO_LINE_HELPS = frozenset({_ELSEWHERE_FAULT, _INVALID})
+"""What no line that is added to a group's requirements mends."""
 
 _READ = frozenset({"list", "freeze", "show"})
 _TOOLS = frozenset({"pip", "setuptools", "wheel", "uv", "conda"})
@@ -125,7 +138,7 @@ def _install(tool: str, words: list[str], *, conda: bool) -> int:
         else:
             lacking.append((text, fault))
     if not lacking:
-        lacking = [*_broken(wanted, bounds), *((option, "it installs elsewhere") for option in parsed.elsewhere)]
+        lacking = [*_broken(wanted, bounds), *((option, _ELSEWHERE_FAULT) for option in parsed.elsewhere)]
     sys.stdout.flush()
     return _refuse(tool, lacking) if lacking else 0
 
@@ -159,7 +172,7 @@ def _broken(wanted: Sequence[str], bounds: Sequence[str]) -> Iterator[tuple[str,
             bound = Requirement(text)
         except InvalidRequirement:
             continue
-        version = _installed(bound.name)
+        version = installed(bound.name)
         applies = bound.marker is None or bound.marker.evaluate({"extra": ""})
         broken = version and applies and not bound.specifier.contains(version, prereleases=True)
         if broken and normal(bound.name) in needed:
@@ -188,7 +201,7 @@ def _parse(words: Sequence[str], valued: frozenset[str]) -> _Parsed:
         elif option in _ELSEWHERE:
             parsed.elsewhere.append(option)
         elif option in {"-e", "--editable"}:
-            parsed.projects.append(value if _is_place(value) else f"./{value}")
+            parsed.projects.append(value if is_place(value) else f"./{value}")
     return parsed
 
 
@@ -228,29 +241,30 @@ def _from_conda(spec: str) -> str:
 
 def _fault(text: str, extras_seen: set[tuple[str, str]] | None = None) -> str | None:
     """Return why the environment does not satisfy a requirement, or None when it does."""
-    if _is_place(text):
-        return _place_fault(text)
+    if is_place(text):
+        fault: str | None = place_fault(text)
+        return fault
     try:
         from packaging.requirements import InvalidRequirement, Requirement
     except ImportError:
-        return None if re.match(r"^[\w.-]+$", text) and _installed(text) else "it could not be checked"
+        return None if re.match(r"^[\w.-]+$", text) and installed(text) else "it could not be checked"
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        return "it is not a valid requirement"
+        return _INVALID
     if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
         return None
     return _requirement_fault(requirement, set() if extras_seen is None else extras_seen)
 
 
 def _requirement_fault(requirement: Any, seen: set[tuple[str, str]]) -> str | None:
-    version = _installed(requirement.name)
+    version = installed(requirement.name)
     if version is None:
         habit = normal(requirement.name) in _TOOLS and not requirement.specifier and not requirement.extras
         return None if habit else "it is not installed"
-    own = _is_own(requirement.name)
+    own = is_own(requirement.name)
     if requirement.url and not own:
-        return None if _same_url(requirement.name, requirement.url) else "it is not installed from that URL"
+        return None if same_url(requirement.name, requirement.url) else "it is not installed from that URL"
     if not own and requirement.specifier and not requirement.specifier.contains(version, prereleases=True):
         return f"version {version} is installed"
     for extra in sorted(requirement.extras):
@@ -275,100 +289,17 @@ def _extra_fault(name: str, extra: str, seen: set[tuple[str, str]]) -> str | Non
     return None
 
 
-def _is_place(text: str) -> bool:
-    head = text.split("[", 1)[0]
-    return (
-        "://" in text.split("@", maxsplit=1)[0]
-        or head.startswith((".", "/", "~"))
-        or head.endswith((".whl", ".tar.gz", ".zip"))
-    )
-
-
-def _place_fault(text: str) -> str | None:
-    """Return why what stands at a URL or a path is not what is installed, or None when it is."""
-    if "://" in text:
-        if _is_own_address(text):
-            return None if _is_own(_own_name()) else "the project itself is not installed"
-        found = any(_same_url(dist.metadata["Name"], text) for dist in metadata.distributions())
-        return None if found else "it is not installed from that URL"
-    path = Path(text.split("[", 1)[0]).expanduser()
-    if path.suffix == ".whl":
-        name: str | None = path.name.split("-", 1)[0]
-    else:
-        name = _project_name(path)
-    return None if name and _installed(name) else "it is not installed"
-
-
-def _project_name(path: Path) -> str | None:
-    for file, pattern in (
-        ("pyproject.toml", r"""(?ms)^\[project\][^\[]*?^name\s*=\s*["']([^"']+)"""),
-        ("setup.cfg", r"(?m)^name\s*=\s*(\S+)"),
-        ("setup.py", r"""\bname\s*=\s*["']([^"']+)"""),
-    ):
-        try:
-            match = re.search(pattern, (path / file).read_text(encoding="utf-8"))
-        except OSError:
-            continue
-        if match:
-            return match.group(1)
-    return None
-
-
-def _own_name() -> str:
-    """Return the name of the distribution that the project under test makes; empty when it makes none."""
-    return os.environ.get("ENVSOLVER_PROJECT", "").partition(" ")[0]
-
-
-def _is_own(name: str) -> bool:
-    """Return whether a distribution is the project under test, installed as it is here, whatever its version."""
-    if not name or normal(name) != _own_name():
-        return False
-    try:
-        recorded = json.loads(metadata.distribution(name).read_text("direct_url.json") or "{}")
-    except (metadata.PackageNotFoundError, ValueError):
-        return False
-    return str(recorded.get("url", "")).startswith("file:")
-
-
-def _is_own_address(text: str) -> bool:
-    """Return whether an address is that of the repository of the project under test."""
-    bare = re.sub(r"^[\w+.-]+://(?:[^/@]*@)?(?:www\.)?", "", _plain_url(text)).lower()
-    bare = re.sub(r"/(?:-/)?(?:archive|tarball|zipball)/.*$", "", bare)
-    name, *places = os.environ.get("ENVSOLVER_PROJECT", "").split(" ")
-    return bool(name) and (bare in places or normal(bare.rpartition("/")[2]) == name)
-
-
-def _same_url(name: str, url: str) -> bool:
-    try:
-        recorded = json.loads(metadata.distribution(name).read_text("direct_url.json") or "{}")
-    except (metadata.PackageNotFoundError, ValueError):
-        return False
-    return bool(recorded.get("url")) and _plain_url(recorded["url"]) == _plain_url(url)
-
-
-def _plain_url(url: str) -> str:
-    bare = re.sub(r"^git\+", "", url).split("#", 1)[0]
-    bare = re.sub(r"(?<=.)@[^/@]*$", "", bare)
-    return re.sub(r"(\.git)?/?$", "", bare)
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return str(metadata.version(name))
-    except (metadata.PackageNotFoundError, ValueError):
-        return None
-
-
 def _refuse(tool: str, lacking: Sequence[tuple[str, str]]) -> int:
-    group = os.environ.get("ENVSOLVER_GROUP", "")
-    file = os.environ.get("ENVSOLVER_REQUIREMENTS_FILE", "") or f"the requirements of group {group}"
+    group, place = os.environ.get("ENVSOLVER_GROUP", ""), os.environ.get("ENVSOLVER_REQUIREMENTS_PLACE", "")
     what = "; ".join(f"{text} ({fault})" for text, fault in lacking)
-    lines = "\n".join(f"    {text}" for text, _ in lacking)
     message = (
         f"the environment of group {group!r} does not satisfy what the cell installs with {tool}: {what}. "
-        f"A notebook never changes an environment. Add to {file}:\n{lines}"
+        "A notebook never changes an environment"
     )
-    return _record(message, [text for text, _ in lacking])
+    if any(fault in _NO_LINE_HELPS for _, fault in lacking):
+        return _record(message, [])
+    lines = [as_requirement(text, place) for text, _ in lacking]
+    return _record("\n    ".join([f"{message}. Add to {place}:", *lines]), lines)
 
 
 def _record(message: str, requirements: Sequence[str]) -> int:
@@ -383,7 +314,7 @@ def _record(message: str, requirements: Sequence[str]) -> int:
 
 def _uninstall(tool: str, command: str, words: Sequence[str]) -> int:
     names = [word for word in words if not word.startswith("-")]
-    present = [name for name in names if _installed(name)]
+    present = [name for name in names if installed(name)]
     for name in names:
         if name not in present:
             sys.stdout.write(f"WARNING: Skipping {name} as it is not installed.\n")
