@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -68,8 +68,10 @@ class ParslJobExecutor:
         self._opened: dict[str, Future[HighThroughputExecutor]] = {}
         self._requests: dict[str, PoolRequest] = {}
         self._generation: dict[str, int] = {}
-        # When each job that has not come back should be, by its future; the threads that change it hold the lock.
-        self._due: dict[Future[Result], tuple[str, float]] = {}
+        # What each job that has not come back was sent to, and when it should be back, by its future; the threads that
+        # change it hold the lock.
+        self._due: dict[Future[Result], tuple[str, Future[HighThroughputExecutor], float]] = {}
+        self._silent: set[HighThroughputExecutor] = set()
         self._guard = threading.Lock()
         # Executors are started one after the other, in the order of their work's urgency: each start is
         # bound by the processor, and Parsl's kernel is not made for starts from several threads.
@@ -86,7 +88,7 @@ class ParslJobExecutor:
     def submit(self, key: str, job: Job) -> Future[Result]:
         """Send the job as soon as the executor stands."""
         outcome: Future[Result] = Future()
-        self._expect(key, outcome, START_SECONDS)
+        self._expect(key, self._opened[key], outcome, START_SECONDS)
         outcome.add_done_callback(self._arrived)
         self._opened[key].add_done_callback(lambda started: self._send(started, key, job, outcome))
         return outcome
@@ -97,16 +99,13 @@ class ParslJobExecutor:
 
     def broken(self) -> Mapping[str, str]:
         """Name environments whose interchange, or whose only pool, has ended or says nothing any more, and why."""
-        now = time.monotonic()
-        with self._guard:
-            late = {key for key, due in self._due.values() if due < now}
-        silent = dict.fromkeys(late, "nothing came from its worker long after its limit")
-        return silent | {key: why for key, opened in self._opened.items() if (why := self._why_broken(opened))}
+        self._give_up_late()
+        return {key: why for key, opened in self._opened.items() if (why := self._why_broken(opened))}
 
     def reopen(self, key: str) -> None:
         """Start another executor in place of a broken one, from which nothing is expected any more."""
         with self._guard:
-            self._due = {outcome: due for outcome, due in self._due.items() if due[0] != key}
+            self._due = {outcome: sent for outcome, sent in self._due.items() if sent[0] != key}
         opened = self._opened[key]
         if opened.done() and not opened.cancelled() and opened.exception() is None:
             self._pools.abandon(opened.result())
@@ -129,9 +128,25 @@ class ParslJobExecutor:
         if self._kernel is not None:
             self._kernel.cleanup()
 
-    def _expect(self, key: str, outcome: Future[Result], seconds: float) -> None:
+    def _give_up_late(self) -> None:
+        """Give up the jobs that are long overdue: each has lost its worker, and no other job has.
+
+        New jobs get a pool without the worker that is stuck; the others that run in the old one stay there.
+        """
+        now = time.monotonic()
         with self._guard:
-            self._due[outcome] = (key, time.monotonic() + seconds)
+            late = [(outcome, key, opened) for outcome, (key, opened, due) in self._due.items() if due < now]
+        for outcome, key, opened in late:
+            if self._opened[key] is opened:
+                self.open(key, self._requests[key])
+            with contextlib.suppress(InvalidStateError):  # it came after all
+                outcome.set_exception(TimeoutError("nothing came from its worker long after its limit"))
+
+    def _expect(
+        self, key: str, opened: Future[HighThroughputExecutor], outcome: Future[Result], seconds: float
+    ) -> None:
+        with self._guard:
+            self._due[outcome] = (key, opened, time.monotonic() + seconds)
 
     def _arrived(self, outcome: Future[Result]) -> None:
         with self._guard:
@@ -186,7 +201,8 @@ class ParslJobExecutor:
             executor = started.result()
             app = python_app(run_job, data_flow_kernel=self._kernel, executors=[executor.label], cache=False)
             # A warm attempt, the cold one after it, and a third have the whole limit each.
-            self._expect(key, outcome, 3 * job.limits.timeout + MARGIN_SECONDS + self._pools.waiting_seconds)
+            seconds = 3 * job.limits.timeout + MARGIN_SECONDS + self._pools.waiting_seconds
+            self._expect(key, started, outcome, seconds)
             app(job).add_done_callback(lambda done: self._hand_on(done, job, executor, outcome))
         except Exception as problem:  # noqa: BLE001  any failure to send must reach the scheduler
             outcome.set_exception(problem)
@@ -194,15 +210,20 @@ class ParslJobExecutor:
     def _hand_on(
         self, done: Future[Result], job: Job, executor: HighThroughputExecutor, outcome: Future[Result]
     ) -> None:
+        from parsl.executors.high_throughput.errors import ManagerLost
+
         try:
             error = done.exception()
+            if isinstance(error, ManagerLost) and self._pools.strategy == "none":
+                self._silent.add(executor)  # its interchange goes on, and would keep for ever what it is sent
             ended = done.result() if error is None else self._pools.explain(job, _exception(error), executor)
         except Exception as problem:  # noqa: BLE001  whoever waits must hear of the end in any case
             ended = problem
-        if isinstance(ended, Exception):
-            outcome.set_exception(ended)
-        else:
-            outcome.set_result(ended)
+        with contextlib.suppress(InvalidStateError):  # it was given up
+            if isinstance(ended, Exception):
+                outcome.set_exception(ended)
+            else:
+                outcome.set_result(ended)
 
     def _why_broken(self, opened: Future[HighThroughputExecutor]) -> str:
         """Return why an executor can carry no jobs; empty for one that can, or is still starting."""
@@ -210,7 +231,8 @@ class ParslJobExecutor:
             return ""
         if (error := opened.exception()) is not None:
             return f"its pool of workers could not be started: {error}"
-        return self._pools.why_broken(opened.result())
+        silent = "nothing came from its pool of workers any more" if opened.result() in self._silent else ""
+        return self._pools.why_broken(opened.result()) or silent
 
 
 class _Starter:

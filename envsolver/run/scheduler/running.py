@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from envsolver.core.jobs import Job
+from envsolver.core.results import Result
 from envsolver.run.scheduler.policy import ResourceRequest
 
 
@@ -18,11 +20,20 @@ class RunningJob:
     slot: int
     started: float
     """Seconds of `time.monotonic`."""
+    future: Future[Result] | None = None
+    """What comes of it; None until it was sent."""
 
     @property
     def worker(self) -> str:
         """What its worker is called in results."""
         return f"worker {self.slot + 1}"
+
+    @property
+    def result(self) -> Result | None:
+        """What it came to; None while it has not come back, or when its worker vanished."""
+        done = self.future
+        failed = done is None or not done.done() or done.cancelled() or done.exception() is not None
+        return None if done is None or failed else done.result()
 
 
 class RunningJobs:
@@ -55,6 +66,10 @@ class RunningJobs:
         self._tickets += 1
         self._by_ticket[self._tickets] = RunningJob(job=job, need=need, slot=slot, started=time.monotonic())
         return self._tickets
+
+    def note_sent(self, ticket: int, future: Future[Result]) -> None:
+        """Note what a job's worker is to deliver."""
+        self._by_ticket[ticket].future = future
 
     def remove(self, ticket: int) -> RunningJob | None:
         """Forget a job that has ended; None when it was given up before."""

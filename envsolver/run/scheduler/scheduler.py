@@ -6,6 +6,7 @@ Nothing here knows Parsl: a `JobExecutor` carries the jobs.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -33,7 +34,7 @@ from envsolver.run.scheduler.running import RunningJob, RunningJobs
 from envsolver.run.scheduler.waiting import WaitingJobs
 
 CHECK_SECONDS = 1.0
-"""How often the workers are looked after while nothing happens."""
+"""How often the workers are looked after."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +124,7 @@ class Scheduler:
         self._verdicts = verdicts or Verdicts(progress)
         self._progress = progress
         self._events: SimpleQueue[Event | _AttemptEnded] = SimpleQueue()
+        self._looked = time.monotonic()  # after the workers
 
     def post(self, event: Event) -> None:
         """Hand in an event; may be called from any thread."""
@@ -138,12 +140,10 @@ class Scheduler:
         """
         try:
             while (self._waiting or self._running) and not self._verdicts.stopped:
-                try:
-                    event = self._events.get(timeout=CHECK_SECONDS)
-                except Empty:
+                with contextlib.suppress(Empty):
+                    self._handle(self._events.get(timeout=CHECK_SECONDS))
+                if time.monotonic() - self._looked >= CHECK_SECONDS:
                     self._replace_broken_workers()
-                else:
-                    self._handle(event)
                 self._start_what_fits()
         except KeyboardInterrupt:
             self._verdicts.interrupt()
@@ -190,6 +190,8 @@ class Scheduler:
         error = None if event.future.cancelled() else event.future.exception()
         if event.future.cancelled() or error is not None:
             self._lose(running, str(error or "its worker was stopped"))
+            # What ended it may have ended its pool: before anything is sent there again, all that it hit is told.
+            self._replace_broken_workers()
         else:
             self._judge(running, event.future.result())
 
@@ -226,6 +228,7 @@ class Scheduler:
         ticket = self._running.add(sent, need)
         self._progress.started(sent, sent.warm_start.expected)
         future = self._executor.submit(sent.binding.environment, sent)
+        self._running.note_sent(ticket, future)
         future.add_done_callback(lambda done: self._events.put(_AttemptEnded(ticket=ticket, future=done)))
 
     def _bound(self, job: Job) -> Job:
@@ -254,8 +257,13 @@ class Scheduler:
             self._verdicts.add(decision.result)
 
     def _replace_broken_workers(self) -> None:
+        """Have a new pool in the place of each broken one, whose jobs each lose the attempt that was there."""
+        self._looked = time.monotonic()
         for key, why in self._executor.broken().items():
             concerned = self._running.remove_all(key)
             self._executor.reopen(key)
             for running in concerned:
-                self._lose(running, why)
+                if (result := running.result) is not None:  # it had come back before, and is only not dealt with yet
+                    self._judge(running, result)
+                else:
+                    self._lose(running, why)

@@ -269,6 +269,101 @@ def test_jobs_of_a_pool_that_died_run_in_a_new_one() -> None:
     assert executor.opened == [("key-core", 1), ("key-core", -1)]
 
 
+class Breaking(FakeExecutor):
+    """The pool of one environment breaks when three jobs run, and fails all that it is sent until it is replaced.
+
+    Parameters
+    ----------
+    told
+        How many of the jobs that it was running fail by themselves.
+    """
+
+    def __init__(self, told: int) -> None:
+        super().__init__(hold=True)
+        self.told = told
+        self.down = False
+
+    def submit(self, key: str, job: Job) -> Future[Result]:
+        future = super().submit(key, job)
+        if self.down and key == "key-core":
+            future.set_exception(RuntimeError("its pool is gone"))
+        elif len(self.sent) == 3:
+            self.down = True
+            for _, running in self.held[: self.told]:
+                running.set_exception(RuntimeError("its manager was lost"))
+        return future
+
+    def broken(self) -> Mapping[str, str]:
+        return {"key-core": "its pool of workers ended"} if self.down else {}
+
+    def reopen(self, key: str) -> None:
+        super().reopen(key)
+        self.down = False
+        self._settle(*self.held[2])
+
+
+@pytest.mark.parametrize("told", [0, 1, 2])
+def test_one_fault_uses_up_one_attempt_of_the_notebooks_that_it_hit_and_none_of_the_others(told: int) -> None:
+    executor = Breaking(told)
+    loop, _ = make([job("a"), job("b"), job("c", "ml"), job("d")], executor, slots=3)
+    loop.post(ready("core"))
+    loop.post(ready("ml"))
+    outcome = loop.run()
+    assert {r.notebook: (r.status, r.attempts) for r in outcome.results} == {
+        "a.ipynb": ("passed", 2),
+        "b.ipynb": ("passed", 2),
+        "c.ipynb": ("passed", 1),
+        "d.ipynb": ("passed", 1),
+    }
+    assert executor.opened.count(("key-core", -1)) == 1
+
+
+def test_a_second_fault_in_a_row_ends_with_the_cause() -> None:
+    class Broken(FakeExecutor):
+        def broken(self) -> Mapping[str, str]:
+            return {"key-core": "its pool of workers ended"}
+
+        def reopen(self, key: str) -> None:
+            pass
+
+    executor = Broken(hold=True)
+    loop, _ = make([job("a")], executor)
+    loop.post(ready())
+    (final,) = loop.run().results
+    assert (final.status, final.attempts) == ("lost", 2)
+    assert "its pool of workers ended" in final.reason
+
+
+def test_a_result_that_came_back_before_its_pool_was_given_up_counts() -> None:
+    class Late(FakeExecutor):
+        def broken(self) -> Mapping[str, str]:
+            if self.opened[-1] == ("key-core", -1):
+                return {}
+            self._settle(*self.held[0])  # nobody has dealt with it when the pool is given up
+            return {"key-core": "its pool of workers ended"}
+
+    executor = Late(hold=True)
+    loop, _ = make([job("a"), job("b")], executor)
+    loop.post(ready())
+    assert {r.notebook: r.attempts for r in loop.run().results} == {"a.ipynb": 1, "b.ipynb": 2}
+
+
+def test_a_broken_pool_is_replaced_however_much_goes_on_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "CHECK_SECONDS", 0.0)
+
+    class Busy(FakeExecutor):
+        def submit(self, key: str, job: Job) -> Future[Result]:
+            self.hold = job.group == "core" and ("key-core", -1) not in self.opened
+            return super().submit(key, job)
+
+    executor = Busy()
+    loop, _ = make([job("a"), *(job(f"b{n}", "ml") for n in range(30))], executor, slots=2)
+    loop.post(ready("core"))
+    loop.post(ready("ml"))
+    executor.gone = ["key-core"]
+    assert [r.notebook for r in loop.run().results].index("a.ipynb") < 5
+
+
 def test_an_interruption_keeps_the_finished_verdicts_and_names_the_others() -> None:
     class Interrupted(FakeExecutor):
         def broken(self) -> Mapping[str, str]:
