@@ -20,7 +20,7 @@ from fakes import PATIENCE, until
 from nbformat.v4 import new_code_cell, new_notebook
 from uv import find_uv_bin
 
-from envsolver.worker.processes import RUN_MARK
+from envsolver.worker.processes import JOB_MARK, RUN_MARK
 
 pytestmark = pytest.mark.integration
 
@@ -380,6 +380,9 @@ def test_work_goes_on_when_a_pool_of_workers_is_killed(
 SHORT_MARGIN = (
     "import envsolver.run.parsl.executor as e; e.MARGIN_SECONDS = 3.0; from envsolver.cli import main; main()"
 )
+SHORT_SILENCE = (
+    "import envsolver.run.parsl.pool as p; p.HEARTBEAT_THRESHOLD_SECONDS = 5; from envsolver.cli import main; main()"
+)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
@@ -387,15 +390,16 @@ SHORT_MARGIN = (
 def test_a_run_ends_whichever_of_parsls_processes_falls_silent(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, which: str, sent: signal.Signals
 ) -> None:
-    monkeypatch.setattr(sandbox, "command", lambda *words: [sys.executable, "-c", SHORT_MARGIN, *words])
-    sandbox.configure("timeout = 5\n")
+    # What stops a pool is noticed by its interchange, and what stops that by the limit of its jobs.
+    program = SHORT_SILENCE if which == "pool" else SHORT_MARGIN
+    monkeypatch.setattr(sandbox, "command", lambda *words: [sys.executable, "-c", program, *words])
+    sandbox.configure("" if which == "pool" else "timeout = 5\n")
     sandbox.notebook("a.ipynb", "import time; time.sleep(3)")
     process = sandbox.start()
     try:
         until(lambda: any("ipykernel_launcher" in _words(p) for p in _of_run(sandbox, process)))
-        for each in _of_run(sandbox, process):
-            if which in _words(each):
-                each.send_signal(sent)
+        for each in _parsls(sandbox, process, which):
+            each.send_signal(sent)
         output, _ = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
@@ -404,24 +408,46 @@ def test_a_run_ends_whichever_of_parsls_processes_falls_silent(
     until(lambda: not marked_processes(sandbox.root))
 
 
-def test_a_worker_that_was_stopped_is_replaced_long_after_its_jobs_limit(
+def test_a_worker_that_was_stopped_is_replaced_long_after_its_jobs_limit_and_the_other_ones_job_stays(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "command", lambda *words: [sys.executable, "-c", SHORT_MARGIN, *words, "--cold"])
-    sandbox.configure("timeout = 5\n")
+    command = [sys.executable, "-c", SHORT_MARGIN]
+    monkeypatch.setattr(sandbox, "command", lambda *words: [*command, *words, "--cold", "--workers", "2"])
+    sandbox.configure('[notebook."a.ipynb"]\ntimeout = 5\n')
     sandbox.notebook("a.ipynb", "import time; time.sleep(3)")
+    sandbox.notebook("b.ipynb", "import time; time.sleep(22)")
     process = sandbox.start()
     try:
-        until(lambda: any("ipykernel_launcher" in _words(p) for p in _of_run(sandbox, process)))
-        kernel = next(p for p in _of_run(sandbox, process) if "ipykernel_launcher" in _words(p))
+        kernel = until(lambda: next((p for p in _of_run(sandbox, process) if _runs(p, "a.ipynb")), None))
         psutil.Process(kernel.ppid()).send_signal(signal.SIGSTOP)
         output, _ = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 0, output
     assert "nothing came from its worker long after its limit" in output
-    assert sandbox.by_notebook()["a.ipynb"]["attempts"] == 2
+    assert {name: found["attempts"] for name, found in sandbox.by_notebook().items()} == {"a.ipynb": 2, "b.ipynb": 1}
+    assert set(sandbox.verdicts().values()) == {"passed"}
     until(lambda: not marked_processes(sandbox.root))
+
+
+def _parsls(sandbox: Sandbox, process: subprocess.Popen[str], which: str) -> list[psutil.Process]:
+    """Return a program of Parsl's: what started it, and what the server of forks made; a pool has workers."""
+    every = _of_run(sandbox, process)
+    servers = [each for each in every if any(word.endswith("fork_server.py") for word in _words(each))]
+    numbers = {each.pid for each in servers}
+    top = {each.pid for each in servers if each.ppid() not in numbers}
+    made = [each for each in servers if each.ppid() in top and bool(each.children()) == (which == "pool")]
+    assert made
+    return [*made, *(each for each in every if which in _words(each))]
+
+
+def _runs(process: psutil.Process, notebook: str) -> bool:
+    """Return whether a process is the kernel of a notebook, whose job's number the mark tells."""
+    try:
+        number = f"-{1 + ord(notebook[0]) - ord('a'):04}-"
+        return "ipykernel_launcher" in _words(process) and number in process.environ().get(JOB_MARK, "")
+    except psutil.Error:
+        return False
 
 
 def _of_run(sandbox: Sandbox, process: subprocess.Popen[str]) -> list[psutil.Process]:
