@@ -418,7 +418,7 @@ def test_a_worker_that_was_stopped_is_replaced_long_after_its_jobs_limit_and_the
     sandbox.notebook("b.ipynb", "import time; time.sleep(22)")
     process = sandbox.start()
     try:
-        kernel = until(lambda: next((p for p in _of_run(sandbox, process) if _runs(p, "a.ipynb")), None))
+        (kernel,) = until(lambda: [p for p in _of_run(sandbox, process) if _runs(p, "a.ipynb")])
         psutil.Process(kernel.ppid()).send_signal(signal.SIGSTOP)
         output, _ = process.communicate(timeout=PATIENCE)
     finally:

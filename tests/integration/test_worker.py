@@ -203,7 +203,7 @@ def test_the_reason_of_a_crash_quotes_the_kernels_last_words(bench: Bench) -> No
 def test_an_endless_loop_ends_at_its_limit(bench: Bench, limits: dict[str, Any], ename: str, says: str) -> None:
     result = bench.run("1", "while True: pass", **limits)
     assert result.status == "timeout"
-    assert result.reason == says
+    assert result.reason.startswith(says)
     assert result.failure is not None
     assert (result.failure.cell, result.failure.ename) == (2, ename)
     assert bench.executed(result)["cells"][1]["outputs"][-1]["ename"] == ename
