@@ -101,9 +101,10 @@ class Slurm:
     environ: dict[str, str]
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def ask(self, *command: str, check: bool = True) -> str:
+    def ask(self, *command: str, check: bool = True, environ: dict[str, str] | None = None) -> str:
         """Run one of Slurm's commands and return what it prints."""
-        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False, timeout=60)
+        variables = environ or self.environ
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60)
         if check and done.returncode:
             raise RuntimeError(f"{command}: {done.stderr}")
         return done.stdout
@@ -113,9 +114,10 @@ class Slurm:
         wanted = ["--states", ",".join(states)] if states else []
         return self.ask("squeue", "--noheader", "--format=%i", *wanted).split()
 
-    def node_of(self, job: str) -> str:
-        """Return the node that a job runs on."""
-        return self.ask("squeue", "--noheader", "--format=%N", "--job", job).strip()
+    def node_with(self, mark: str) -> str:
+        """Return the node on which processes with a mark run."""
+        found = (environ(process) for process in psutil.process_iter())
+        return next(each["SLURMD_NODENAME"] for each in found if each.get(NODE_RUN) == mark)
 
     def start_node(self, name: str) -> None:
         """Start a node's daemon."""
@@ -305,9 +307,15 @@ class ClusterProject:
         """Return the processes that a run's blocks started and that are still there."""
         return [each for each in psutil.process_iter() if environ(each).get(RUN_MARK, "").startswith(f"{run}-")]
 
-    def results(self) -> dict[str, dict[str, Any]]:
-        found = json.loads((self.root / ".envsolver/runs/latest/results.json").read_text())
+    def batch(self, arguments: str, *options: str) -> str:
+        """Have the cluster call envsolver, and return the job's id."""
+        script = f"{sys.executable} -m envsolver {arguments}"
+        asked = ("sbatch", "--parsable", "--exclusive", f"--chdir={self.root}", *options, f"--wrap={script}")
+        return self.slurm.ask(*asked, environ=self.environ).strip()
+
+    def results(self, run: str = ".envsolver/runs/latest") -> dict[str, dict[str, Any]]:
+        found = json.loads((self.root / run / "results.json").read_text())
         return {result["notebook"]: result for result in found["results"]}
 
-    def verdicts(self) -> dict[str, str]:
-        return {name: result["status"] for name, result in self.results().items()}
+    def verdicts(self, run: str = ".envsolver/runs/latest") -> dict[str, str]:
+        return {name: result["status"] for name, result in self.results(run).items()}

@@ -47,6 +47,10 @@ class BlockBudget:
         own = len(provider.active())
         return max(own, self._most - others)
 
+    def is_short(self) -> bool:
+        """Return whether an environment has work and no block, while others have all that there may be."""
+        return any(each.wanted and not self.limit(each) for each in self._providers)
+
     def close(self) -> None:
         """Cancel all blocks, and let none be asked for. Waits for one that is being asked for just now."""
         with self.lock:
@@ -75,6 +79,7 @@ class Blocks(ExecutionProvider):
         self._not_before = 0.0
         self._misses = 0
         self.asked: dict[Any, float] = {}
+        self.wanted = False
         self.init_blocks = self.min_blocks = 0
         self.resources: dict[object, Any] = inner.resources
         self.nodes_per_block = int(getattr(inner, "nodes_per_block", 1))

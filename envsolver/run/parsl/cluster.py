@@ -28,12 +28,12 @@ from envsolver.run.parsl.pool import interchange_ended, launcher, worker_init
 from envsolver.run.parsl.providers import make_provider
 from envsolver.run.scheduler.protocols import PoolRequest
 
-HEARTBEAT_SECONDS = 5
-HEARTBEAT_THRESHOLD_SECONDS = 25
+HEARTBEAT_SECONDS = 4
+HEARTBEAT_THRESHOLD_SECONDS = 20
 """Silence after which a node is taken for dead, and for a node the controller."""
 
 IDLE_SECONDS = 30.0
-"""How long a block may have nothing to do before it is given back."""
+"""How long a block may have nothing to do before it is given back; at once when another environment needs a block."""
 
 TRIES = 3
 """How many blocks in a row may end without ever having worked."""
@@ -198,6 +198,9 @@ class ClusterPools:
         misses = misses_in_a_row(ended)
         blocks = self._blocks(executor)
         blocks.missed(len(misses))
+        blocks.wanted = executor.outstanding() > 0
+        if not blocks.wanted and blocks.active() and self._budget.is_short():
+            executor.scale_in_facade(len(blocks.active()))
         waits = [blocks.asked[job] for job in blocks.active() if job in blocks.asked]
         if len(misses) >= TRIES and not running:
             self._fail(executor, "no block could be started: " + "; ".join(dict.fromkeys(map(words_of, misses))))

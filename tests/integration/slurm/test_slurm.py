@@ -11,6 +11,8 @@ import pytest
 from fakes import until
 from slurm_cluster import ClusterProject, run_id
 
+from envsolver.worker.processes import RUN_MARK
+
 pytestmark = pytest.mark.integration
 
 LONG = "import time, pathlib; pathlib.Path('{flag}').touch(); time.sleep({seconds})"
@@ -19,8 +21,8 @@ LONG = "import time, pathlib; pathlib.Path('{flag}').touch(); time.sleep({second
 
 def waits_at_first(flag: Path) -> tuple[str, str]:
     """Return the cells of a notebook that says that it runs, and ends only when it is run again."""
-    begin = f"import time, pathlib; flag = pathlib.Path('{flag}'); again = flag.exists(); flag.touch()"
-    return begin, "again or time.sleep(600)"
+    begin = f"import os, time, pathlib; flag = pathlib.Path('{flag}'); again = flag.exists()"
+    return begin, f"again or flag.write_text(os.environ['{RUN_MARK}'])", "again or time.sleep(600)"
 
 
 def test_notebooks_run_on_nodes_with_the_verdicts_of_one_machine(project: ClusterProject) -> None:
@@ -60,22 +62,32 @@ def test_a_notebook_whose_block_is_cancelled_runs_again_on_another(project: Clus
     until(lambda: not project.left(run))
 
 
-def test_a_notebook_whose_node_dies_runs_again_on_another(project: ClusterProject, tmp_path: Path) -> None:
+def test_when_a_node_dies_all_notebooks_have_their_verdicts(project: ClusterProject, tmp_path: Path) -> None:
+    versions = {"old": "24.0", "middle": "24.2", "new": "25.0"}
+    for name, version in versions.items():
+        project.group(name, f"packaging=={version}\n")
+        for number in range(7):
+            cell = f"import packaging, time; time.sleep(1); assert packaging.__version__ == '{version}'"
+            project.notebook(f"{name}/{number}.ipynb", cell)
+        project.notebook(f"{name}/bad.ipynb", "1 / 0")
+    project.configure("".join(f'[groups.{name}]\nnotebooks = ["{name}/**"]\n' for name in versions))
     flag = tmp_path / "flag"
-    project.notebook("a.ipynb", *waits_at_first(flag))
+    project.notebook("old/0.ipynb", *waits_at_first(flag))
     started = project.start()
     until(flag.exists)
-    (block,) = project.slurm.jobs()
-    node = project.slurm.node_of(block)
+    run = run_id(started)
+    node = project.slurm.node_with(until(flag.read_text))
     project.slurm.kill_node(node)
-    died = time.monotonic()
     try:
         printed = project.finish(started)
     finally:
         project.slurm.revive_node(node)
-    assert project.verdicts() == {"a.ipynb": "passed"}, printed
-    assert not project.results()["a.ipynb"]["worker"].startswith(f"{node}/")
-    assert time.monotonic() - died < 60
+    found = project.results()
+    assert project.verdicts() == {name: "failed" if "bad" in name else "passed" for name in found}, printed
+    assert len(found) == 24
+    assert found["old/0.ipynb"]["attempts"] == 2
+    assert not found["old/0.ipynb"]["worker"].startswith(f"{node}/")
+    assert not project.left(run)
 
 
 def test_a_block_that_reaches_its_walltime_runs_its_notebook_again(project: ClusterProject, tmp_path: Path) -> None:
@@ -163,3 +175,14 @@ def test_a_drained_node_gets_no_more_notebooks(project: ClusterProject) -> None:
         project.slurm.ask("scontrol", "update", "nodename=n1", "state=resume")
     assert set(project.verdicts().values()) == {"passed"}, printed
     assert not any(result["worker"].startswith("n1/") for result in project.results().values())
+
+
+def test_a_job_array_runs_each_notebook_once_and_a_job_after_it_joins_the_results(project: ClusterProject) -> None:
+    for number in range(6):
+        project.notebook(f"{number}.ipynb", "pass" if number else "1 / 0")
+    folder = "shards/$SLURM_ARRAY_TASK_ID"
+    array = project.batch(f"run --shard auto --run-dir {folder}", "--array=0-2")
+    merge = project.batch("merge shards -o merged", f"--dependency=afterany:{array}")
+    until(lambda: merge in project.slurm.jobs("COMPLETED,FAILED"))
+    assert project.verdicts("merged") == {f"{number}.ipynb": "passed" if number else "failed" for number in range(6)}
+    assert len(list(project.root.glob("shards/*/results.json"))) == 3
