@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
         "worker.private_directories",
         "worker.processes",
     },
-    "run.parsl": {"core", "worker", "run.scheduler.protocols"},
+    "run.parsl": {"core", "worker", "run.scheduler.protocols", "run.warm.remote"},
     "run": ALL,
     "report": {"core"},
     "testing": ALL,

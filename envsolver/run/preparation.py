@@ -186,8 +186,7 @@ def choose_templates(
         context.prestart.wait()
     from envsolver.run.warm.plan import WarmPlan, plan_templates
 
-    # Templates are processes of this machine, so on a cluster every kernel starts cold.
-    project, cold = context.project, context.options.cold or context.options.profile is not None
+    project, cold = context.project, context.options.cold
     keys = {target: project.store.key_for(lock) for target, lock in resolution.locks.items()}
     known = project.history.known(jobs, digests=digests, environments=keys)
     jobs = tuple(

@@ -30,6 +30,7 @@ from envsolver.worker.processes import JOB_MARK, RUN_MARK, kill_marked
 
 if TYPE_CHECKING:
     from envsolver.run.warm.plan import WarmPlan
+    from envsolver.run.warm.remote import RemoteTemplates
     from envsolver.run.warm.templates import Templates
 
 
@@ -67,7 +68,7 @@ class Resources:
     """What one run holds on to."""
 
     services: Services
-    templates: Templates
+    templates: Templates | RemoteTemplates
     executor: JobExecutor
     ending: Ending
 
@@ -90,8 +91,6 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
     ConfigurationError
         There is no usable temporary directory.
     """
-    from envsolver.run.warm.templates import Templates
-
     project, run_id = context.project, context.run_id
     logs = context.directory / LOGS
     with contextlib.ExitStack() as stack:
@@ -111,7 +110,7 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         on_exit("executor", lambda: executor.close(gently=not ending.in_haste))
         services = Services(project.config.services, root=project.root, logs=logs, run_id=run_id)
         on_exit("services", services.stop)
-        templates = Templates(plan, run_id=run_id, logs=logs, facts=project.history.template_facts())
+        templates = _make_templates(context, plan, parsl)
         on_exit("templates", templates.stop)
         on_exit("history", lambda: project.history.record_facts(templates.template_facts()))
         on_exit("work", lambda: _stop_work(context, ending))
@@ -166,6 +165,16 @@ def _make_executor(context: RunContext, directory: Path) -> JobExecutor:
 
         pools = ClusterPools(options.profile, run_id=run_id, directory=directory, server=server)
     return ParslJobExecutor(pools, directory=directory, monitor=options.monitor)
+
+
+def _make_templates(context: RunContext, plan: WarmPlan, directory: Path) -> Templates | RemoteTemplates:
+    from envsolver.run.warm.remote import RemoteTemplates
+    from envsolver.run.warm.templates import Templates
+
+    facts = context.project.history.template_facts()
+    if context.options.profile is not None:
+        return RemoteTemplates(plan, directory=directory, facts=facts)
+    return Templates(plan, run_id=context.run_id, logs=context.directory / LOGS, facts=facts)
 
 
 def shared_directory(context: RunContext) -> Path:

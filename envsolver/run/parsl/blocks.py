@@ -82,7 +82,6 @@ class Blocks(ExecutionProvider):
         self.wanted = False
         self.init_blocks = self.min_blocks = 0
         self.resources: dict[object, Any] = inner.resources
-        self.nodes_per_block = int(getattr(inner, "nodes_per_block", 1))
         self.cores_per_node = getattr(inner, "cores_per_node", None)
         self.mem_per_node = getattr(inner, "mem_per_node", None)
         budget.add(self)
@@ -129,6 +128,11 @@ class Blocks(ExecutionProvider):
     def max_blocks(self) -> int:  # type: ignore[override]  # Parsl only reads it
         """How many blocks it may have now."""
         return len(self.active()) if time.monotonic() < self._not_before else self._budget.limit(self)
+
+    @property
+    def nodes_per_block(self) -> int:  # type: ignore[override]  # Parsl only reads it
+        """How many nodes a block has."""
+        return int(getattr(self._inner, "nodes_per_block", 1))
 
     @property
     def parallelism(self) -> float:  # type: ignore[override]  # Parsl only reads it

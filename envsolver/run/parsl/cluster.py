@@ -27,6 +27,7 @@ from envsolver.run.parsl.blocks import BlockBudget, Blocks
 from envsolver.run.parsl.pool import interchange_ended, launcher, worker_init
 from envsolver.run.parsl.providers import make_provider
 from envsolver.run.scheduler.protocols import PoolRequest
+from envsolver.run.warm.remote import order_file
 
 HEARTBEAT_SECONDS = 4
 HEARTBEAT_THRESHOLD_SECONDS = 20
@@ -98,7 +99,8 @@ class ClusterPools:
         profile, settings = self._profile, self._profile.settings
         low, high = settings.ports or DEFAULT_PORTS
         provider = Blocks(make_provider(profile, self._worker_init(request.prefix)), self._budget, settings.poll)
-        pool = shlex.join([settings.python or sys.executable, str(Path(__file__).with_name("node.py")), self._run_id])
+        python, program = settings.python or sys.executable, Path(__file__).with_name("node.py")
+        pool = shlex.join([python, str(program), self._run_id, str(order_file(self._directory, label))])
         memory = None if request.memory is None else request.memory / GIB
         return ClusterExecutor(
             label=label,

@@ -1,12 +1,13 @@
 """The program that a block runs on each of its nodes: a pool of workers, with its own mark and its own guardian.
 
-Run as ``python node.py <the run's id> <the pool's arguments>``. All that the pool starts carries a mark of this node
-and this block, and is ended when the pool ends, however that comes about. The controller's mark does not serve, since
-several blocks of a run may share a node.
+Run as ``python node.py <the run's id> <the order of templates> <the pool's arguments>``. All that the pool starts
+carries a mark of this node and this block, and is ended when the pool ends, however that comes about. The controller's
+mark does not serve, since several blocks of a run may share a node.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -18,7 +19,8 @@ def main() -> None:
     # The package's own directory must not be searched: its modules have names that others use as well.
     sys.path[0] = str(Path(__file__).resolve().parents[3])
     from envsolver.run.parsl.programs import become
-    from envsolver.run.parsl.task import NODE_RUN
+    from envsolver.run.parsl.task import NODE_RUN, NODE_TEMPLATES
+    from envsolver.run.warm.remote import start_templates
     from envsolver.worker.guardian import start_guardian
     from envsolver.worker.private_directories import run_directory
     from envsolver.worker.processes import RUN_MARK
@@ -30,6 +32,9 @@ def main() -> None:
     os.environ.setdefault("PARSL_CORES", granted)
     # It is never dismissed: what is left when the pool has ended belongs to nobody.
     start_guardian(mark, [run_directory(mark)])
+    templates = start_templates(Path(sys.argv.pop(1)), mark)  # they end with the last reference to them
+    if templates is not None:
+        os.environ[NODE_TEMPLATES] = json.dumps(templates.directories())
     sys.argv.insert(1, "pool")
     become()
 

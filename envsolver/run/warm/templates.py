@@ -112,6 +112,10 @@ class Templates:
             return ""
         return str(running[1] / f"{node}.sock")
 
+    def directories(self) -> dict[str, str]:
+        """Return where each template listens, by its key."""
+        return {key: str(directory) for key, (_, directory, _) in self._running.items()}
+
     def loading(self, job: Job) -> frozenset[str]:
         """Name the nodes, beside the base, that are not up yet and without which the job's kernel cannot be forked."""
         key, name = self._plan.serves.get(job.id, ("", ""))

@@ -19,7 +19,7 @@ LONG = "import time, pathlib; pathlib.Path('{flag}').touch(); time.sleep({second
 """A cell that says outside its notebook's sight that it runs."""
 
 
-def waits_at_first(flag: Path) -> tuple[str, str]:
+def waits_at_first(flag: Path) -> tuple[str, ...]:
     """Return the cells of a notebook that says that it runs, and ends only when it is run again."""
     begin = f"import os, time, pathlib; flag = pathlib.Path('{flag}'); again = flag.exists()"
     return begin, f"again or flag.write_text(os.environ['{RUN_MARK}'])", "again or time.sleep(600)"
@@ -175,6 +175,13 @@ def test_a_drained_node_gets_no_more_notebooks(project: ClusterProject) -> None:
         project.slurm.ask("scontrol", "update", "nodename=n1", "state=resume")
     assert set(project.verdicts().values()) == {"passed"}, printed
     assert not any(result["worker"].startswith("n1/") for result in project.results().values())
+
+
+def test_the_kernels_of_a_node_are_forked_from_its_own_template(project: ClusterProject) -> None:
+    for number in range(4):
+        project.notebook(f"{number}.ipynb", "pass")
+    printed = project.run()
+    assert all(result["warm"] for result in project.results().values()), printed
 
 
 def test_a_job_array_runs_each_notebook_once_and_a_job_after_it_joins_the_results(project: ClusterProject) -> None:

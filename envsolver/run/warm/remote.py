@@ -1,0 +1,100 @@
+"""Templates on a cluster's nodes: the controller writes down what a node shall start, and each starts its own.
+
+Both see the folder of the order. A job names its template and the part that forks its kernel; where on the node that
+listens, the node's own processes know.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from envsolver.core.environments import Environment
+from envsolver.core.jobs import Job
+from envsolver.core.paths import LOGS
+from envsolver.run.warm.plan import TemplateSpec, WarmPlan
+from envsolver.run.warm.templates import Templates
+
+SUFFIX = ".templates"
+_KEY = 12
+
+
+def order_file(directory: Path, key: str) -> Path:
+    """Return the file that says which templates an environment's nodes start."""
+    return directory / f"{key[:_KEY]}{SUFFIX}"
+
+
+class RemoteTemplates:
+    """The templates of a run on a cluster, as its controller knows them.
+
+    Parameters
+    ----------
+    plan
+        Which there are, and whom they serve.
+    directory
+        Where the nodes read what to start.
+    facts
+        What is known of each environment's template, by the environment's key.
+    """
+
+    def __init__(self, plan: WarmPlan, *, directory: Path, facts: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._directory = directory
+        self._facts = facts
+
+    def start_for(
+        self, group: str, python: str, environment: Environment, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Write down what the nodes of an environment shall start. No node of it is asked for before."""
+        specs = [each for each in self._plan.templates if (each.group, each.python) == (group, python)]
+        if specs:
+            order = (specs, environment, dict(env or {}), self._facts.get(environment.key, ""))
+            order_file(self._directory, environment.key).write_bytes(pickle.dumps(order))
+
+    def path_for(self, job: Job) -> str:
+        """Return the template and the part of it that forks the job's kernel; empty when it must start cold."""
+        served = self._plan.serves.get(job.id)
+        return "" if job.warm_start.cold or served is None else f"{served.template}/{served.node}"
+
+    def loading(self, job: Job) -> frozenset[str]:  # noqa: ARG002
+        """Return nothing: a node's own jobs wait for its template."""
+        return frozenset()
+
+    def shared(self, job: Job) -> int:  # noqa: ARG002
+        """Return 0: a node's memory is its own."""
+        return 0
+
+    def memory(self) -> int:
+        """Return 0: they take none of this machine's."""
+        return 0
+
+    def template_facts(self) -> dict[str, str]:
+        """Return nothing: what a node's template found out stays there."""
+        return {}
+
+    def stop(self) -> None:
+        """Remove what was written down, since it holds the variables of jobs. The nodes end their templates."""
+        for file in self._directory.glob(f"*{SUFFIX}"):
+            file.unlink(missing_ok=True)
+
+
+def start_templates(order: Path, mark: str) -> Templates | None:
+    """Start on a node what its environment's order says; None when there is no order.
+
+    Parameters
+    ----------
+    mark
+        The mark of the node's processes.
+    """
+    if not order.exists():
+        return None
+    specs: list[TemplateSpec]
+    specs, environment, env, facts = pickle.loads(order.read_bytes())  # noqa: S301  in a folder of the user's own
+    logs = Path(specs[0].job.run_dir, LOGS)
+    templates = Templates(WarmPlan(), run_id=mark, logs=logs, facts={environment.key: facts}, outer=os.environ)
+    for spec in specs:
+        templates.start(replace(spec, job=replace(spec.job, run_id=mark)), environment, env)
+    return templates
