@@ -33,6 +33,9 @@ VOID = "void"
 LEADING = "(leading imports)"
 """Stands for the modules of a notebook whose next kernel is to have ahead what its first cells import, and no more."""
 
+NOTHING = "(nothing)"
+"""Stands for the modules of a notebook whose next kernel is to have nothing ahead but what every kernel has."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:

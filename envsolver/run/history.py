@@ -20,7 +20,7 @@ from envsolver.core.environments import Target
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Cost, Job, KernelHistory
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json
-from envsolver.core.results import VOID, Result, ResultKey
+from envsolver.core.results import LEADING, NOTHING, VOID, Result, ResultKey
 from envsolver.core.verdicts import GOOD, Verdict
 from envsolver.run.history_file import HistoryFile
 
@@ -254,7 +254,7 @@ def _insert(result: Result, digest: str, connection: sqlite3.Connection) -> None
         (*which, result.environment, digest, *measured),
     )
     if result.modules:
-        names = zlib.compress("\n".join(result.modules).encode(errors="surrogateescape"))
+        names = zlib.compress("\n".join(_next_modules(result, digest, connection)).encode(errors="surrogateescape"))
         connection.execute(
             "INSERT OR REPLACE INTO modules (notebook, grp, python, environment, digest, names)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -265,6 +265,21 @@ def _insert(result: Result, digest: str, connection: sqlite3.Connection) -> None
         " WHERE notebook = ? AND grp = ? AND python = ? ORDER BY id DESC LIMIT ?)",
         (*which, *which, KEPT),
     )
+
+
+def _next_modules(result: Result, digest: str, connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Return what the notebook's next kernel may have ahead.
+
+    Where even what its first cells import made an attempt void, that is nothing: every run would void one more.
+    """
+    if result.modules != (LEADING,):
+        return result.modules
+    stored = connection.execute(
+        "SELECT names FROM modules WHERE notebook = ? AND grp = ? AND python = ? AND environment = ? AND digest = ?",
+        (result.notebook, result.group, result.python, result.environment, digest),
+    ).fetchone()
+    tried = stored is not None and _module_names(stored[0]) in {(LEADING,), (NOTHING,)}
+    return (NOTHING,) if tried else result.modules
 
 
 def _fits(row: Sequence[object], *kinds: type | tuple[type, ...]) -> bool:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from envsolver.core.environments import Target
 from envsolver.core.jobs import Edits, Job, KernelHistory
 from envsolver.core.notebooks import Notebook
-from envsolver.core.results import LEADING
+from envsolver.core.results import LEADING, NOTHING
 from envsolver.run.warm.leading_imports import leading_imports
 
 BASE = "base"
@@ -137,6 +137,8 @@ def _families(
 
 def _wishes(job: Job, notebook: Notebook, known: KernelHistory) -> tuple[tuple[str, ...], bool]:
     """Return what a job's notebook surely loads, and whether that is all that it loads."""
+    if known.modules == (NOTHING,):
+        return (), True
     # What is remembered is of the code as it stands in the notebook.
     if known.modules and known.modules != (LEADING,) and job.edits == Edits():
         return known.modules, True

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from envsolver.core.environments import Target
 from envsolver.core.jobs import Binding, Edits, Job, KernelHistory, Limits, WarmStart
 from envsolver.core.notebooks import Import, Notebook, Origin
-from envsolver.core.results import Result
+from envsolver.core.results import NOTHING, Result
 from envsolver.run.history import History
 from envsolver.run.warm.leading_imports import leading_imports
 from envsolver.run.warm.plan import BASE, NodeSpec, WarmPlan, plan_templates
@@ -53,6 +53,13 @@ def test_jobs_that_share_nothing_share_what_every_kernel_loads() -> None:
     found = plan([job("a"), job("b")])
     assert [node.id for node in found.templates[0].nodes] == [BASE]
     assert found.serves == {"a": ("t0", BASE), "b": ("t0", BASE)}
+
+
+def test_what_may_have_nothing_ahead_is_forked_from_what_every_kernel_loads() -> None:
+    known = {name: KernelHistory(modules=(NOTHING,) if name == "c" else many("numpy")) for name in "abc"}
+    found = plan([job(name) for name in "abc"], known)
+    assert found.serves["c"].node == BASE
+    assert held(found, "a") == held(found, "b") == {*many("numpy")}
 
 
 def test_what_two_notebooks_share_is_held_for_both_and_nothing_else() -> None:
