@@ -34,6 +34,8 @@ class Requirement:
 
     text: str
     origin: Origin
+    hashes: tuple[str, ...] = ()
+    """One of which its file must have, such as ``sha256:0f3a…``; empty for any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

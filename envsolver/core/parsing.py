@@ -175,6 +175,11 @@ def parse_python(text: str | bytes) -> ast.Module:
         raise MalformedError(f"not usable Python: {phrase_of(error)}") from error
 
 
+def given_hashes(line: str) -> tuple[str, ...]:
+    """Return the hashes that a line of a requirements file asks of what it installs, such as ``sha256:0f3a…``."""
+    return tuple(re.findall(r"\s--hash[=\s]\s*(\S+)", line))
+
+
 def parse_requirement(text: str) -> Requirement:
     """Return a requirement such as ``numpy>=1.26``.
 

@@ -32,6 +32,8 @@ class InstallTarget:
     """The requirement, the path, the option's value, or why it is refused."""
     option: str = ""
     """The option as uv reads it, or as it was written."""
+    hashes: tuple[str, ...] = ()
+    """As in `Requirement`."""
 
 
 _ELSEWHERE = "it installs elsewhere than where the notebook's kernel looks"

@@ -18,6 +18,7 @@ from envsolver.core.parsing import (
     ODD_INPUT,
     MalformedError,
     decode_requirements,
+    given_hashes,
     parse_requirement,
     phrase_of,
 )
@@ -138,7 +139,7 @@ class InstallReader:
         elif target.kind == "directory" or _looks_like_path(text):
             reason = self._directory(text, place, folder, guarded=guarded)
         else:
-            reason = self._named(text, place, guarded=guarded)
+            reason = self._named(text, place, guarded=guarded, hashes=target.hashes)
         if reason:
             self._refuse(text, reason, place, guarded=guarded)
 
@@ -147,19 +148,19 @@ class InstallReader:
         if not guarded:
             self.result.refused.append(f'{place}: "{text}" cannot be installed: {reason}.')
 
-    def _keep(self, text: str, place: Origin, *, guarded: bool) -> None:
+    def _keep(self, text: str, place: Origin, *, guarded: bool, hashes: tuple[str, ...] = ()) -> None:
         """Keep a requirement once."""
         kept = self.result.guarded if guarded else self.result.installs
         if all(requirement.text != text for requirement in kept):
-            kept.append(Requirement(text=text, origin=place))
+            kept.append(Requirement(text=text, origin=place, hashes=hashes))
 
-    def _named(self, text: str, place: Origin, *, guarded: bool) -> _Refusal | None:
+    def _named(self, text: str, place: Origin, *, guarded: bool, hashes: tuple[str, ...]) -> _Refusal | None:
         """Keep a requirement that names a distribution; return why not."""
         try:
             parse_requirement(text)
         except MalformedError:
             return _Refusal("it is not a requirement such as numpy>=1.26 (PEP 508)")
-        self._keep(text, place, guarded=guarded)
+        self._keep(text, place, guarded=guarded, hashes=hashes)
         return None
 
     def _line(self, option: str, value: str, place: Origin, folder: Path, *, guarded: bool) -> _Refusal | None:
@@ -262,7 +263,8 @@ def _of_line(line: str) -> list[InstallTarget]:
         return read_arguments(words)
     # Options such as --hash may follow a requirement.
     options = next((number for number, word in enumerate(words) if word.startswith("--")), len(words))
-    return [InstallTarget(kind="name", text=re.split(r"[ \t]--", line)[0]), *read_arguments(words[options:])]
+    asked = InstallTarget(kind="name", text=re.split(r"[ \t]--", line)[0], hashes=given_hashes(line))
+    return [asked, *read_arguments(words[options:])]
 
 
 def _requirement_lines(content: str) -> Iterator[tuple[int, str]]:

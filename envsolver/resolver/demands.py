@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from envsolver.core.notebooks import Notebook, Origin, Requirement
+from envsolver.core.notebooks import Notebook, Requirement
 from envsolver.resolver.assignment import WITH_KERNEL, Distributions
 from envsolver.resolver.declared import names_alike
 from envsolver.resolver.groups import canonical
@@ -86,7 +86,7 @@ def _demand(
     for requirement in asked:
         text = canonical(requirement.text)
         if text not in WITH_KERNEL:
-            kept.setdefault(text, Requirement(text=text, origin=requirement.origin))
+            kept.setdefault(text, replace(requirement, text=text))
     return NotebookRequirements(
         notebook=notebook.path,
         requirements=tuple(kept[text] for text in sorted(kept)),
@@ -142,8 +142,10 @@ def _name(text: str) -> str:
 
 def merged(demands: list[NotebookRequirements]) -> tuple[Requirement, ...]:
     """Return what several notebooks ask for together, each once, with the first place that asks for it."""
-    kept: dict[str, Origin] = {}
+    kept: dict[str, Requirement] = {}
     for demand in sorted(demands, key=lambda d: d.notebook):
         for requirement in demand.requirements:
-            kept.setdefault(requirement.text, requirement.origin)
-    return tuple(Requirement(text=text, origin=kept[text]) for text in sorted(kept))
+            first = kept.setdefault(requirement.text, requirement)
+            if not first.hashes:
+                kept[requirement.text] = replace(first, hashes=requirement.hashes)
+    return tuple(kept[text] for text in sorted(kept))

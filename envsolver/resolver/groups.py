@@ -17,7 +17,14 @@ from envsolver.core.digests import digest
 from envsolver.core.environments import Group
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.notebooks import Origin, Requirement
-from envsolver.core.parsing import ODD_INPUT, MalformedError, decode_requirements, parse_requirement, phrase_of
+from envsolver.core.parsing import (
+    ODD_INPUT,
+    MalformedError,
+    decode_requirements,
+    given_hashes,
+    parse_requirement,
+    phrase_of,
+)
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.requirement_text import BOUND, is_option, local_path, parse, project_digest
 
@@ -225,7 +232,7 @@ class _Reader:
                 self.faults.append(f"{origin}: {shown!r} is not a valid requirement: {error}")
                 return
         kept = self.constraints if kind == "constraint" else self.requirements
-        kept.append(Requirement(text=text, origin=origin))
+        kept.append(Requirement(text=text, origin=origin, hashes=given_hashes(line)))
 
     def _local(self, path: str, origin: Origin) -> None:
         # Like pip and uv: a path in a requirements file is relative to where the command runs, the root.

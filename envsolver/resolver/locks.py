@@ -21,6 +21,7 @@ from envsolver.core.notebooks import Requirement
 from envsolver.core.parsing import parse_json
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer, network_error
+from envsolver.resolver.hashes import with_given_hashes
 from envsolver.resolver.local_projects import LocalProjects, stand_in
 from envsolver.resolver.project_metadata import needs_no_build
 from envsolver.resolver.requirement_text import address_of, content_digest, local_path, project_name, requirement_name
@@ -178,7 +179,8 @@ def early_releases(group: Group) -> list[str]:
 
 def lock_of(group: Group, interpreter: Interpreter, text: str, root: Path) -> Lock:
     """Return the lock that holds what uv answered to a group, and where the packages come from."""
-    return make_lock(group.name, interpreter, _sources(group, root) + absolute(text, root))
+    checked = with_given_hashes(text, group.requirements)
+    return make_lock(group.name, interpreter, _sources(group, root) + absolute(checked, root))
 
 
 def _sources(group: Group, root: Path) -> str:
