@@ -15,3 +15,7 @@ TEST_FILES = "tests/booktests"
 """Where test files are, unless the project says otherwise."""
 TESTED = "booktests"
 """The folder of the copies and logs that test files leave, in the state."""
+
+TEMPLATES_ORDER = ".templates"
+ENVIRONMENT_ORDER = ".environment"
+"""How the files end that say what a cluster's node starts and builds."""

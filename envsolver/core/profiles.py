@@ -28,6 +28,8 @@ class ProfileSettings:
     """Seconds between two questions to the scheduler; some sites forbid less than 120."""
     environments: Text | None = None
     """Folder on the shared file system for environments and for what nodes and controller exchange."""
+    node_environments: bool = False
+    """Each node builds the environments anew on its own disk, at the path that they have here; uv must be there."""
     scratch: Text | None = None
     """Folder on a node's own disk for what notebooks write, such as `$TMPDIR`; the node's variables may stand in it."""
     workers_per_node: PositiveCount | None = None

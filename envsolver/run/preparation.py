@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,12 +15,14 @@ from envsolver.core.digests import digest
 from envsolver.core.environments import Environment, Lock, Target
 from envsolver.core.errors import BuildError, EnvsolverError
 from envsolver.core.jobs import Job, KernelHistory, WarmStart
+from envsolver.core.paths import ENVIRONMENT_ORDER
 from envsolver.core.settings import GroupSettings
 from envsolver.resolver.derive import without_local
 from envsolver.resolver.explanations import build_failure
 from envsolver.run.context import RunContext, RunRecord
 from envsolver.run.faults import keep_traceback, own_failure
 from envsolver.run.gpus import gpu_sets, gpu_variables
+from envsolver.run.node_environment import Order
 from envsolver.run.options import worker_count
 from envsolver.run.resolution import Resolution
 from envsolver.run.resources import Resources
@@ -107,9 +110,26 @@ class Preparation:
         self._record.environments.append(environment)
         if environment.built:
             self._post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
+        if profile is not None and profile.settings.node_environments:
+            self._order(lock, environment)
         variables = self._resources.services.start(settings.services, environment)
         self._resources.templates.start_for(group, version, environment, variables)
         self._post(EnvironmentReady(target=target, environment=environment, env=variables))
+
+    def _order(self, lock: Lock, environment: Environment) -> None:
+        """Write down for the nodes what each of them builds."""
+        from envsolver.run.warm.remote import order_file
+
+        project = self._project
+        order = Order(
+            root=project.root,
+            pass_env=tuple(project.config.pass_env),
+            cache=project.cache,
+            lock=lock,
+            prefix=environment.prefix,
+        )
+        file = order_file(self._resources.parsl, environment.key).with_suffix(ENVIRONMENT_ORDER)
+        file.write_bytes(pickle.dumps(order))
 
     def _lock_of(self, target: Target) -> Lock:
         if target in self._resolution.faults:

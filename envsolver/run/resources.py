@@ -65,7 +65,15 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """What one run holds on to."""
+    """What one run holds on to.
+
+    Attributes
+    ----------
+    parsl
+        The folder of Parsl's files, which a cluster's nodes see as well.
+    """
+
+    parsl: Path
 
     services: Services
     templates: Templates | RemoteTemplates
@@ -114,7 +122,7 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         on_exit("templates", templates.stop)
         on_exit("history", lambda: project.history.record_facts(templates.template_facts()))
         on_exit("work", lambda: _stop_work(context, ending))
-        yield Resources(services=services, templates=templates, executor=executor, ending=ending)
+        yield Resources(parsl=parsl, services=services, templates=templates, executor=executor, ending=ending)
 
 
 def _redact_logs(logs: Path) -> None:
@@ -178,18 +186,22 @@ def _make_templates(context: RunContext, plan: WarmPlan, directory: Path) -> Tem
 
 
 def shared_directory(context: RunContext) -> Path:
-    """Make the folder of Parsl's files where the nodes see it, beside the environments.
+    """Make the folder of Parsl's files where the nodes see it: beside the environments, if they see those.
 
     Raises
     ------
     ConfigurationError
         Its path needs quoting, or it cannot be made.
     """
-    directory = context.project.cache / PARSL / context.run_id
+    profile = context.options.profile
+    unshared = profile is not None and profile.settings.node_environments
+    directory = context.directory / "nodes" if unshared else context.project.cache / PARSL / context.run_id
     if not _PLAIN.fullmatch(str(directory)):
         raise ConfigurationError(
             [f"{directory}: Parsl's scripts do not quote their paths, and this one would need it"],
-            tip="Let `environments` of the profile name a folder of letters, digits and the signs ._+-/ alone.",
+            tip="Let `environments` of the profile name a folder of letters, digits and the signs ._+-/ alone."
+            if not unshared
+            else "Let --run-dir name a folder of letters, digits and the signs ._+-/ alone.",
         )
     try:
         directory.mkdir(mode=0o700, parents=True)

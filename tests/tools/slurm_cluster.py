@@ -95,10 +95,13 @@ class Slurm:
         Its private folder.
     environ
         The variables by which its commands find it.
+    private
+        A folder in whose place each node sees a disk of its own.
     """
 
     folder: Path
     environ: dict[str, str]
+    private: Path | None = None
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def ask(self, *command: str, check: bool = True, environ: dict[str, str] | None = None) -> str:
@@ -121,7 +124,17 @@ class Slurm:
 
     def start_node(self, name: str) -> None:
         """Start a node's daemon."""
-        self._start(name, "slurmd", "-D", "-N", name)
+        if self.private is None:
+            self._start(name, "slurmd", "-D", "-N", name)
+            return
+        disk = self.disk_of(name)
+        disk.mkdir(exist_ok=True)
+        mount = f"mount --bind {disk} {self.private} && exec slurmd -D -N {name}"
+        self._start(name, "unshare", "--mount", "sh", "-c", mount)
+
+    def disk_of(self, node: str) -> Path:
+        """Return what a node sees in place of the private folder."""
+        return self.folder / f"disk-{node}"
 
     def revive_node(self, name: str) -> None:
         """Start a dead node again; Slurm forgets at once what ran there."""
@@ -222,8 +235,8 @@ def environ(process: psutil.Process) -> dict[str, str]:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Slurm]:
-    """Run a cluster in a folder, and end it."""
+def cluster(folder: Path, private: Path | None = None) -> Iterator[Slurm]:
+    """Run a cluster in a folder, and end it; its nodes have disks of their own in place of a private folder."""
     for name in ("munge", "state", *(f"spool-{node}" for node in NODES)):
         (folder / name).mkdir(mode=0o700)
     key = folder / "munge" / "munge.key"
@@ -242,7 +255,7 @@ def cluster(folder: Path) -> Iterator[Slurm]:
     user = getpass.getuser()
     conf = folder / "slurm.conf"
     conf.write_text(_CONF.format(host=host, ports=ports, user=user, folder=folder, nodes=nodes))
-    slurm = Slurm(folder, {**os.environ, "PATH": PATH, "SLURM_CONF": str(conf)})
+    slurm = Slurm(folder, {**os.environ, "PATH": PATH, "SLURM_CONF": str(conf)}, private)
     try:
         slurm.start()
         yield slurm

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def main() -> None:
     """Become the pool."""
     # The package's own directory must not be searched: its modules have names that others use as well.
     sys.path[0] = str(Path(__file__).resolve().parents[3])
+    from envsolver.core.paths import ENVIRONMENT_ORDER
     from envsolver.run.parsl.programs import become
     from envsolver.run.parsl.task import NODE_RUN, NODE_TEMPLATES
     from envsolver.run.warm.remote import start_templates
@@ -32,7 +34,13 @@ def main() -> None:
     os.environ.setdefault("PARSL_CORES", granted)
     # It is never dismissed: what is left when the pool has ended belongs to nobody.
     start_guardian(mark, [run_directory(mark)])
-    templates = start_templates(Path(sys.argv.pop(1)), mark)  # they end with the last reference to them
+    order = Path(sys.argv.pop(1))
+    environment = order.with_suffix(ENVIRONMENT_ORDER)
+    if environment.exists():
+        builder = [sys.executable, "-m", "envsolver.run.node_environment", str(environment)]
+        if (failed := subprocess.run(builder, check=False).returncode) != 0:
+            sys.exit(failed)  # the last words on the block's error output are the builder's
+    templates = start_templates(order, mark)  # they end with the last reference to them
     if templates is not None:
         os.environ[NODE_TEMPLATES] = json.dumps(templates.directories())
     sys.argv.insert(1, "pool")

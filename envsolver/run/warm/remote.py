@@ -14,17 +14,16 @@ from pathlib import Path
 
 from envsolver.core.environments import Environment
 from envsolver.core.jobs import Job
-from envsolver.core.paths import LOGS
+from envsolver.core.paths import LOGS, TEMPLATES_ORDER
 from envsolver.run.warm.plan import TemplateSpec, WarmPlan
 from envsolver.run.warm.templates import Templates
 
-SUFFIX = ".templates"
 _KEY = 12
 
 
 def order_file(directory: Path, key: str) -> Path:
     """Return the file that says which templates an environment's nodes start."""
-    return directory / f"{key[:_KEY]}{SUFFIX}"
+    return directory / f"{key[:_KEY]}{TEMPLATES_ORDER}"
 
 
 class RemoteTemplates:
@@ -77,7 +76,7 @@ class RemoteTemplates:
 
     def stop(self) -> None:
         """Remove what was written down, since it holds the variables of jobs. The nodes end their templates."""
-        for file in self._directory.glob(f"*{SUFFIX}"):
+        for file in self._directory.glob(f"*{TEMPLATES_ORDER}"):
             file.unlink(missing_ok=True)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +15,30 @@ from slurm_cluster import ClusterProject, Slurm, cluster, missing
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Slurm]:
+    with _started() as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _started(private: Path | None = None) -> Iterator[Slurm]:
     if missing():
         pytest.skip(f"needs {', '.join(missing())}")
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a socket's path must be short
     try:
-        with cluster(folder) as running:
+        with cluster(folder, private) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def unshared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProject]:
+    """Return a project on a cluster whose nodes have disks of their own in place of the cache."""
+    if subprocess.run([shutil.which("unshare") or "unshare", "--mount", "true"], check=False).returncode:
+        pytest.skip("needs the right to mount")
+    cache = tmp_path_factory.mktemp("cache")
+    with _started(cache) as running:
+        yield ClusterProject(running, tmp_path_factory.mktemp("project"), cache)
 
 
 @pytest.fixture

@@ -193,3 +193,21 @@ def test_a_job_array_runs_each_notebook_once_and_a_job_after_it_joins_the_result
     until(lambda: merge in project.slurm.jobs("COMPLETED,FAILED"))
     assert project.verdicts("merged") == {f"{number}.ipynb": "passed" if number else "failed" for number in range(6)}
     assert len(list(project.root.glob("shards/*/results.json"))) == 3
+
+
+def test_nodes_with_a_disk_of_their_own_build_the_environments_that_their_jobs_need(unshared: ClusterProject) -> None:
+    unshared.configure(**{"node-environments": "true"})
+    for number in range(2):
+        unshared.notebook(f"{number}.ipynb", "pass")
+    printed = unshared.run()
+    assert set(unshared.verdicts().values()) == {"passed"}, printed
+    nodes = {result["worker"].partition("/")[0] for result in unshared.results().values()}
+    assert all(list(unshared.slurm.disk_of(node).glob("environments/*/env/bin/python")) for node in nodes)
+
+
+def test_a_node_that_cannot_build_an_environment_says_why(unshared: ClusterProject) -> None:
+    unshared.configure(**{"node-environments": "true", "worker-init": '"export UV_NO_BINARY=1"'})
+    unshared.notebook("a.ipynb", "pass")
+    printed = unshared.run()
+    assert unshared.verdicts() == {"a.ipynb": "environment"}, printed
+    assert "uv's settings differ" in unshared.results()["a.ipynb"]["reason"]
