@@ -311,6 +311,14 @@ def test_an_interruption_keeps_what_is_finished_and_leaves_no_process(
     assert not marked_processes(sandbox.root)
 
 
+def test_a_user_who_has_a_number_and_no_name_is_served(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    nameless = "import getpass; getpass.getuser = lambda: {}['no name']; from envsolver.cli import main; main()"
+    monkeypatch.setattr(sandbox, "command", lambda *words: [sys.executable, "-c", nameless, *words])
+    sandbox.notebook("a.ipynb", "x = 1")
+    done = sandbox.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_outlives_a_controller_that_is_killed(
     sandbox: Sandbox, started: Callable[..., subprocess.Popen[str]], sent: signal.Signals

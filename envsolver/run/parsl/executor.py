@@ -10,6 +10,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import getpass
+import os
 import queue
 import threading
 import time
@@ -156,8 +158,10 @@ class ParslJobExecutor:
         if self._kernel is not None:
             return self._kernel
         from parsl.config import Config
+        from parsl.dataflow import dflow
         from parsl.dataflow.dflow import DataFlowKernel
 
+        dflow.getuser = _user  # type: ignore[attr-defined]
         with self._quiet():
             self._kernel = DataFlowKernel(
                 Config(
@@ -273,6 +277,14 @@ class _Starter:
                 answer.set_result(call())
             except BaseException as error:  # noqa: BLE001  who asked is told
                 answer.set_exception(error)
+
+
+def _user() -> str:
+    """Return who runs this, which Parsl writes down: in a container that may be a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # before Python 3.13, and since
+        return str(os.getuid())
 
 
 def _exception(error: BaseException) -> Exception:
