@@ -24,6 +24,7 @@ from envsolver.cli.solve import init_command, lock_command, solve_command
 from envsolver.cli.streams import GuardedStream, guard_streams
 from envsolver.cli.why import why_command
 from envsolver.core.errors import EnvsolverError
+from envsolver.run.parsl.pool_logs import explained
 
 EXIT_INTERRUPTED = 130
 
@@ -61,18 +62,22 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("envsolver: interrupted", err=True)
         return EXIT_INTERRUPTED
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         _say_error(_system_error(error))
         return 1
     return code if isinstance(code, int) else 0
 
 
-def _system_error(error: OSError) -> EnvsolverError:
-    """Return what the system refused as one clear error: what, and where."""
+def _system_error(error: OSError | RuntimeError) -> EnvsolverError:
+    """Return what the system refused as one clear error: what, and where; Python has its own for a thread too many."""
+    said = getattr(error, "strerror", None) or str(error)
+    cause = explained(said)
+    if cause != said:
+        return EnvsolverError(cause, tip="The system starts no more processes and threads for this user.")
+    if not isinstance(error, OSError):
+        raise error
     where = f"{error.filename}: " if error.filename else ""
-    return EnvsolverError(
-        f"{where}{error.strerror or error}", tip="The system refused this; see whether it can be used."
-    )
+    return EnvsolverError(f"{where}{said}", tip="The system refused this; see whether it can be used.")
 
 
 def _say_error(error: EnvsolverError) -> None:

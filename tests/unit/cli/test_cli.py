@@ -76,6 +76,26 @@ def test_what_the_system_refuses_is_one_clear_error(
     assert "/some/file: Permission denied" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (RuntimeError("can't start new thread"), "can't start new thread (`ulimit -u`,"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "Resource temporarily unavailable (`ulimit -u`,"),
+    ],
+)
+def test_a_thread_or_a_process_too_many_is_one_clear_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: Exception, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("envsolver.run.project.open_project", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main(["-C", str(root), "list"])
+    assert ended.value.code == 1
+    assert said in capsys.readouterr().err
+
+
 def test_a_faulty_requirement_is_told_with_file_and_line(root: Path) -> None:
     (root / "requirements").mkdir()
     (root / "requirements/base.in").write_text("# fine\nnumpy >< 2\n-r missing.in\n")
