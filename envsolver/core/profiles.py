@@ -78,6 +78,15 @@ class Profile:
         return self._whole("nodes_per_block", 1)
 
     @property
+    def walltime(self) -> float | None:
+        """How long a block lasts, seconds; None when the profile does not say."""
+        text = self.options.get("walltime")
+        if not isinstance(text, str):
+            return None
+        hours, minutes, seconds = map(int, text.split(":"))
+        return 3600.0 * hours + 60.0 * minutes + seconds
+
+    @property
     def gpus_per_node(self) -> int:
         """How many GPUs a node has."""
         return self._whole("gpus_per_node", 0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +16,16 @@ from envsolver.config.profiles import ProfileTable, read_profiles, user_file
 from envsolver.config.tables import as_python
 from envsolver.config.validation import kinds_of, value_fault
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.jobs import Cost, Job
 from envsolver.core.profiles import LOCAL, Profile, ProfileSettings
+from envsolver.core.quantities import duration
 from envsolver.run.parsl.addresses import address_of
 from envsolver.run.parsl.providers import COMMANDS, OURS, parameters
 
 VARIABLE = "ENVSOLVER_PROFILE"
 """Names the profile of a run that is started without `--profile`."""
+
+_WALLTIME = re.compile(r"\d+:[0-5]\d:[0-5]\d", re.ASCII)
 
 PORTS = 2
 HIGHEST_PORT = 65535
@@ -103,6 +108,8 @@ def _provider_faults(
             yield _Fault(key, f"is no key of a profile, nor one of its provider in Parsl{close}")
         elif text := value_fault(value, known[names[key]]):
             yield _Fault(key, text)
+        elif key == "walltime" and isinstance(value, str) and not _WALLTIME.fullmatch(value):
+            yield _Fault(key, f'must be hours, minutes and seconds, such as "01:30:00", not {value!r}')
     if "cores_per_node" in known and not values.keys() & {"workers-per-node", "cores-per-node"}:
         yield _Fault("", "needs workers-per-node or cores-per-node: how many notebooks a node can run at once")
 
@@ -114,6 +121,17 @@ def _own_fault(key: str, value: object, kind: object) -> str:
         if len(value) != PORTS or not low <= high <= HIGHEST_PORT:
             return f"must be the first and the last port, such as [54000, 54100], not {value}"
     return text
+
+
+def fitting_no_block(profile: Profile, jobs: Iterable[Job], costs: Mapping[str, Cost]) -> Iterator[str]:
+    """Tell of each notebook that took longer than a block lasts."""
+    for job in jobs:
+        seconds = costs[job.id].seconds if job.id in costs else None
+        if profile.walltime is not None and seconds is not None and seconds > profile.walltime:
+            yield (
+                f"{job.notebook} took {duration(seconds)}, and a block of profile {profile.name} ends after "
+                f"{duration(profile.walltime)}: give it a longer walltime"
+            )
 
 
 def check_profile(profile: Profile, cache: Path) -> Iterator[tuple[str, str]]:

@@ -171,7 +171,9 @@ def _make_executor(context: RunContext, directory: Path) -> JobExecutor:
     if options.profile is not None:
         from envsolver.run.parsl.cluster import ClusterPools  # it imports Parsl
 
-        pools = ClusterPools(options.profile, run_id=run_id, directory=directory, server=server)
+        pools = ClusterPools(
+            options.profile, run_id=run_id, directory=directory, server=server, note=context.progress.note
+        )
     return ParslJobExecutor(pools, directory=directory, monitor=options.monitor)
 
 

@@ -247,6 +247,11 @@ def _execute(
     ordered, costs = _in_order(context.project, options, resolution, jobs)
     workers = worker_count(options)
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
+    if context.options.profile is not None:
+        from envsolver.run.profiles import fitting_no_block
+
+        for text in fitting_no_block(context.options.profile, ordered, costs):
+            progress.note(text)
     progress.begin(counts, workers, predicted_makespan(ordered, costs, workers), tuple(resolution.interpreters))
     try:
         for version, reason in resolution.left_out:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from parsl.executors import HighThroughputExecutor
@@ -17,7 +17,6 @@ from parsl.executors.high_throughput.errors import ManagerLost
 from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
 from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobState, JobStatus
-from parsl.utils import wtime_to_minutes
 
 from envsolver.core.jobs import Job
 from envsolver.core.profiles import Profile
@@ -76,13 +75,19 @@ class ClusterPools:
         Where Parsl writes, on the shared file system.
     server
         Socket of the process that forks Parsl's programs here.
+    note
+        Says one line to whoever follows the run.
     """
 
     strategy = "htex_auto_scale"
     idle_seconds = IDLE_SECONDS
 
-    def __init__(self, profile: Profile, *, run_id: str, directory: Path, server: str = "") -> None:
+    def __init__(
+        self, profile: Profile, *, run_id: str, directory: Path, server: str = "", note: Callable[[str], None]
+    ) -> None:
         self._profile = profile
+        self._note = note
+        self._states: dict[tuple[str, str], JobState] = {}
         self._run_id = run_id
         self._directory = directory
         self._server = server
@@ -134,8 +139,7 @@ class ClusterPools:
 
     def _drain_seconds(self, longest: float) -> int | None:
         """Return after how long a node takes no more notebooks, so that the last one ends before its block does."""
-        walltime = self._profile.options.get("walltime")
-        left = 60 * wtime_to_minutes(str(walltime)) - longest if walltime else 0
+        left = (self._profile.walltime or 0) - longest
         return int(left) if left > 0 else None
 
     def started(self, executor: HighThroughputExecutor) -> None:
@@ -195,6 +199,7 @@ class ClusterPools:
         if not isinstance(executor, HighThroughputExecutor) or executor.bad_state_is_set or interchange_ended(executor):
             return
         self._managers |= {each["manager"]: each["block_id"] for each in executor.connected_managers()}
+        self._tell(executor.label, status)
         ended = [each for _, each in sorted(status.items(), key=lambda item: int(item[0]))]
         running = any(each.state is JobState.RUNNING for each in ended)
         misses = misses_in_a_row(ended)
@@ -209,6 +214,13 @@ class ClusterPools:
         elif waits and not running and time.monotonic() - min(waits) > self._profile.settings.start_deadline:
             words = "; ".join(dict.fromkeys(words_of(each) for each in ended if each.state is JobState.PENDING))
             self._fail(executor, f"no block started within {self._profile.settings.start_deadline:g} s: {words}")
+
+    def _tell(self, label: str, status: Mapping[str, JobStatus]) -> None:
+        """Say of each block that its state is another than before."""
+        for block, now in status.items():
+            if self._states.get((label, block)) is not now.state:
+                self._states[label, block] = now.state
+                self._note(now.message or f"block {block} of {label}: {now.state.name.replace('_', ' ').lower()}")
 
     def _fail(self, executor: BlockProviderExecutor, words: str) -> None:
         self._blocks(executor).give_back()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ def test_notebooks_run_on_nodes_with_the_verdicts_of_one_machine(project: Cluste
     printed = project.run()
     assert project.verdicts() == {"good.ipynb": "passed", "bad.ipynb": "failed"}, printed
     assert all(result["worker"].startswith(("n1/", "n2/", "n3/")) for result in project.results().values())
+    assert re.search(r"Slurm: job \d+ RUNNING on n\d", printed)
 
 
 def test_groups_that_exclude_each_other_run_side_by_side_on_different_nodes(project: ClusterProject) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from fakes import job
 
 from envsolver.cli.main import cli
 from envsolver.config.profiles import ProfileTable, read_profiles, user_file
 from envsolver.core.errors import ConfigurationError
-from envsolver.run.profiles import check_profile, choose_profile, make_profile
+from envsolver.core.jobs import Cost
+from envsolver.run.profiles import check_profile, choose_profile, fitting_no_block, make_profile
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "clusters.md"
 
@@ -86,6 +88,7 @@ def test_all_faults_of_a_profile_are_told_at_once_in_the_order_of_the_file(tmp_p
         ("provider = 3\n", "must be text, in quotes, not the number 3"),
         (SLURM + "cores-per-node = true\n", "must be a whole number, not true"),
         (SLURM + "walltime = 01:00:00\n", "must be text, in quotes, not a date or time"),
+        (SLURM + 'walltime = "90"\n', "must be hours, minutes and seconds"),
         (SLURM + "ports = [54000]\n", "the first and the last port"),
         (SLURM + "ports = [2, 1]\n", "the first and the last port"),
         (SLURM + "ports = [1, 70000]\n", "the first and the last port"),
@@ -161,6 +164,13 @@ def test_check_names_what_is_missing_here(tmp_path: Path, monkeypatch: pytest.Mo
 def test_check_finds_nothing_where_all_is_there(tmp_path: Path) -> None:
     profile = make_profile(table(tmp_path, 'provider = "local"\naddress = "127.0.0.1"\n'))
     assert set(dict(check_profile(profile, tmp_path / "cache")).values()) == {""}
+
+
+def test_a_notebook_that_took_longer_than_a_block_lasts_is_told_before_it_starts(tmp_path: Path) -> None:
+    profile = make_profile(table(tmp_path, SLURM + 'walltime = "00:01:00"\n'))
+    costs = {"a": Cost(seconds=61.0), "b": Cost(seconds=59.0), "c": Cost()}
+    (told,) = fitting_no_block(profile, [job(name) for name in "abcd"], costs)
+    assert told.startswith("a.ipynb took 1 min 01 s")
 
 
 def test_the_command_lists_profiles_and_tells_what_is_wrong(tmp_path: Path) -> None:
