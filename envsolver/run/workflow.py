@@ -103,7 +103,7 @@ def _check_machine(options: Options) -> None:
         raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
     if not options.sequential:
         check_semaphores()
-        check_process_limit(worker_count(options))
+        check_process_limit(worker_count(options) if options.profile is None else 1)
     if options.profile is not None and options.sequential:
         raise ConfigurationError([f"--profile {options.profile.name} needs Parsl, which --sequential leaves out"])
     if options.monitor:

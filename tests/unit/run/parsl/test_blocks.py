@@ -1,0 +1,98 @@
+"""Promise: the environments of a run on a cluster share its blocks, and none is asked for when the run is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from parsl.jobs.states import JobState, JobStatus
+
+from envsolver.run.parsl.blocks import BlockBudget, Blocks
+from envsolver.run.parsl.cluster import misses_in_a_row
+from envsolver.run.parsl.slurm import never_starts
+
+
+class FakeProvider:
+    """A scheduler that runs every block at once."""
+
+    label = "fake"
+
+    def __init__(self) -> None:
+        self.resources: dict[str, dict[str, Any]] = {}
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str) -> str:
+        job = f"{command}{len(self.resources)}"
+        self.resources[job] = {"status": JobStatus(JobState.RUNNING), "asked": (tasks_per_node, job_name)}
+        return job
+
+    def cancel(self, job_ids: list[str]) -> list[bool]:
+        for job in job_ids:
+            self.resources[job]["status"] = JobStatus(JobState.CANCELLED)
+        return [True for _ in job_ids]
+
+
+def pair(most: int) -> tuple[BlockBudget, Blocks, Blocks]:
+    budget = BlockBudget(most)
+    return budget, Blocks(FakeProvider(), budget, 1.0), Blocks(FakeProvider(), budget, 1.0)
+
+
+def test_what_one_environment_has_another_cannot_have() -> None:
+    _, first, second = pair(3)
+    for _ in range(2):
+        first.submit("a", 1)
+    assert (first.max_blocks, second.max_blocks) == (3, 1)
+
+
+def test_the_blocks_are_short_only_while_an_environment_with_work_can_have_none() -> None:
+    budget, first, second = pair(1)
+    first.submit("a", 1)
+    assert not budget.is_short()
+    second.wanted = True
+    assert budget.is_short()
+    first.give_back()
+    assert not budget.is_short()
+
+
+def test_after_the_end_of_the_run_all_blocks_are_cancelled_and_none_is_asked_for() -> None:
+    budget, first, _ = pair(1)
+    first.submit("a", 1)
+    budget.close()
+    assert first.active() == []
+    with pytest.raises(RuntimeError, match="the run is over"):
+        first.submit("a", 1)
+
+
+def test_after_a_block_that_never_worked_the_next_one_waits() -> None:
+    _, first, _ = pair(2)
+    first.missed(1)
+    assert first.max_blocks == 0
+
+
+@pytest.mark.parametrize(
+    ("states", "misses"),
+    [
+        ((), 0),
+        ((JobState.MISSING, JobState.MISSING), 2),
+        ((JobState.MISSING, JobState.COMPLETED), 0),
+        ((JobState.COMPLETED, JobState.MISSING, JobState.RUNNING), 1),
+        ((JobState.MISSING, JobState.SCALED_IN), 1),
+    ],
+)
+def test_only_the_last_blocks_that_never_worked_count(states: tuple[JobState, ...], misses: int) -> None:
+    assert len(misses_in_a_row([JobStatus(state) for state in states])) == misses
+
+
+@pytest.mark.parametrize(
+    ("reason", "never"),
+    [
+        ("Resources", False),
+        ("Priority", False),
+        ("JobHeldUser", True),
+        ("QOSNotAllowed", True),
+        ("AssocGrpCPUMinutesLimit", True),
+        ("AssocMaxJobsLimit", False),
+        ("PartitionTimeLimit", True),
+    ],
+)
+def test_a_block_that_slurm_will_never_start_is_known_by_its_reason(reason: str, never: bool) -> None:
+    assert never_starts(reason) is never
