@@ -101,6 +101,8 @@ class Job:
     """How often the run has started it, this time included."""
     why: str = ""
     """Why it is not cached, as a phrase."""
+    output_files: tuple[str, ...] = ()
+    """The project's files that the run's own output goes to, relative to the root: no notebook changed them."""
 
     @property
     def target(self) -> Target:

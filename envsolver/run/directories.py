@@ -10,8 +10,6 @@ from pathlib import Path
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.paths import LATEST, RUNS
 
-"""The project's own directory for history and runs, ignored by git."""
-
 
 def prepare_state(directory: Path) -> Path:
     """Make the project's own directory, and have git ignore it.
@@ -47,6 +45,15 @@ def _usable(directory: Path) -> Iterator[None]:
         fault = f"{directory}: cannot be written: {error.strerror or error}"
         tip = "envsolver keeps its history and its runs there; let it be written, and have room on its disk."
         raise ConfigurationError([fault], tip=tip) from error
+
+
+def output_files(root: Path) -> tuple[str, ...]:
+    """Return the files of a project that this process's output goes to, as far as known, relative to its root."""
+    found: set[str] = set()
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError, ValueError):  # of another system, or outside of the project
+            found.add(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(root).as_posix())
+    return tuple(sorted(found))
 
 
 def new_run_directory(runs: Path) -> Path:

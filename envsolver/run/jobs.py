@@ -32,6 +32,8 @@ class JobDefaults:
     """The run's folder."""
     timeout: float | None = None
     """Seconds for a whole notebook, over every other setting; None leaves the settings alone."""
+    output_files: tuple[str, ...] = ()
+    """As in `Job`."""
 
 
 def plan_jobs(
@@ -103,6 +105,7 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
         root=str(config.root),
         run_dir=str(defaults.run_dir),
         run_id=defaults.run_id,
+        output_files=defaults.output_files,
         limits=Limits(
             # A cell that may take long, by the notebook's metadata, is not cut short by a limit not set for it.
             timeout=_first(

@@ -24,6 +24,7 @@ from envsolver.report.results_json import write_results
 from envsolver.resolver.conflicts import plain_conflicts
 from envsolver.resolver.groups import check_group_names, read_groups
 from envsolver.run.context import RunContext, RunRecord, make_context
+from envsolver.run.directories import output_files
 from envsolver.run.fingerprints import input_digests
 from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.machine import check_process_limit, check_semaphores
@@ -79,9 +80,7 @@ def run(
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen, shard = _choose(project, options, resolution)
     context = make_context(project, options, progress, start)
-    defaults = JobDefaults(
-        config=project.config, run_id=context.run_id, run_dir=context.directory, timeout=options.timeout
-    )
+    defaults = _defaults(project, options, run_id=context.run_id, directory=context.directory)
     planned, settled = plan_jobs(defaults, resolution, chosen)
     unchanged = Unchanged(project, resolution, directory=context.directory)
     jobs, cached = unchanged.split(planned, rerun=options.rerun, verify=options.verify)
@@ -148,7 +147,7 @@ def plan(project: Project, options: Options, *, cwd: Path) -> Plan:
     """
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen, _ = _choose(project, options, resolution)
-    defaults = JobDefaults(config=project.config, run_id="", run_dir=Path(), timeout=options.timeout)
+    defaults = _defaults(project, options)
     planned, settled = plan_jobs(defaults, resolution, chosen)
     jobs, cached = Unchanged(project, resolution, directory=project.state).split(planned, rerun=options.rerun)
     ordered, costs = _in_order(project, options, resolution, jobs)
@@ -160,6 +159,16 @@ def plan(project: Project, options: Options, *, cwd: Path) -> Plan:
         seconds=predicted_makespan(ordered, costs, worker_count(options)),
         missing=frozenset(t for t in targets & resolution.locks.keys() if not project.store.has(resolution.locks[t])),
         faults={target: fault for target, fault in resolution.faults.items() if target in targets},
+    )
+
+
+def _defaults(project: Project, options: Options, *, run_id: str = "", directory: Path = Path()) -> JobDefaults:
+    return JobDefaults(
+        config=project.config,
+        run_id=run_id,
+        run_dir=directory,
+        timeout=options.timeout,
+        output_files=output_files(project.root),
     )
 
 

@@ -199,7 +199,7 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
             raise _NamespaceError(failure)
         left = place.left_behind()
         builder.result = replace(builder.result, left_behind=left.paths, left_behind_count=left.count)
-        builder.changed(place.changed_sources())
+        builder.changed([path for path in place.changed_sources() if path not in job.output_files])
         if builder.passes:
             reading = collect(job, place, clock=clock, began=began)
             builder.result = replace(builder.result, reading=reading)

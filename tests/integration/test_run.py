@@ -311,6 +311,16 @@ def test_an_interruption_keeps_what_is_finished_and_leaves_no_process(
     assert not marked_processes(sandbox.root)
 
 
+def test_output_into_a_file_of_the_project_is_no_notebooks_change(sandbox: Sandbox) -> None:
+    sandbox.notebook("a.ipynb", "import time; time.sleep(3)")
+    sandbox.notebook("b.ipynb", "x = 1")  # whose verdict is told while the other one runs
+    with (sandbox.root / "run.log").open("w") as log:
+        command = sandbox.command("run", "--workers", "2")
+        environment = sandbox.environ(ENVSOLVER_ISOLATION="copies")
+        subprocess.run(command, cwd=sandbox.root, env=environment, stdout=log, stderr=log, check=False, timeout=280)
+    assert set(sandbox.verdicts().values()) == {"passed"}, (sandbox.root / "run.log").read_text()
+
+
 def test_a_user_who_has_a_number_and_no_name_is_served(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     nameless = "import getpass; getpass.getuser = lambda: {}['no name']; from envsolver.cli import main; main()"
     monkeypatch.setattr(sandbox, "command", lambda *words: [sys.executable, "-c", nameless, *words])

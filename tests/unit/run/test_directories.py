@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,16 @@ import pytest
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.paths import STATE
 from envsolver.run.directories import named_run_directory, new_run_directory, prepare_state
+
+
+def test_the_files_that_output_goes_to_are_known(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    code = "import sys; from pathlib import Path; from envsolver.run.directories import output_files as found; "
+    code += "print(found(Path(sys.argv[1])))"
+    with (tmp_path / "logs/run.log").open("w") as log:
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], stdout=log, stderr=subprocess.PIPE, check=True)
+    expected = ("logs/run.log",) if sys.platform.startswith("linux") else ()
+    assert (tmp_path / "logs/run.log").read_text().strip() == str(expected)
 
 
 def test_a_plain_file_in_the_place_of_the_state_folder_is_told(tmp_path: Path) -> None:
