@@ -7,7 +7,7 @@ all that the notebook imports.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from envsolver.core.environments import Assignment, Group, Lock
@@ -17,7 +17,8 @@ from envsolver.core.settings import Config, NotebookSettings
 from envsolver.core.verdicts import Verdict
 from envsolver.resolver.declared import names_alike
 from envsolver.resolver.locks import KERNEL
-from envsolver.resolver.requirement_text import requirement_name
+from envsolver.resolver.own_project import own_project
+from envsolver.resolver.requirement_text import local_path, requirement_name
 
 _Lacking = Mapping[str, tuple[Import, ...]]
 Distributions = Callable[[str], tuple[str, ...]]
@@ -42,8 +43,9 @@ class Supply:
     """How many requirements were written down."""
     locked: bool
     """Whether `names` comes from a lock."""
-    modules: frozenset[str] = frozenset()
-    """Top-level modules of the local projects that it asks for, whatever their distributions are called."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Top-level modules of the local projects that it asks for, whatever their distributions are called, each with the
+    requirement."""
 
     def provides(self, module: str, distributions: Distributions) -> bool:
         """Return whether a module comes from one of the group's distributions, or from a local project."""
@@ -127,7 +129,18 @@ def _supply(root: Path, group: Group, lock: Lock | None) -> Supply:
         names=frozenset(names),
         direct=len(group.requirements),
         locked=lock is not None,
+        modules=_local_modules(root, group),
     )
+
+
+def _local_modules(root: Path, group: Group) -> dict[str, str]:
+    """Return the modules of the local projects that a group asks for, each with the requirement."""
+    found: dict[str, str] = {}
+    for requirement in group.requirements:
+        path = local_path(requirement.text)
+        project = None if path is None else own_project(root / path)
+        found.update(dict.fromkeys(() if project is None else project.modules, requirement.text))
+    return found
 
 
 def _barred(notebook: Notebook, settings: NotebookSettings) -> Assignment | None:
@@ -209,7 +222,9 @@ def _unserved(
         return _rejected(notebook, "there are no groups; add a requirements/<group>.in file", "no group")
     closest = min(supplied, key=lambda supply: (len(lacking[supply.group]), len(supply.names), supply.group))
     modules = [i.module for i in lacking[closest.group]]
-    lines = [next(iter(distributions(module)), module.split(".")[0]) for module in modules]
+    local = {top: text for supply in supplied for top, text in supply.modules.items()}
+    tops = [module.split(".")[0] for module in modules]
+    lines = [local.get(top) or next(iter(distributions(m)), top) for top, m in zip(tops, modules, strict=True)]
     reason = (
         f"no group provides all that it imports; the closest is {closest.group}, which lacks "
         f"{', '.join(_described(module, distributions) for module in modules)}: "

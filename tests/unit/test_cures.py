@@ -359,6 +359,20 @@ def test_a_group_that_lacks_something_gets_the_lines(plain: Made) -> None:
     assert plain.assigned().group == "core"
 
 
+def test_a_group_that_lacks_the_project_itself_gets_the_line_of_the_group_that_has_it(plain: Made) -> None:
+    plain.write("pyproject.toml", '[project]\nname = "my-dist"\nversion = "1"\n')
+    plain.write("mine/__init__.py", "")
+    plain.write("requirements/one.in", "numpy\n")
+    plain.write("requirements/two.in", "-e .\n")
+    plain.cells("import mine")
+    assert plain.assigned().group == "two"
+    plain.cells("import mine, numpy")
+    reason = plain.assigned().reason
+    (line, file) = re.findall(r"add `([^`]+)` to (requirements/\S+)$", reason)[0]
+    plain.add(file, line)
+    assert plain.assigned().group == Path(file).stem
+
+
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_group_that_is_named_is_added(plain: Made, configured: bool) -> None:
     if not configured:
