@@ -2,8 +2,8 @@
 
 Inside the project everybody's reading is seen where the kernel has its own view of it (`in_environment.namespaces`).
 Elsewhere, and where that did not see all, every file that the notebook could see counts: C libraries and child
-processes read without telling anybody. Outside of the project the kernel's audit hook tells; a program that may read
-there makes a pass count for nothing.
+processes read without telling anybody. Outside of the project the kernel's audit hook tells, of the kernel alone: any
+program that it starts makes a pass count for nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,22 +34,8 @@ _WHOLE = Look("tree", ".")
 _KINDS: dict[str, LookKind] = {
     "file": "file", "ask": "ask", "list": "list", "metadata": "metadata", "link": "link",
 }  # fmt: skip
-_KNOWN_PROGRAMS = frozenset(
-    {
-        *("[", "basename", "cat", "clear", "cmp", "comm", "cp", "cut", "date", "diff", "dirname", "echo", "egrep"),
-        *("expr", "false", "fgrep", "grep", "groups", "gunzip", "gzip", "head", "hostname", "id", "ldconfig", "ls"),
-        *("lsb_release", "lscpu", "lspci", "md5sum", "mkdir", "mktemp", "mv", "nl", "nproc", "nvidia-smi", "od"),
-        *("paste", "printf", "ps", "pwd", "readlink", "realpath", "rm", "rmdir", "seq", "sha1sum", "sha256sum"),
-        *("sleep", "sort", "stat", "strings", "stty", "tail", "tee", "test", "touch", "tput", "tr", "true", "tty"),
-        *("ulimit", "uname", "uniq", "uptime", "wc", "which", "whoami", "zcat"),
-    }
-)
-"""Programs that read what their words name, and of the system what belongs to them."""
-_SEPARATORS = re.compile(r"&&|\|\||[;|&\n()]")
-_EXPANDED = re.compile(r"[$`*?\[{~]")
-"""What a shell puts something else in the place of, so that its words are not what programs get."""
-_ASSIGNMENT = re.compile(r"\w+=.*")
-_OURS = re.compile(r"python[\d.]*|pip[\d.]*|uv|conda|mamba")
+_PIECES = re.compile(r"[\s;|&<>()\"'=,]+")
+"""What stands between the paths in the words of a command, a shell's or other code in it included."""
 _LOOPBACK = re.compile(r"127\.|::1$|localhost$|0\.0\.0\.0$|::$")
 
 
@@ -61,7 +46,6 @@ class _Told:
     root: Path
     home: Path
     base: Path
-    prefix: str
     ports: frozenset[str]
     looks: dict[Look, None] = field(default_factory=dict)
     modules: dict[str, set[str]] = field(default_factory=dict)
@@ -108,21 +92,10 @@ class _Told:
         return "" if f"{path}/".startswith(f"{self.base}/") else path
 
     def _program(self, path: str, words: str, folder: str) -> None:
-        parts = words.split("\0")
-        if os.path.basename(path) in {"sh", "bash", "dash"} and len(parts) > 1 and "c" in parts[1][:3]:  # noqa: PTH119
-            parts = [parts[0], *_shell_words(" ".join(parts[2:3]))]
-            text = " ".join(words.split("\0")[2:3])
-            programs = list(_shell_programs(text))
-            if _EXPANDED.search(text):
-                self.hindrance = self.hindrance or f"ran {text!r} in a shell, which may read what nobody sees"
-        else:
-            programs = [path]
-        for program in programs:
-            if not self._is_known(program):
-                self.hindrance = self.hindrance or f"started {program}, which may read what nobody sees"
-        for word in parts[1:]:
-            for place in {word, word.partition("=")[2]} - {""}:
-                self._word(os.path.normpath(os.path.join(folder, os.path.expanduser(place))))  # noqa: PTH111, PTH118
+        """Take note of a program: whatever it is, nobody sees what it reads outside of the project."""
+        self.hindrance = self.hindrance or f"started {path}, which may read what nobody sees"
+        for place in set(_PIECES.split(words.partition("\0")[2].replace("\0", " "))) - {""}:
+            self._word(os.path.normpath(os.path.join(folder, os.path.expanduser(place))))  # noqa: PTH111, PTH118
 
     def _word(self, path: str) -> None:
         """Take a word of a command for a path: a file is read, and a folder with all that is in it."""
@@ -136,19 +109,6 @@ class _Told:
             self.look("file", name)
         elif name and not Path(name).is_absolute() and name != ".":
             self.look("tree", name)
-        elif Path(name).is_absolute() and not self.root.is_relative_to(name) and name.count("/") > 1:
-            self.hindrance = self.hindrance or f"gave {name} to a program, which is a folder outside of the project"
-
-    def _is_known(self, program: str) -> bool:
-        name = os.path.basename(program)  # noqa: PTH119
-        inside = os.path.realpath(program).startswith(os.path.realpath(self.prefix) + "/") or program.startswith(
-            f"{self.prefix}/"
-        )
-        return (
-            name in _KNOWN_PROGRAMS
-            or inside
-            or re.fullmatch(r"python[\d.]*|pip[\d.]*|uv|conda|mamba", name) is not None
-        )
 
     def _connection(self, host: str, port: str) -> None:
         if not (_LOOPBACK.match(host) and port in self.ports) and not self.hindrance:
@@ -167,7 +127,7 @@ def collect(job: Job, place: Scratch, *, clock: tuple[float, float], began: int)
     """
     root = Path(job.root)
     ports = frozenset(re.findall(r"\d+", " ".join(job.binding.env.values())))
-    told = _Told(root=root, home=place.home, base=place.base, prefix=job.binding.prefix, ports=ports)
+    told = _Told(root=root, home=place.home, base=place.base, ports=ports)
     for line in _lines(place.base / READ):
         told.hear(line)
     if not told.complete:
@@ -231,18 +191,3 @@ def _source_of(name: str) -> str:
     if folder.endswith("__pycache__") and file.endswith(".pyc"):
         return f"{folder[: -len('__pycache__')]}{file.partition('.')[0]}.py"
     return name
-
-
-def _shell_words(command: str) -> list[str]:
-    try:
-        return [re.sub(r"^\d*[<>]+", "", word) for word in shlex.split(_SEPARATORS.sub(" ", command))]
-    except ValueError:
-        return command.split()
-
-
-def _shell_programs(command: str) -> Iterator[str]:
-    """Name the programs that a shell's command starts, as far as its text tells."""
-    for part in _SEPARATORS.split(command):
-        words = [word for word in part.split() if not _ASSIGNMENT.fullmatch(word)]
-        if words:
-            yield words[0].strip("\"'")

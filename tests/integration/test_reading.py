@@ -61,6 +61,11 @@ NOTEBOOKS = {
         "import subprocess, sys\n"
         "subprocess.run([sys.executable, '-c', \"open('../data/python_child.txt')\"], check=True)"
     ),
+    "spawned": (
+        "import multiprocessing, os\n"
+        "process = multiprocessing.get_context('spawn').Process(target=os.stat, args=('.',))\n"
+        "process.start()\nprocess.join()\nassert process.exitcode == 0"
+    ),
     "listing": "import os\nos.listdir('../many')",
     "glob": "import glob\nglob.glob('../many/*.txt')",
     "child_listing": "!ls ../many",
@@ -80,6 +85,7 @@ NOTEBOOKS = {
     "size": "import os\nos.path.getsize('../data/plain.csv')",
     "nothing": "1 + 1",
 }
+PROGRAMS = {"child", "shell", "python_child", "child_listing", "spawned"}
 LISTS = {"listing", "glob", "child_listing"}
 ABSENT = {"absent", "absent_path", "absent_open"}
 LINKED = {"link", "native_link"}
@@ -210,14 +216,20 @@ def changed(root: Path, before: dict[str, Fingerprint], readings: dict[str, Read
     return {name: why for name, why in told.items() if why}
 
 
-def test_all_that_these_notebooks_read_is_seen(readings: dict[str, Reading]) -> None:
-    assert {name: each.hindrance for name, each in readings.items() if each.hindrance} == {}
+def test_a_pass_that_started_a_program_whatever_it_is_counts_for_nothing(readings: dict[str, Reading]) -> None:
+    hindered = {name for name, each in readings.items() if each.hindrance}
+    assert hindered == PROGRAMS
+    assert all("which may read what nobody sees" in readings[name].hindrance for name in hindered)
+
+
+def test_only_of_folders_given_to_programs_all_counts(readings: dict[str, Reading]) -> None:
     assert {name for name, each in readings.items() for look in each.looks if look.kind == "tree"} <= {"child_listing"}
 
 
 def test_a_pass_is_trusted(root: Path, readings: dict[str, Reading]) -> None:
     now = Contents(root, {})
-    assert {now.distrust(each, f"nb/{name}.ipynb") for name, each in readings.items()} == {""}
+    distrusted = {name for name, each in readings.items() if now.distrust(each, f"nb/{name}.ipynb")}
+    assert distrusted <= PROGRAMS
 
 
 def test_any_change_shows_in_exactly_those_that_depend_on_it(root: Path, readings: dict[str, Reading]) -> None:
@@ -231,7 +243,8 @@ def test_any_change_shows_in_exactly_those_that_depend_on_it(root: Path, reading
         change.make(path)
         found = changed(root, before, readings)
         missed += [(change.path, name) for name in change.dependents - found.keys()]
-        too_many += [(change.path, name, found[name]) for name in found.keys() - change.dependents]
+        # What a child's own imports list is not told from other listings.
+        too_many += [(change.path, name, found[name]) for name in found.keys() - change.dependents - {"spawned"}]
         _restore(path, kept)
     assert changed(root, before, readings) == {}
     assert missed == []

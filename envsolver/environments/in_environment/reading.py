@@ -81,6 +81,7 @@ class Watch:
         self._tell("start")
         for name, kind in _LOOKING.items():
             self._stand_in(name, kind)
+        self._stand_in_for_starts()
         sys.addaudithook(self._hear)
 
     def template(self, looks: Any, names: Any, here: str) -> None:
@@ -251,6 +252,22 @@ class Watch:
 
     def _exec(self, path: Any, arguments: Any = (), *_: Any) -> None:
         self._program(path, list(arguments or ()), None)
+
+    def _stand_in_for_starts(self) -> None:
+        """Tell of what `multiprocessing` and its like start without `subprocess`, since it raises no event."""
+        import _posixsubprocess  # there is none on Windows
+
+        original, exec_ = _posixsubprocess.fork_exec, self._exec
+
+        def fork_exec(*args: Any) -> Any:
+            try:
+                exec_(args[1][0], args[0])
+            except Exception:  # noqa: BLE001, S110  # the original says what is wrong
+                pass
+            return original(*args)
+
+        fork_exec.__module__, fork_exec.__doc__ = "_posixsubprocess", original.__doc__
+        _posixsubprocess.fork_exec = fork_exec
 
     def _program(self, path: Any, words: Any, folder: Any) -> None:
         place = os.path.join(os.getcwd(), _text(folder)) if folder is not None else os.getcwd()
