@@ -1,22 +1,30 @@
 """Templates on a cluster's nodes: the controller writes down what a node shall start, and each starts its own.
 
-Both see the folder of the order. A job names its template and the part that forks its kernel; where on the node that
-listens, the node's own processes know.
+Both see the folder of the order, and what the templates find out comes back there. A job names its template and the
+part that forks its kernel; where on the node that listens, the node's own processes know.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pickle
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from envsolver.core.environments import Environment
+from envsolver.core.files import write_atomically
 from envsolver.core.jobs import Job
-from envsolver.core.paths import LOGS, TEMPLATES_ORDER
+from envsolver.core.paths import ENVIRONMENT_ORDER, LOGS, TEMPLATES_FACTS, TEMPLATES_ORDER
 from envsolver.run.warm.plan import TemplateSpec, WarmPlan
 from envsolver.run.warm.templates import Templates
+
+SEND_SECONDS = 1.0
+"""How often a node looks what its templates have found out."""
 
 _KEY = 12
 
@@ -71,13 +79,30 @@ class RemoteTemplates:
         return 0
 
     def template_facts(self) -> dict[str, str]:
-        """Return nothing: what a node's template found out stays there."""
-        return {}
+        """Return what the nodes' templates found out about their environments, by the environment's key."""
+        found: dict[str, str] = {}
+        for file in self._directory.glob(f"*{TEMPLATES_FACTS}"):
+            with contextlib.suppress(OSError, ValueError):
+                found |= json.loads(file.read_text(encoding="utf-8"))
+        return found
 
     def stop(self) -> None:
-        """Remove what was written down, since it holds the variables of jobs. The nodes end their templates."""
-        for file in self._directory.glob(f"*{TEMPLATES_ORDER}"):
-            file.unlink(missing_ok=True)
+        """Remove what was written down for nodes, since it holds variables. The nodes end their templates."""
+        for suffix in (TEMPLATES_ORDER, ENVIRONMENT_ORDER):
+            for file in self._directory.glob(f"*{suffix}"):
+                file.unlink(missing_ok=True)
+
+
+def _send_facts(templates: Templates, file: Path) -> None:
+    """Keep what templates find out in a file that the controller sees, as long as this process lives."""
+    sent: dict[str, str] = {}
+    while True:
+        time.sleep(SEND_SECONDS)
+        found = templates.template_facts()
+        if found != sent:
+            with contextlib.suppress(OSError):  # the next run finds it out again
+                write_atomically(file, json.dumps(found))
+                sent = found
 
 
 def start_templates(order: Path, mark: str) -> Templates | None:
@@ -96,4 +121,6 @@ def start_templates(order: Path, mark: str) -> Templates | None:
     templates = Templates(WarmPlan(), run_id=mark, logs=logs, facts={environment.key: facts}, outer=os.environ)
     for spec in specs:
         templates.start(replace(spec, job=replace(spec.job, run_id=mark)), environment, env)
+    file = order.with_suffix(TEMPLATES_FACTS)
+    threading.Thread(target=_send_facts, args=(templates, file), name="template-facts", daemon=True).start()
     return templates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import pytest
 from fakes import until
 from slurm_cluster import ClusterProject, run_id
 
+from envsolver.run.history import History
 from envsolver.worker.processes import RUN_MARK
 
 pytestmark = pytest.mark.integration
@@ -179,11 +181,13 @@ def test_a_drained_node_gets_no_more_notebooks(project: ClusterProject) -> None:
     assert not any(result["worker"].startswith("n1/") for result in project.results().values())
 
 
-def test_the_kernels_of_a_node_are_forked_from_its_own_template(project: ClusterProject) -> None:
+def test_a_nodes_kernels_are_forked_from_its_own_template_whose_facts_come_home(project: ClusterProject) -> None:
     for number in range(4):
-        project.notebook(f"{number}.ipynb", "pass")
+        project.notebook(f"{number}.ipynb", "import time; time.sleep(2)")
     printed = project.run()
     assert all(result["warm"] for result in project.results().values()), printed
+    (facts,) = History(project.root / ".envsolver" / "history.sqlite").template_facts().values()
+    assert json.loads(facts)["baseline"]
 
 
 def test_a_job_array_runs_each_notebook_once_and_a_job_after_it_joins_the_results(project: ClusterProject) -> None:
