@@ -12,14 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import psutil
-from fakes import until
+from fakes import PATIENCE, until
 from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.run.parsl.task import NODE_RUN
@@ -275,6 +275,7 @@ class ClusterProject:
     def __init__(self, slurm: Slurm, root: Path, cache: Path) -> None:
         self.slurm = slurm
         self.root = root
+        self.started: list[subprocess.Popen[str]] = []
         self.environ = {**slurm.environ, "ENVSOLVER_CACHE_DIR": str(cache)}
         self.group("base", "# only the kernel\n")
         self.configure()
@@ -296,7 +297,7 @@ class ClusterProject:
         nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), path)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-m", "envsolver", "run", "--profile", "slurm", *arguments],
             cwd=self.root,
             env=self.environ,
@@ -305,6 +306,17 @@ class ClusterProject:
             text=True,
             start_new_session=True,
         )
+        self.started.append(started)
+        return started
+
+    def end(self) -> None:
+        """End the runs that a test that failed has left."""
+        for each in self.started:
+            if each.poll() is None:
+                each.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    each.communicate(timeout=PATIENCE)
+                each.kill()
 
     def run(self, *arguments: str) -> str:
         """Run notebooks and return what is printed; no block is left in the queue then."""

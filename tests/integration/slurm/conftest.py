@@ -38,11 +38,17 @@ def unshared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProjec
         pytest.skip("needs the right to mount")
     cache = tmp_path_factory.mktemp("cache")
     with _started(cache) as running:
-        yield ClusterProject(running, tmp_path_factory.mktemp("project"), cache)
+        project = ClusterProject(running, tmp_path_factory.mktemp("project"), cache)
+        yield project
+        project.end()
 
 
 @pytest.fixture
-def project(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> ClusterProject:
+def project(
+    slurm: Slurm, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ClusterProject]:
     slurm.wait_for_nodes()
     root = tmp_path_factory.mktemp("project")
-    return ClusterProject(slurm, root, Path(request.config.cache.mkdir("slurm_environments")))
+    project = ClusterProject(slurm, root, Path(request.config.cache.mkdir("slurm_environments")))
+    yield project
+    project.end()
