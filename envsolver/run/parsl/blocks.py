@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from parsl.jobs.states import JobStatus
+from parsl.jobs.states import JobState, JobStatus
 from parsl.providers.base import ExecutionProvider
 
 RETRY_SECONDS = 5.0
@@ -48,8 +48,8 @@ class BlockBudget:
         return max(own, self._most - others)
 
     def is_short(self) -> bool:
-        """Return whether an environment has work and no block, while others have all that there may be."""
-        return any(each.wanted and not self.limit(each) for each in self._providers)
+        """Return whether an environment has work and no block that runs: idle ones of others may be in its way."""
+        return any(each.wanted and not each.running() for each in self._providers)
 
     def close(self) -> None:
         """Cancel all blocks, and let none be asked for. Waits for one that is being asked for just now."""
@@ -117,6 +117,14 @@ class Blocks(ExecutionProvider):
     def active(self) -> list[Any]:
         """Return the blocks that wait or run, as the scheduler calls them."""
         return [job for job, kept in list(self.resources.items()) if not kept["status"].terminal]
+
+    def running(self) -> bool:
+        """Return whether one of its blocks runs."""
+        return any(kept["status"].state is JobState.RUNNING for kept in list(self.resources.values()))
+
+    def others_wait(self) -> bool:
+        """Return whether an environment of the run has work and waits for a block."""
+        return self._budget.is_short()
 
     def missed(self, misses: int) -> None:
         """Note how many blocks never worked, and wait longer after each."""

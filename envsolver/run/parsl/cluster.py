@@ -35,6 +35,9 @@ HEARTBEAT_THRESHOLD_SECONDS = 20
 IDLE_SECONDS = 30.0
 """How long a block may have nothing to do before it is given back; at once when another environment needs a block."""
 
+SHORT_IDLE_SECONDS = 2.0
+"""That of one block of several, when another environment needs one."""
+
 TRIES = 3
 """How many blocks in a row may end without ever having worked."""
 
@@ -59,6 +62,8 @@ class ClusterExecutor(HighThroughputExecutor):
 
     def scale_in(self, blocks: int, max_idletime: float | None = None) -> list[str]:
         """Give back so many blocks, and return which."""
+        if max_idletime is not None and isinstance(self.provider, Blocks) and self.provider.others_wait():
+            max_idletime = min(max_idletime, SHORT_IDLE_SECONDS)
         return super().scale_in(blocks, max_idletime) if blocks > 0 else []
 
 
@@ -206,7 +211,7 @@ class ClusterPools:
         blocks = self._blocks(executor)
         blocks.missed(len(misses))
         blocks.wanted = executor.outstanding() > 0
-        if not blocks.wanted and blocks.active() and self._budget.is_short():
+        if not blocks.wanted and blocks.active() and blocks.others_wait():
             executor.scale_in_facade(len(blocks.active()))
         waits = [blocks.asked[job] for job in blocks.active() if job in blocks.asked]
         if len(misses) >= TRIES and not running:

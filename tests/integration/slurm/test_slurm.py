@@ -102,13 +102,16 @@ def test_a_block_that_reaches_its_walltime_runs_its_notebook_again(project: Clus
     assert "TIMEOUT" in printed
 
 
-def test_a_notebook_whose_blocks_are_always_cancelled_is_lost_in_slurms_words(project: ClusterProject) -> None:
-    project.notebook("a.ipynb", "import time; time.sleep(600)")
+def test_a_notebook_whose_blocks_are_always_cancelled_is_lost_in_slurms_words(
+    project: ClusterProject, tmp_path: Path
+) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", LONG.format(flag=flag, seconds=600))
     started = project.start()
-    while started.poll() is None:
-        for block in project.slurm.jobs("RUNNING"):
-            project.slurm.ask("scancel", block, check=False)
-        time.sleep(4)
+    for _ in range(2):
+        until(flag.exists)
+        flag.unlink()
+        project.slurm.ask("scancel", *project.slurm.jobs("RUNNING"))
     printed = project.finish(started)
     assert project.verdicts() == {"a.ipynb": "lost"}, printed
     assert "CANCELLED" in project.results()["a.ipynb"]["reason"]

@@ -43,14 +43,16 @@ def test_what_one_environment_has_another_cannot_have() -> None:
     assert (first.max_blocks, second.max_blocks) == (3, 1)
 
 
-def test_the_blocks_are_short_only_while_an_environment_with_work_can_have_none() -> None:
-    budget, first, second = pair(1)
+def test_others_wait_while_an_environment_with_work_has_no_block_that_runs() -> None:
+    _, first, second = pair(2)
     first.submit("a", 1)
-    assert not budget.is_short()
+    assert not first.others_wait()
     second.wanted = True
-    assert budget.is_short()
-    first.give_back()
-    assert not budget.is_short()
+    assert first.others_wait()
+    job = second.submit("b", 1)
+    assert not first.others_wait()
+    second.resources[job]["status"] = JobStatus(JobState.PENDING)
+    assert first.others_wait()
 
 
 def test_after_the_end_of_the_run_all_blocks_are_cancelled_and_none_is_asked_for() -> None:
