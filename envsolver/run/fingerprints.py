@@ -24,7 +24,7 @@ from envsolver.resolver.requirement_text import local_path
 from envsolver.run.resolution import Resolution
 from envsolver.worker.kernel_env import outer_variables
 
-FORMAT = "1"
+FORMAT = "2"
 """Changes with what a worker does to a notebook, and with what a fingerprint holds."""
 
 UNCOUNTED = frozenset({"HOME", "USER", "LOGNAME", "SHELL", "XDG_CACHE_HOME"})
