@@ -132,7 +132,8 @@ def rows_of(run: Run, expected: History) -> list[dict[str, Any]]:
 
 def _row(index: int, result: Result, usual: float | None, longest: float) -> dict[str, Any]:
     # What did not pass has a card with the rest.
-    what = one_line(result.reason, None) if result.good else headline(result)
+    story = [result.reason, f"why it ran: {result.why}" if result.why else ""]
+    what = one_line("; ".join(filter(None, story)), None) if result.good else headline(result)
     name = one_line(result.notebook)
     seconds = 0.0 if result.status == "cached" else result.seconds
     ratio = seconds / usual if usual and seconds else None

@@ -104,6 +104,12 @@ def test_what_did_not_pass_comes_first(run: Run) -> None:
     assert rows[-2:] == ["skipped", "cached"]
 
 
+def test_a_pass_shows_why_it_ran() -> None:
+    assert (
+        "why it ran: data/wall.csv changed" in Page(build_html(one(status="passed", why="data/wall.csv changed"))).text
+    )
+
+
 def test_a_failure_shows_cell_traceback_reason_and_log(run: Run) -> None:
     text = build_html(run, log_tail=lambda result: f"log of \x1b[31m{result.notebook}\x1b[0m")
     assert '<span class="line fault"><i>4</i><code>check(error &lt; tolerance' in text
