@@ -49,6 +49,7 @@ TABLE = Path(envsolver.notebooks.__file__).with_name("distributions.toml")
         ("jwt", "pyjwt"),
         ("zmq", "pyzmq"),
         ("IPython.display", "ipython"),
+        ("Cython.Build", "cython"),
         ("pywt", "pywavelets"),
         ("faiss", "faiss-cpu"),
         ("umap", "umap-learn"),
