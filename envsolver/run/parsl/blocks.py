@@ -5,6 +5,7 @@ Parsl decides when an executor gets another block or loses an idle one (its stra
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -55,8 +56,9 @@ class BlockBudget:
         """Cancel all blocks, and let none be asked for. Waits for one that is being asked for just now."""
         with self.lock:
             self._closed = True
-        for provider in self._providers:
-            provider.give_back()
+        with contextlib.ExitStack() as stack:  # the blocks of all, even when the scheduler does not answer for one
+            for provider in self._providers:
+                stack.callback(provider.give_back)
 
 
 class Blocks(ExecutionProvider):
@@ -72,15 +74,18 @@ class Blocks(ExecutionProvider):
         Seconds between two questions to the scheduler.
     """
 
+    init_blocks = min_blocks = 0
+
     def __init__(self, inner: Any, budget: BlockBudget, poll: float) -> None:
         self._inner = inner
         self._budget = budget
-        self._poll = poll
+        self.poll = poll
         self._not_before = 0.0
         self._misses = 0
+        self._heard = time.monotonic()
+        self.silence = ""
         self.asked: dict[Any, float] = {}
         self.wanted = False
-        self.init_blocks = self.min_blocks = 0
         self.resources: dict[object, Any] = inner.resources
         self.cores_per_node = getattr(inner, "cores_per_node", None)
         self.mem_per_node = getattr(inner, "mem_per_node", None)
@@ -103,8 +108,20 @@ class Blocks(ExecutionProvider):
         return job
 
     def status(self, job_ids: Sequence[Any]) -> list[JobStatus]:
-        """Return the state of blocks."""
-        return self._inner.status(job_ids)  # type: ignore[no-any-return]
+        """Return the state of blocks; the last that is known where the scheduler does not answer."""
+        try:
+            states: list[JobStatus] = self._inner.status(job_ids)
+            self.silence = str(getattr(self._inner, "silence", ""))
+        except Exception as error:  # noqa: BLE001  a command that hangs, or is not there; Parsl would look at no block
+            states = [self.resources[job]["status"] for job in job_ids]
+            self.silence = str(error)
+        if not self.silence:
+            self._heard = time.monotonic()
+        return states
+
+    def silent_seconds(self) -> float:
+        """Return for how long the scheduler has not answered; `silence` has what its command said."""
+        return time.monotonic() - self._heard if self.silence else 0.0
 
     def cancel(self, job_ids: Sequence[Any]) -> list[bool]:
         """Give blocks back."""
@@ -164,4 +181,4 @@ class Blocks(ExecutionProvider):
     @property
     def status_polling_interval(self) -> int:
         """Seconds between two questions to the scheduler."""
-        return max(1, round(self._poll))
+        return max(1, round(self.poll))

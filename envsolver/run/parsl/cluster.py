@@ -41,6 +41,9 @@ SHORT_IDLE_SECONDS = 2.0
 TRIES = 3
 """How many blocks in a row may end without ever having worked."""
 
+SILENT_SECONDS = 300.0
+"""How long the scheduler may not answer, while no node works, before the notebooks are given up."""
+
 LINES = 5
 """How much of a block's own error output is shown."""
 
@@ -219,6 +222,10 @@ class ClusterPools:
         elif waits and not running and time.monotonic() - min(waits) > self._profile.settings.start_deadline:
             words = "; ".join(dict.fromkeys(words_of(each) for each in ended if each.state is JobState.PENDING))
             self._fail(executor, f"no block started within {self._profile.settings.start_deadline:g} s: {words}")
+        elif blocks.silent_seconds() > max(SILENT_SECONDS, 3 * blocks.poll) and not executor.connected_managers():
+            self._fail(
+                executor, f"the scheduler has not answered for {blocks.silent_seconds():.0f} s: {blocks.silence}"
+            )
 
     def _tell(self, label: str, status: Mapping[str, JobStatus]) -> None:
         """Say of each block that its state is another than before."""
@@ -228,8 +235,8 @@ class ClusterPools:
                 self._note(now.message or f"block {block} of {label}: {now.state.name.replace('_', ' ').lower()}")
 
     def _fail(self, executor: BlockProviderExecutor, words: str) -> None:
-        self._blocks(executor).give_back()
         executor.set_bad_state_and_fail_all(BlocksFailedError(words))
+        self._blocks(executor).give_back()
 
 
 def misses_in_a_row(statuses: list[JobStatus]) -> list[JobStatus]:

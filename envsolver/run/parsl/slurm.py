@@ -40,6 +40,8 @@ class SlurmBlocks(SlurmProvider):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.silence = ""
+        """What `squeue` said when it did not answer the last question."""
         # Parsl asks for another block; the same one, queued again, would only come back much later.
         self.scheduler_options += "#SBATCH --no-requeue\n"
 
@@ -50,8 +52,10 @@ class SlurmBlocks(SlurmProvider):
         clusters = f" --clusters={self.clusters}" if self.clusters else ""
         command = f"squeue{clusters} --noheader --states=all --format='%i|%T|%r|%N' --job '{','.join(active)}'"
         code, output, error = self.execute_wait(command)  # type: ignore[no-untyped-call]
-        if code != 0 and "Invalid job id" not in error:
-            return  # the scheduler does not answer, which says nothing of the blocks
+        answered = code == 0 or "Invalid job id" in error
+        self.silence = "" if answered else error.strip() or f"squeue ended with {code}"
+        if not answered:
+            return  # which says nothing of the blocks
         told = {job: rest for job, *rest in (line.split("|") for line in output.splitlines()) if len(rest) == 3}  # noqa: PLR2004
         for job in active:
             state, reason, nodes = told.get(job, ("COMPLETED", "Slurm does not know it any more", ""))

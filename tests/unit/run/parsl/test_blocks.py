@@ -17,7 +17,8 @@ class FakeProvider:
 
     label = "fake"
 
-    def __init__(self) -> None:
+    def __init__(self, broken: str = "") -> None:
+        self.broken = broken
         self.resources: dict[str, dict[str, Any]] = {}
 
     def submit(self, command: str, tasks_per_node: int, job_name: str) -> str:
@@ -25,7 +26,14 @@ class FakeProvider:
         self.resources[job] = {"status": JobStatus(JobState.RUNNING), "asked": (tasks_per_node, job_name)}
         return job
 
+    def status(self, job_ids: list[str]) -> list[JobStatus]:
+        if self.broken:
+            raise TimeoutError(self.broken)
+        return [self.resources[job]["status"] for job in job_ids]
+
     def cancel(self, job_ids: list[str]) -> list[bool]:
+        if self.broken:
+            raise TimeoutError(self.broken)
         for job in job_ids:
             self.resources[job]["status"] = JobStatus(JobState.CANCELLED)
         return [True for _ in job_ids]
@@ -62,6 +70,31 @@ def test_after_the_end_of_the_run_all_blocks_are_cancelled_and_none_is_asked_for
     assert first.active() == []
     with pytest.raises(RuntimeError, match="the run is over"):
         first.submit("a", 1)
+
+
+def test_a_scheduler_that_does_not_answer_is_known_and_the_blocks_stay_as_they_were() -> None:
+    scheduler = FakeProvider()
+    blocks = Blocks(scheduler, BlockBudget(1), 1.0)
+    job = blocks.submit("a", 1)
+    assert [each.state for each in blocks.status([job])] == [JobState.RUNNING]
+    assert (blocks.silent_seconds(), blocks.silence) == (0, "")
+    scheduler.broken = "no answer"
+    assert [each.state for each in blocks.status([job])] == [JobState.RUNNING]
+    assert (blocks.silent_seconds() > 0, blocks.silence) == (True, "no answer")
+    scheduler.broken = ""
+    blocks.status([job])
+    assert blocks.silent_seconds() == 0
+
+
+def test_one_environments_blocks_that_cannot_be_cancelled_keep_no_other_from_it() -> None:
+    budget, schedulers = BlockBudget(2), (FakeProvider(), FakeProvider(), FakeProvider())
+    for scheduler in schedulers:
+        Blocks(scheduler, budget, 1.0).submit("a", 1)
+    schedulers[1].broken = "no answer"
+    with pytest.raises(TimeoutError, match="no answer"):
+        budget.close()
+    states = [next(iter(scheduler.resources.values()))["status"].state for scheduler in schedulers]
+    assert states == [JobState.CANCELLED, JobState.RUNNING, JobState.CANCELLED]
 
 
 def test_after_a_block_that_never_worked_the_next_one_waits() -> None:
