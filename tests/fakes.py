@@ -169,7 +169,14 @@ class FakeUv(Uv):
         (prefix / "bin" / "python").symlink_to(python)
 
     def sync(
-        self, prefix: Path, lock: Path, *, require_hashes: bool, rebuild: Sequence[str] = (), hold: int | None = None
+        self,
+        prefix: Path,
+        lock: Path,
+        *,
+        require_hashes: bool,
+        any_index: bool = False,
+        rebuild: Sequence[str] = (),
+        hold: int | None = None,
     ) -> None:
         """Put the lock's text into a virtualenv, or fail as told."""
         if self.failure is not None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from envsolver.config.faults import Key, KeyFault, nearest
 from envsolver.core.globs import is_glob
 from envsolver.core.parsing import MalformedError, parse_specifiers
-from envsolver.core.settings import Config, ServiceSettings
+from envsolver.core.settings import Config, GroupSettings, ServiceSettings
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -123,9 +123,12 @@ def _group_faults(config: Config) -> Iterator[KeyFault]:
         if not _GROUP_NAME.fullmatch(name):
             text = f'"{name}" cannot name a group; use letters, digits, ".", "-" and "_"'
             yield KeyFault(key=key, text=text)
+        yield from _content_faults(key, group)
         # The lock is written beside it.
         place = PurePosixPath(group.requirements).parent.as_posix()
-        if faults := list(_written_faults((*key, "requirements"), group.requirements, place, config)):
+        if not group.requirements:
+            pass
+        elif faults := list(_written_faults((*key, "requirements"), group.requirements, place, config)):
             yield from faults
         elif not (config.root / group.requirements).is_file():
             yield KeyFault(key=(*key, "requirements"), text=f"the file {group.requirements} does not exist")
@@ -136,6 +139,14 @@ def _group_faults(config: Config) -> Iterator[KeyFault]:
         yield from _glob_faults((*key, "notebooks"), group.notebooks, config)
         yield from _variable_faults((*key, "env"), group.env)
         yield from _specifier_faults(key, group.requires_python)
+
+
+def _content_faults(key: Key, group: GroupSettings) -> Iterator[KeyFault]:
+    """Yield why the keys that say what a group holds cannot stand together."""
+    told = {"dependency-groups": group.dependency_groups, "extras": group.extras, "lock": group.lock == "uv.lock"}
+    for name in (name for name, value in told.items() if value and group.requirements):
+        text = "cannot stand beside `requirements`: a group is either a file or sets of pyproject.toml"
+        yield KeyFault(key=(*key, name), text=text)
 
 
 def _specifier_faults(key: Key, text: str | None) -> Iterator[KeyFault]:

@@ -200,7 +200,9 @@ def _typed(source: Source) -> tuple[Config, list[KeyFault]]:
 def _completed(config: Config, root: Path, source: str) -> Config:
     """Fill in what a configuration may leave open: groups by file, their files, and the Python version."""
     groups: dict[str, GroupSettings] = {
-        name: group if group.requirements else replace(group, requirements=f"requirements/{name}.in")
+        name: group
+        if group.requirements or _is_declared(group)
+        else replace(group, requirements=f"requirements/{name}.in")
         for name, group in config.groups.items()
     }
     named = {group.requirements for group in groups.values()}
@@ -210,6 +212,11 @@ def _completed(config: Config, root: Path, source: str) -> Config:
             groups[file.stem] = GroupSettings(requirements=relative)
     python = config.python or (_default_python(root),)
     return replace(config, groups=groups, python=python, root=root, source=source)
+
+
+def _is_declared(group: GroupSettings) -> bool:
+    """Return whether a group says what it holds without a file of its own."""
+    return bool(group.dependency_groups or group.extras or group.lock == "uv.lock")
 
 
 def _default_python(root: Path) -> str:

@@ -183,6 +183,8 @@ def _explain(key: Key, detail: ErrorDetails) -> str:
         return "is missing"
     if len(key) > 1 and key[-2] == "parameters":
         wanted = "must be text, a number, true or false"
+    elif key[:1] == ("groups",) and key[-1] == "lock":
+        wanted = 'must be true, false or "uv.lock"'
     else:
         wanted = _WANTED.get(detail["type"], detail["msg"])
     return f"{wanted.format_map(detail.get('ctx', {}))}, not {show(detail['input'])}"

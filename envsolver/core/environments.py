@@ -18,12 +18,31 @@ class Target(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DependencySets:
+    """Which of the dependency sets that a project's `pyproject.toml` holds make a group."""
+
+    groups: tuple[str, ...] = ()
+    """Dependency groups (PEP 735)."""
+    extras: tuple[str, ...] = ()
+    lock: str = ""
+    """``uv.lock`` when the versions come from there."""
+    members: bool = False
+    """Whether all members of the project's workspace belong to it."""
+
+    def __str__(self) -> str:
+        """Return what a person would look for in the file, such as ``[dependency-groups] docs``."""
+        named = {"[dependency-groups]": self.groups, "[project.optional-dependencies]": self.extras}
+        found = " and ".join(f"{table} {', '.join(names)}" for table, names in named.items() if names)
+        return f"{found or '[project] dependencies'} in pyproject.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
     """A named dependency set, read from its file and everything that the file includes."""
 
     name: str
     file: str
-    """The group's requirements file, relative to the project's root; empty for a derived group."""
+    """The group's requirements file, relative to the project's root; empty for a group that has none of its own."""
     requirements: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     """Every line that asks for or bounds a package, nested ``-r`` and ``-c`` files included."""
@@ -33,6 +52,13 @@ class Group:
     """SHA-256 over all text that a solve depends on; the same on every machine."""
     options: tuple[str, ...] = ()
     """Lines of its files that are options of uv, such as ``--pre``."""
+    sets: DependencySets | None = None
+    """The project's own dependency sets that make it; None where others do."""
+
+    @property
+    def place(self) -> str:
+        """Where a person adds a requirement; empty for a derived group."""
+        return self.file or ("" if self.sets is None else str(self.sets))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,7 +32,12 @@ class GroupSettings:
     """`[tool.envsolver.groups.<name>]`: one dependency set."""
 
     requirements: str = ""
-    """File with the group's requirements, relative to the project's root. Default: `requirements/<group>.in`."""
+    """File with the group's requirements, relative to the project's root. Default: `requirements/<group>.in`, unless
+    another key says what the group holds."""
+    dependency_groups: tuple[str, ...] = ()
+    """Dependency groups of `pyproject.toml` (PEP 735) that make this group, with the project itself."""
+    extras: tuple[str, ...] = ()
+    """Extras of the project that make this group, with the project itself."""
     notebooks: tuple[str, ...] = ()
     """Globs of the notebooks that belong to this group, which takes no others. Without it, imports decide."""
     cores: PositiveCount = 1
@@ -49,8 +54,9 @@ class GroupSettings:
     """Seconds for a whole notebook of this group."""
     requires_python: str | None = None
     """Versions of Python that the group supports, such as `">=3.11"`; on others its notebooks are skipped."""
-    lock: bool = True
-    """Whether `envsolver lock` writes a lock file for this group."""
+    lock: bool | Literal["uv.lock"] = True
+    """Whether `envsolver lock` writes a lock file for this group; `"uv.lock"` takes its versions from the project's
+    own lock."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -229,7 +229,10 @@ class Store:
         try:
             self.uv.create(prefix, python.executable, hold=held)
             local = [package.name for package in lock.packages if package.version.startswith("/")]
-            self.uv.sync(prefix, text, require_hashes=_all_hashed(lock.text), rebuild=local, hold=held)
+            hashed = _all_hashed(lock.text)
+            self.uv.sync(
+                prefix, text, require_hashes=hashed, any_index=_pins_hashed(lock.text), rebuild=local, hold=held
+            )
             self._compile(prefix, python.version, held)
         except BuildError as error:
             _remove(prefix)
@@ -316,6 +319,12 @@ def _all_hashed(text: str) -> bool:
     """Return whether every package of a lock carries a hash; local projects and repositories cannot."""
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     return all(line.startswith((" ", "\t", "--")) or line.endswith("\\") for line in lines)
+
+
+def _pins_hashed(text: str) -> bool:
+    """Return whether every release that a lock pins carries a hash, so that it may come from any index."""
+    pins = [line for line in text.splitlines() if "==" in line and not line.startswith((" ", "\t", "#", "--"))]
+    return all(line.endswith("\\") for line in pins)
 
 
 def _size(directory: Path) -> int:

@@ -203,12 +203,22 @@ class Uv:
             raise BuildError(f"no virtualenv could be created with {python}: {answer.explanation}")
 
     def sync(
-        self, prefix: Path, lock: Path, *, require_hashes: bool, rebuild: Sequence[str] = (), hold: int | None = None
+        self,
+        prefix: Path,
+        lock: Path,
+        *,
+        require_hashes: bool,
+        any_index: bool = False,
+        rebuild: Sequence[str] = (),
+        hold: int | None = None,
     ) -> None:
         """Make the virtualenv hold exactly what the file `lock` pins, under a lock as in `run`.
 
         Parameters
         ----------
+        any_index
+            Whether each index that is named may have a release, not only the first that knows its name: hashes say
+            which one it must be.
         rebuild
             Packages that are built anew even if uv remembers a build: local projects, whose sources may have changed.
 
@@ -218,6 +228,7 @@ class Uv:
             A package could not be fetched, built or installed; uv's own words are in the message.
         """
         flags = ["--require-hashes"] if require_hashes else []
+        flags += ["--index-strategy", "unsafe-best-match"] if any_index else []
         flags += [argument for name in rebuild for argument in ("--reinstall-package", name)]
         python = str(prefix / "bin" / "python")
         flags += ["--python", python]

@@ -125,7 +125,7 @@ def _supply(root: Path, group: Group, lock: Lock | None) -> Supply:
     names = {package.name for package in lock.packages} if lock else written | WITH_KERNEL | {KERNEL}
     return Supply(
         group=group.name,
-        file=group.file,
+        file=group.place,
         names=frozenset(names),
         direct=len(group.requirements),
         locked=lock is not None,

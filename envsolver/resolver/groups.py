@@ -26,6 +26,7 @@ from envsolver.core.parsing import (
     phrase_of,
 )
 from envsolver.core.settings import Config, GroupSettings
+from envsolver.resolver.dependency_sets import declared_group, sets_of
 from envsolver.resolver.requirement_text import BOUND, is_option, local_path, parse, project_digest
 
 _SHOWN = 100
@@ -43,13 +44,18 @@ def group_file(config: Config, name: str) -> str:
 
 
 def read_group(config: Config, name: str) -> Group:
-    """Read a group's requirements file and everything that it includes.
+    """Read what a group asks for: its file and everything that it includes, or the project's own dependency sets.
 
     Raises
     ------
     ConfigurationError
-        A file is missing, includes itself, or holds a line that is no requirement; lists every fault with its place.
+        A file or set is missing, includes itself, or holds a line that is no requirement; lists every fault with its
+        place.
     """
+    settings = config.groups.get(name, GroupSettings())
+    sets = sets_of(settings)
+    if sets is not None:
+        return declared_group(config.root, name, sets, settings.requires_python)
     file = group_file(config, name)
     reader = _Reader(root=config.root)
     reader.read(file, kind="requirement", stack=(), asked=None)
@@ -60,7 +66,7 @@ def read_group(config: Config, name: str) -> Group:
         file=file,
         requirements=tuple(reader.requirements),
         constraints=tuple(reader.constraints),
-        requires_python=config.groups.get(name, GroupSettings()).requires_python,
+        requires_python=settings.requires_python,
         digest=digest(reader.material()),
         options=tuple(reader.options),
     )

@@ -55,7 +55,7 @@ def lock_path(group: Group) -> str:
 
 def may_lock(config: Config, group: Group) -> bool:
     """Return whether a group has a lock file: not when it has no file of its own, or has opted out."""
-    return bool(group.file) and config.groups.get(group.name, GroupSettings()).lock
+    return bool(group.file) and config.groups.get(group.name, GroupSettings()).lock is True
 
 
 def inspect(config: Config, group: Group) -> LockFile:

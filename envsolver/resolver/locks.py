@@ -124,7 +124,7 @@ def solve_group(
         raise unsolvable(group, interpreter, outcome.explanation, uv.root)
     raise BuildError(
         f"group {group.name} could not be solved for Python {interpreter.version}:\n{outcome.explanation}",
-        tip=f"See {group.file}." if group.file else "",
+        tip=f"See {group.place}." if group.place else "",
     )
 
 
@@ -270,7 +270,7 @@ def _ask(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOptions, *,
             [group.file] if group.file else [],
             python=interpreter.executable,
             text=_input(group, kernel_line(uv, options), local),
-            options=[*options, *_bounds(group, local, Path(folder))],
+            options=[*options, *_own_sets(group), *_bounds(group, local, Path(folder))],
         )
     if answer.code != 0 and answer.no_network:
         address = _unreachable(group, answer)
@@ -333,6 +333,11 @@ def _input(group: Group, kernel: str, local: LocalProjects) -> str:
     asked = sorted({local.lines.get(r.text, r.text) for r in group.requirements})
     derived = [] if group.file else [*(option for option in group.options if option != _EARLY), *asked]
     return "\n".join([*derived, kernel, ""])
+
+
+def _own_sets(group: Group) -> list[str]:
+    """Return the arguments by which uv reads dependency groups itself, since it knows what sources they have."""
+    return [argument for name in group.sets.groups for argument in ("--group", name)] if group.sets else []
 
 
 def _bounds(group: Group, local: LocalProjects, folder: Path) -> list[str]:

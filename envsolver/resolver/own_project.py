@@ -28,6 +28,8 @@ _NOT_EDITABLE = frozenset({"mesonpy"})
 _SUBDIRECTORY = re.compile(r"[#&]subdirectory=([^&#\s]+)")
 _EXTRAS = re.compile(r"^(?:-e\s+)?[A-Za-z0-9._-]+\s*(\[[^\]]*\])")
 
+_EXTRAS_AT_END = re.compile(r"\[([^\[\]]*)\]$")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnProject:
@@ -116,6 +118,21 @@ def own_project(root: Path) -> OwnProject | None:
         subdirectory=subdirectory,
         metadata=read_metadata(root),
     )
+
+
+def with_extras(requirements: Iterable[Requirement], root: Path) -> tuple[Requirement, ...]:
+    """Return requirements, and those of the extras with which they ask for the project itself."""
+    own = own_project(root)
+    if own is None or own.metadata is None:
+        return tuple(requirements)
+    found: list[Requirement] = []
+    for requirement in requirements:
+        found.append(requirement)
+        extras = _EXTRAS_AT_END.search(requirement.text) if requirement.text.startswith(own.text) else None
+        names = extras[1].split(",") if extras else []
+        texts = (text for name in names for text in own.metadata.extras.get(name.strip(), ()))
+        found += [Requirement(text=text, origin=requirement.origin) for text in texts]
+    return tuple(found)
 
 
 def _name(text: str) -> str:

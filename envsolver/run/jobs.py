@@ -133,8 +133,8 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
 
 def _requirements_place(group: Group, notebook: Notebook) -> str:
     """Return what a requirement would be added to: without a file of its group, the notebook itself."""
-    if group.file:
-        return group.file
+    if group.place:
+        return group.place
     scripted = notebook.script is not None
     return (
         "the `# /// script` block of the notebook"

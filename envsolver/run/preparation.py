@@ -151,7 +151,7 @@ class Preparation:
         except BuildError as error:
             members = {a.notebook for a in resolution.assignments if a.group == group}
             spared = members - resolution.local
-            derived = not resolution.groups[group].file
+            derived = not resolution.groups[group].place
             if not (derived and spared and spared != members and LOCAL_MARK in error.message):
                 raise
             self._record.errors.append(error)

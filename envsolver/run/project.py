@@ -18,6 +18,7 @@ from envsolver.environments.uv import Uv
 from envsolver.resolver.lockfiles import read_lock
 from envsolver.resolver.locks import SolveOptions, solve_group
 from envsolver.resolver.pythons import choose_pythons
+from envsolver.resolver.uv_lock import read_uv_lock
 from envsolver.run.history import History
 from envsolver.run.passes import Passes
 
@@ -98,8 +99,13 @@ class Project:
         named = {i.request if _VERSION.fullmatch(i.request) else i.version: i for i in matrix.interpreters}
         return named, matrix.left_out
 
+    def takes_uv_lock(self, group: Group) -> bool:
+        """Return whether a group's versions come from the project's own lock."""
+        named = group.sets is not None and bool(group.sets.lock)
+        return named and self.resolution is None and not self.upgrade
+
     def lock(self, group: Group, interpreter: Interpreter) -> Lock:
-        """Return a group's lock: its lock file's, else the remembered solution, else uv's.
+        """Return a group's lock: the project's, its lock file's, else the remembered solution, else uv's.
 
         Raises
         ------
@@ -108,6 +114,8 @@ class Project:
         UnsolvableError, BuildError
             As `solve_group` does.
         """
+        if group.sets is not None and self.takes_uv_lock(group):
+            return read_uv_lock(group, group.sets, interpreter, uv=self.uv, cache=self.solutions, terms=self.terms)
         if self.resolution is None and not self.upgrade:
             committed = read_lock(self.config, group, interpreter)
             if committed is not None:

@@ -6,6 +6,7 @@ groups for notebooks that no configuration places. Nothing is built and nothing 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +24,13 @@ from envsolver.notebooks.select import find_notebooks, left_out_links, read_note
 from envsolver.resolver.assignment import assign, is_named, supplies
 from envsolver.resolver.declared import declared
 from envsolver.resolver.demands import NotebookRequirements, demand_of
-from envsolver.resolver.derive import Derived, derive
+from envsolver.resolver.dependency_sets import EVERYTHING, declared_group, offered_sets
+from envsolver.resolver.derive import Derived, derive, serves
 from envsolver.resolver.groups import read_groups
 from envsolver.resolver.oracle import UvOracle
-from envsolver.resolver.own_project import own_project
+from envsolver.resolver.own_project import own_project, with_extras
 from envsolver.resolver.specifiers import python_allowed
+from envsolver.resolver.uv_lock import check_fresh
 from envsolver.run.project import Project
 
 WITH_JUPYTER = ("ipywidgets", "nbformat")
@@ -96,25 +99,25 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
     paths = select_notebooks(project.config, patterns, cwd)
     notebooks = {path: read_notebook(project.root, path, settings_for(project.config, path)) for path in paths}
     groups = read_groups(project.config)
+    offered = {} if groups else _offered(project.root)
     interpreters, left_out = project.pythons(pythons)
-    locks, faults = solve_all(project, groups, interpreters)
-    first = next(iter(interpreters))
-    solved = {name: locks[target] for name in groups if (target := Target(name, first)) in locks}
-    assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), groups, solved)}
-    derived = Derived(groups=(), assignments=())
-    if loose := _loose(project.config, notebooks, assignments):
-        before = _derive_as_before(project, paths, interpreters[first], solved, groups)
-        derived = before or _derive(project, loose, interpreters[first], solved, groups)
+    locks, faults = solve_all(project, {**groups, **offered}, interpreters)
+    first, decisive = next(iter(interpreters.items()))
+    solved = {target.group: lock for target, lock in locks.items() if target.python == first}
+    known = GroupsFound(configured=groups, offered=offered, locks=solved)
+    assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), known)}
+    derived = _derived(project, _loose(project.config, notebooks, assignments), paths, decisive, known)
     made = {group.name: group for group in derived.groups}
     more_locks, more_faults = solve_all(project, made, interpreters)
     assignments.update((a.notebook, _with_holds(a, derived)) for a in derived.assignments)
+    groups = groups | made | {a.group: offered[a.group] for a in derived.assignments if a.group in offered}
     return Resolution(
         notebooks=notebooks,
-        groups={**groups, **made},
+        groups=groups,
         interpreters=interpreters,
         left_out=left_out,
-        locks={**locks, **more_locks},
-        faults={**faults, **more_faults},
+        locks={target: lock for target, lock in (locks | more_locks).items() if target.group in groups},
+        faults={target: fault for target, fault in (faults | more_faults).items() if target.group in groups},
         assignments=tuple(assignments[path] for path in paths),
         conflicts=tuple(conflict.sentence for conflict in derived.conflicts),
         holds=tuple(hold.sentence for held in derived.holds.values() for hold in held),
@@ -140,6 +143,8 @@ def solve_all(
     """
     locks: dict[Target, Lock] = {}
     faults: dict[Target, EnvsolverError] = {}
+    if interpreters and any(project.takes_uv_lock(group) for group in groups.values()):
+        check_fresh(project.uv, next(iter(interpreters.values())).executable)
     with ThreadPoolExecutor(max_workers=max(SOLVERS, os.cpu_count() or 1)) as pool:
         asked = {
             Target(name, version): pool.submit(project.lock, group, interpreter)
@@ -164,10 +169,8 @@ def solve_all(
     return locks, faults
 
 
-def _assignments(
-    project: Project, notebooks: Iterable[Notebook], groups: Mapping[str, Group], solved: Mapping[str, Lock]
-) -> Iterator[Assignment]:
-    supplied = supplies(project.root, groups, solved)
+def _assignments(project: Project, notebooks: Iterable[Notebook], known: GroupsFound) -> Iterator[Assignment]:
+    supplied = supplies(project.root, known.configured, known.locks_of(known.configured))
     for notebook in notebooks:
         yield assign(
             notebook,
@@ -195,12 +198,70 @@ def _loose(config: Config, notebooks: Mapping[str, Notebook], assignments: Mappi
     ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupsFound:
+    """The groups that are there before any is derived."""
+
+    configured: Mapping[str, Group]
+    offered: Mapping[str, Group]
+    """Those that the project's own dependency sets make, where nothing is configured."""
+    locks: Mapping[str, Lock]
+    """Of all that were solved for the Python that decides, by name."""
+
+    def locks_of(self, groups: Iterable[str]) -> dict[str, Lock]:
+        """Return the locks of those of some groups that were solved."""
+        return {name: self.locks[name] for name in groups if name in self.locks}
+
+
+def _offered(root: Path) -> dict[str, Group]:
+    """Return the groups that a project's dependency sets make; sets that cannot be read make none."""
+    found: dict[str, Group] = {}
+    for name, sets in offered_sets(root).items():
+        with contextlib.suppress(ConfigurationError):
+            found[name] = declared_group(root, name, sets)
+    return found
+
+
+def _place(
+    project: Project, notebook: Notebook, demand: NotebookRequirements, known: GroupsFound, interpreter: Interpreter
+) -> Assignment | None:
+    """Return the smallest offered group that has all that a notebook imports and asks for; None without one.
+
+    What holds everything comes last.
+    """
+    if demand.fault or demand.scripted or not python_allowed(demand.requires_python, interpreter):
+        return None
+    asked = replace(demand, requirements=with_extras(demand.requirements, project.root))
+    locks = known.locks_of(known.offered)
+    fitting = {name: lock for name, lock in locks.items() if serves(lock, asked, interpreter, project.root)}
+    for names in (fitting.keys() - {EVERYTHING}, fitting.keys() & {EVERYTHING}):
+        found = assign(
+            notebook,
+            config=project.config,
+            settings=settings_for(project.config, notebook.path),
+            supplied=supplies(project.root, {n: known.offered[n] for n in names}, {n: fitting[n] for n in names}),
+            distributions=partial(_distributions, project.config),
+        )
+        if found.group is not None:
+            place = "all that pyproject.toml has" if found.group == EVERYTHING else known.offered[found.group].place
+            return replace(found, why=f"{found.why}; {place}")
+    return None
+
+
+def _derived(
+    project: Project, loose: Sequence[Notebook], chosen: Sequence[str], interpreter: Interpreter, known: GroupsFound
+) -> Derived:
+    """Return where the notebooks belong that no configuration places."""
+    if not loose:
+        return Derived(groups=(), assignments=())
+    return _derive_as_before(project, chosen, interpreter, known) or _derive(project, loose, interpreter, known)
+
+
 def _derive(
     project: Project,
     notebooks: Sequence[Notebook],
     interpreter: Interpreter,
-    solved: Mapping[str, Lock],
-    groups: Mapping[str, Group],
+    known: GroupsFound,
 ) -> Derived:
     """Put notebooks into the groups that serve them, and the others into the fewest new ones that solve."""
     own = own_project(project.root)
@@ -208,22 +269,26 @@ def _derive(
     demands = [
         demand_of(n, distributions=distributions, own=own, declared=declared(project.root, n.path)) for n in notebooks
     ]
-    return derive(
-        [_as_in_jupyter(demand, notebook) for demand, notebook in zip(demands, notebooks, strict=True)],
+    each = list(zip(notebooks, demands, strict=True))
+    placed = [a for n, d in each if (a := _place(project, n, d, known, interpreter)) is not None]
+    names = {a.notebook for a in placed}
+    rest = [_as_in_jupyter(demand, notebook) for notebook, demand in each if notebook.path not in names]
+    derived = derive(
+        rest,
         interpreter=interpreter,
         oracle=UvOracle(project.uv, interpreter, cache=project.solutions, terms=project.terms),
         root=project.root,
-        locks=solved,
-        taken=groups,
+        locks=known.locks_of(known.configured),
+        taken={*known.configured, *known.offered},
     )
+    return replace(derived, assignments=(*placed, *derived.assignments))
 
 
 def _derive_as_before(
     project: Project,
     chosen: Sequence[str],
     interpreter: Interpreter,
-    solved: Mapping[str, Lock],
-    groups: Mapping[str, Group],
+    known: GroupsFound,
 ) -> Derived | None:
     """Derive the groups of all notebooks, if an earlier run built what the chosen ones need; else return None.
 
@@ -236,8 +301,8 @@ def _derive_as_before(
     everything = {path: read_notebook(config.root, path, settings_for(config, path)) for path in find_notebooks(config)}
     if set(everything) <= set(chosen) or not set(chosen) <= set(everything):
         return None
-    assignments = {a.notebook: a for a in _assignments(project, everything.values(), groups, solved)}
-    derived = _derive(project, _loose(config, everything, assignments), interpreter, solved, groups)
+    assignments = {a.notebook: a for a in _assignments(project, everything.values(), known)}
+    derived = _derive(project, _loose(config, everything, assignments), interpreter, known)
     placed = [a for a in derived.assignments if a.notebook in chosen]
     needed = {a.group for a in placed if a.group}
     made = {group.name: group for group in derived.groups if group.name in needed}

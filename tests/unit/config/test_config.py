@@ -180,7 +180,7 @@ TABLE = [
     ("groups.ml.memory = '0 GiB'", "tool.envsolver.groups.ml.memory: must be a size"),
     ("groups.ml.memory = '4Gib/s'", "tool.envsolver.groups.ml.memory: must be a size"),
     ("groups.ml.memory = -1", "tool.envsolver.groups.ml.memory: must be a size"),
-    ("groups.ml.lock = 'no'", 'tool.envsolver.groups.ml.lock: must be true or false, not the text "no"'),
+    ("groups.ml.lock = 'no'", 'tool.envsolver.groups.ml.lock: must be true, false or "uv.lock", not the text "no"'),
     ("groups.ml.services = ['bem']", 'tool.envsolver.groups.ml.services: no service is called "bem"'),
     ("groups.ml.requires-python = 'new'", 'tool.envsolver.groups.ml.requires-python: "new" is not a set of version'),
     ("booktests = '../outside'", 'tool.envsolver.booktests: "../outside" leads out of the project'),
@@ -430,3 +430,21 @@ def test_the_default_python_is_one_that_the_project_supports(
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert load_config(tmp_path).python == (python,)
+
+
+@pytest.mark.parametrize("line", ['dependency-groups = ["docs"]', 'extras = ["ml"]', 'lock = "uv.lock"'])
+def test_a_group_that_says_what_it_holds_has_no_file(tmp_path: Path, line: str) -> None:
+    (tmp_path / "envsolver.toml").write_text(f"[groups.a]\n{line}\n", encoding="utf-8")
+    assert load_config(tmp_path).groups["a"].requirements == ""
+
+
+def test_a_group_is_either_a_file_or_sets_of_the_project(tmp_path: Path) -> None:
+    text = '[groups.a]\nrequirements = "a.in"\nextras = ["ml"]\nlock = "uv.lock"\n'
+    (tmp_path / "envsolver.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "a.in").touch()
+    with pytest.raises(ConfigurationError) as told:
+        load_config(tmp_path)
+    assert [fault.partition(":")[2].partition(": cannot")[0] for fault in told.value.faults] == [
+        "3: groups.a.extras",
+        "4: groups.a.lock",
+    ]

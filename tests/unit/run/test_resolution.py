@@ -74,3 +74,27 @@ def test_a_group_is_not_asked_for_on_a_python_that_it_does_not_support(
     resolution = resolve(project, cwd=tmp_path, pythons=["all"])
     assert sorted(resolution.locks) == [("a", "3.10"), ("a", "3.11"), ("b", "3.10")]
     assert resolution.faults == {}
+
+
+def with_sets(root: Path, sets: str) -> None:
+    (root / "pyproject.toml").write_text(f"[dependency-groups]\n{sets}", encoding="utf-8")
+
+
+def test_a_dependency_group_with_a_telling_name_is_used_before_any_is_derived(bare: Project) -> None:
+    with_sets(bare.root, 'docs = ["numpy", "sphinx"]\ndev = ["scipy"]\n')
+    resolution = resolve(bare, cwd=bare.root)
+    assert [a.group for a in resolution.assignments] == ["docs", "notebooks"]
+    assert "[dependency-groups] docs in pyproject.toml" in resolution.assignments[0].why
+
+
+def test_sets_that_serve_no_notebook_or_do_not_solve_are_left_out(bare: Project) -> None:
+    with_sets(bare.root, 'docs = ["sphinx"]\nexamples = ["numpy", "lost"]\n')
+    resolution = resolve(bare, cwd=bare.root)
+    assert set(resolution.groups) == {"notebooks"}
+    assert not resolution.faults
+
+
+def test_a_set_must_hold_what_a_notebook_asks_for_in_the_versions_that_it_accepts(bare: Project) -> None:
+    with_sets(bare.root, 'docs = ["numpy", "scipy"]\n')
+    nbformat.write(new_notebook(cells=[new_code_cell("%pip install 'numpy>=2'\nimport numpy")]), bare.root / "a.ipynb")
+    assert [a.group for a in resolve(bare, cwd=bare.root).assignments] == ["notebooks", "docs"]

@@ -1,0 +1,151 @@
+"""Groups whose requirements stand in the project's `pyproject.toml`: dependency groups (PEP 735) and extras."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.dependency_groups import DependencyGroupResolver
+from packaging.utils import canonicalize_name
+
+from envsolver.core.digests import digest
+from envsolver.core.environments import DependencySets, Group
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.notebooks import Origin, Requirement
+from envsolver.core.parsing import MalformedError, read_text, table_of
+from envsolver.core.settings import GroupSettings
+from envsolver.resolver.own_project import own_project
+from envsolver.resolver.requirement_text import build_backend, project_digest, pyproject
+
+UV_LOCK = "uv.lock"
+FILE = "pyproject.toml"
+EVERYTHING = "everything"
+"""The group of all that a project's lock holds, for notebooks that no set with a telling name serves."""
+
+_TELLING = frozenset(
+    {"doc", "docs", "documentation", "notebook", "notebooks", "nb", "example", "examples"}
+    | {"tutorial", "tutorials", "demo", "demos", "jupyter"}
+)
+"""Words in the names of those dependency groups and extras that are there for notebooks."""
+
+
+def sets_of(settings: GroupSettings) -> DependencySets | None:
+    """Return which sets of the project a group's settings name; None for a group with a file."""
+    lock = settings.lock if isinstance(settings.lock, str) else ""
+    if not (settings.dependency_groups or settings.extras or lock):
+        return None
+    return DependencySets(groups=settings.dependency_groups, extras=settings.extras, lock=lock)
+
+
+def declared_group(root: Path, name: str, sets: DependencySets, requires_python: str | None = None) -> Group:
+    """Return the group that some of a project's own sets make, with the project itself, as uv would install them.
+
+    Raises
+    ------
+    ConfigurationError
+        The project has no such set, or what stands there cannot be read; lists every fault.
+    """
+    table = pyproject(root)
+    faults = [*_unknown(name, "dependency group", sets.groups, table_of(table, "dependency-groups"))]
+    optional = table_of(table, "project", "optional-dependencies")
+    if optional:  # what a build adds is known to uv alone
+        faults += _unknown(name, "extra", sets.extras, optional)
+    requirements = [] if faults else [*_project(root, table, sets.extras)]
+    for each in () if faults else sets.groups:
+        resolver = DependencyGroupResolver(table_of(table, "dependency-groups"))
+        try:
+            requirements += [_placed(root, str(requirement)) for requirement in resolver.resolve(each)]
+        except Exception as error:  # noqa: BLE001  groups of exceptions too, of which packaging says only the text
+            causes = getattr(error, "exceptions", (error,))
+            faults += [f"{FILE}: dependency group {each}: {cause}" for cause in causes]
+    if faults:
+        raise ConfigurationError(faults)
+    bounds = [requires_python, *(_python_of(table, each) for each in sets.groups)]
+    return Group(
+        name=name,
+        file="",
+        requirements=tuple({r.text: r for r in requirements}.values()),
+        requires_python=",".join(filter(None, bounds)) or None,
+        digest=digest([repr(sets), *sorted(r.text for r in requirements), project_digest(root)]),
+        sets=sets,
+    )
+
+
+def offered_sets(root: Path) -> dict[str, DependencySets]:
+    """Return the sets of a project that notebooks are tried in where nothing is configured, by name.
+
+    Those come first whose names tell that they are for notebooks, then, with a lock, all that the project has.
+    """
+    table = pyproject(root)
+    groups, extras = table_of(table, "dependency-groups"), table_of(table, "project", "optional-dependencies")
+    lock = UV_LOCK if lock_file(root) is not None else ""
+    found: dict[str, DependencySets] = {}
+    for name in (name for name in dict.fromkeys([*groups, *extras]) if _tells(name)):
+        key = str(canonicalize_name(name))
+        before = found.get(key, DependencySets(lock=lock))
+        found[key] = DependencySets(
+            groups=(*before.groups, *([name] if name in groups else [])),
+            extras=(*before.extras, *([name] if name in extras else [])),
+            lock=lock,
+        )
+    uv = table_of(table, "tool", "uv")
+    if lock and not uv.get("conflicts"):
+        found.setdefault(
+            EVERYTHING,
+            DependencySets(groups=tuple(groups), extras=tuple(extras), lock=lock, members="workspace" in uv),
+        )
+    return found
+
+
+def lock_file(root: Path) -> Path | None:
+    """Return the lock that uv keeps for a project, beside it or at the top of its workspace; None without one."""
+    if (root / UV_LOCK).is_file():
+        return root / UV_LOCK
+    tops = (folder for folder in root.parents if "workspace" in table_of(pyproject(folder), "tool", "uv"))
+    return next((folder / UV_LOCK for folder in tops if (folder / UV_LOCK).is_file()), None)
+
+
+def _unknown(group: str, kind: str, names: Iterable[str], known: Mapping[str, Any]) -> list[str]:
+    have = {canonicalize_name(name) for name in known}
+    listed = ", ".join(sorted(known)) or "none"
+    missing = [name for name in names if canonicalize_name(name) not in have]
+    return [f"group {group}: {FILE} has no {kind} {name}; it has: {listed}" for name in missing]
+
+
+def _project(root: Path, table: Mapping[str, Any], extras: tuple[str, ...]) -> Iterable[Requirement]:
+    """Yield what stands for the project itself: its dependencies where uv would not install it."""
+    own = own_project(root)
+    if own is None:
+        return
+    packaged = table_of(table, "tool", "uv").get("package", bool(build_backend(root) or (root / "setup.py").is_file()))
+    if packaged or own.metadata is None:
+        yield Requirement(
+            text=own.text + (f"[{','.join(sorted(extras))}]" if extras else ""), origin=Origin(path=FILE, line=1)
+        )
+        return
+    optional = {canonicalize_name(extra): texts for extra, texts in own.metadata.extras.items()}
+    for text in (*own.metadata.dependencies, *(t for e in extras for t in optional.get(canonicalize_name(e), ()))):
+        yield _placed(root, text)
+
+
+def _placed(root: Path, text: str) -> Requirement:
+    """Return a requirement with the line of `pyproject.toml` that holds its name first."""
+    name = re.escape(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0])
+    try:
+        lines = read_text(root / FILE).splitlines()
+    except (OSError, MalformedError):
+        lines = []
+    quoted = re.compile(rf"""["']{name}(?![A-Za-z0-9._-])""", re.IGNORECASE)
+    line = next((number for number, each in enumerate(lines, start=1) if quoted.search(each)), 1)
+    return Requirement(text=text, origin=Origin(path=FILE, line=line))
+
+
+def _python_of(table: Mapping[str, Any], group: str) -> str | None:
+    said = table_of(table, "tool", "uv", "dependency-groups", group).get("requires-python")
+    return said if isinstance(said, str) else None
+
+
+def _tells(name: str) -> bool:
+    return not _TELLING.isdisjoint(canonicalize_name(name).split("-"))

@@ -1,0 +1,107 @@
+"""Promises of a project's own dependency sets: they are read as uv reads them, and faults name what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envsolver.core.environments import DependencySets
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.settings import GroupSettings
+from envsolver.resolver.dependency_sets import EVERYTHING, declared_group, offered_sets, sets_of
+
+PYPROJECT = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "mine"
+version = "1"
+dependencies = ["numpy"]
+[project.optional-dependencies]
+ml = ["torch"]
+docs = ["sphinx"]
+[dependency-groups]
+plot = ["matplotlib>=3"]
+test-notebooks = [{ include-group = "plot" }, "tabulate"]
+docs = ["nbsphinx"]
+broken = [{ include-group = "gone" }]
+[tool.uv.dependency-groups]
+plot = { requires-python = ">=3.11" }
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    return tmp_path
+
+
+def written(root: Path, sets: DependencySets) -> list[tuple[str, str]]:
+    return [(r.text, str(r.origin)) for r in declared_group(root, "a", sets).requirements]
+
+
+def test_groups_bring_what_they_include_and_the_project_itself_with_its_extras(root: Path) -> None:
+    assert written(root, DependencySets(groups=("test-notebooks",), extras=("ml",))) == [
+        ("-e .[ml]", "pyproject.toml:1"),
+        ("matplotlib>=3", "pyproject.toml:12"),
+        ("tabulate", "pyproject.toml:13"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["[tool.uv]\npackage = false\n", ""])
+def test_of_a_project_that_is_no_package_its_dependencies_are_taken(root: Path, line: str) -> None:
+    text = PYPROJECT if line else PYPROJECT.split("\n", 3)[3]
+    (root / "pyproject.toml").write_text(text + line, encoding="utf-8")
+    assert [text for text, _ in written(root, DependencySets(extras=("ml",)))] == ["numpy", "torch"]
+
+
+def test_versions_of_python_that_uv_is_told_of_a_group_count(root: Path) -> None:
+    assert declared_group(root, "a", DependencySets(groups=("plot",)), ">=3.10").requires_python == ">=3.10,>=3.11"
+
+
+def test_all_sets_that_are_missing_are_named_together_with_those_that_are_there(root: Path) -> None:
+    with pytest.raises(ConfigurationError) as told:
+        declared_group(root, "a", DependencySets(groups=("dcos",), extras=("lm",)))
+    assert told.value.faults == (
+        "group a: pyproject.toml has no dependency group dcos; it has: broken, docs, plot, test-notebooks",
+        "group a: pyproject.toml has no extra lm; it has: docs, ml",
+    )
+
+
+def test_a_group_that_includes_one_that_is_missing_is_a_fault_with_its_name(root: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"dependency group broken: .*gone"):
+        declared_group(root, "a", DependencySets(groups=("broken",)))
+
+
+def test_sets_with_telling_names_are_offered_and_those_of_one_name_together(root: Path) -> None:
+    assert offered_sets(root) == {
+        "test-notebooks": DependencySets(groups=("test-notebooks",)),
+        "docs": DependencySets(groups=("docs",), extras=("docs",)),
+    }
+
+
+def test_with_a_lock_all_that_it_holds_is_offered_last(root: Path) -> None:
+    (root / "uv.lock").touch()
+    offered = offered_sets(root)
+    assert list(offered) == ["test-notebooks", "docs", EVERYTHING]
+    assert offered["docs"].lock == "uv.lock"
+
+
+def test_where_sets_conflict_they_are_not_offered_together(root: Path) -> None:
+    (root / "uv.lock").touch()
+    (root / "pyproject.toml").write_text(PYPROJECT + "[tool.uv]\nconflicts = [[]]\n", encoding="utf-8")
+    assert EVERYTHING not in offered_sets(root)
+
+
+def test_the_lock_of_a_workspace_serves_its_members(root: Path) -> None:
+    (root / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = ['a']\n", encoding="utf-8")
+    (root / "uv.lock").touch()
+    (root / "a").mkdir()
+    (root / "a/pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    assert offered_sets(root / "a")["docs"].lock == "uv.lock"
+
+
+def test_a_group_with_a_file_names_no_sets() -> None:
+    assert sets_of(GroupSettings(requirements="requirements/a.in")) is None
