@@ -156,6 +156,10 @@ class Store:
         key = self.key_for(lock)
         return _is_complete(self._home(key), key)
 
+    def is_broken(self, lock: Lock) -> bool:
+        """Return whether a lock's environment is there, but not whole; one that is not there at all is not broken."""
+        return self.prefix_for(lock).exists() and not self.has(lock)
+
     def discard_damaged(self, environment: Environment) -> tuple[str, ...]:
         """Return which files of an environment are gone; if any are, the next `ensure` builds it anew."""
         home = environment.prefix.parent

@@ -298,9 +298,10 @@ def _derive_as_before(
     if not project.state.is_dir():
         return None
     config = project.config
-    everything = {path: read_notebook(config.root, path, settings_for(config, path)) for path in find_notebooks(config)}
-    if set(everything) <= set(chosen) or not set(chosen) <= set(everything):
+    paths = find_notebooks(config)
+    if set(paths) <= set(chosen) or not set(chosen) <= set(paths):
         return None
+    everything = {path: read_notebook(config.root, path, settings_for(config, path)) for path in paths}
     assignments = {a.notebook: a for a in _assignments(project, everything.values(), known)}
     derived = _derive(project, _loose(config, everything, assignments), interpreter, known)
     placed = [a for a in derived.assignments if a.notebook in chosen]

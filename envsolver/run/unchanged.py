@@ -48,6 +48,8 @@ class Unchanged:
         self._passes = project.passes.known()
         self._contents = Contents(project.root, project.passes.digests())
         self._now = datetime.now(timezone.utc)
+        # One that is not there, as where a CI keeps the history alone, would be built as the lock says.
+        self._broken = {target for target, lock in resolution.locks.items() if project.store.is_broken(lock)}
 
     def split(
         self, jobs: Iterable[Job], *, rerun: bool = False, verify: float = 0.0
@@ -90,6 +92,8 @@ class Unchanged:
             return "it did not pass the last time"
         if last is None:
             return NEVER_PASSED
+        if job.target in self._broken:
+            return "its environment is damaged"
         return self._expired(last, config.cache_days) or _over_limits(job, last) or self._changed(job, last)
 
     def _failed(self) -> frozenset[ResultKey]:

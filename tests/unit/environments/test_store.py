@@ -282,7 +282,9 @@ def test_an_environment_whose_record_is_damaged_is_built_anew(
         record.unlink()
     else:
         record.write_text({"truncated": "", "cut": text[:20], "changed": text.replace("a", "b")}[damage])
+    assert store.is_broken(locked(base))
     assert store.ensure(locked(base)).built
+    assert not store.is_broken(locked(base))
     assert not store.ensure(locked(base)).built
     assert len(uv.built) == 2
 
