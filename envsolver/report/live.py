@@ -115,7 +115,8 @@ class PlainProgress:
         """Say that a job was started, if asked to be verbose."""
         if self._verbose and not self._quiet:
             about = "" if expected is None else f"  about {duration(expected)}"
-            self._write(f"{'':{self._counter_width}} started {self._columns(job)}{about}")
+            why = f"  {one_line(job.why)}" if job.why else ""
+            self._write(f"{'':{self._counter_width}} started {self._columns(job)}{about}{why}")
 
     def finished(self, result: Result) -> None:
         """Say a verdict, with the error below that the notebook raised, if it did; its reason is for the report."""

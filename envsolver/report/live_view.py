@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 from envsolver.core.jobs import Job
 from envsolver.core.quantities import clock
 from envsolver.core.results import Result, ResultKey
-from envsolver.report.formatting import fitted, one_line
+from envsolver.report.formatting import columns, fitted, one_line
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.text import Text
+
+LEAST_WHY = 16
+"""Columns beside a notebook's name from which the view tells why it runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,7 +202,12 @@ def _job_line(state: ProgressState, running: WatchedJob, width: int) -> Text:
     if state.several_pythons:
         times = f"  {running.job.python}{times}"
     room = max(1, width - len(times) - 3)
-    line = _text(f"  {fitted(one_line(running.job.notebook), room)}")
+    name, why = one_line(running.job.notebook), f"  {one_line(running.job.why)}" if running.job.why else ""
+    beside = max(0, room - columns(name))
+    if beside < LEAST_WHY:
+        why = ""
+    line = _text(f"  {fitted(name, room - beside if why else room)}")
+    line.append(fitted(why, beside) if why else "", "dim")
     line.append(times, "yellow" if late else "dim")
     return line
 

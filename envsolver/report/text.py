@@ -33,6 +33,9 @@ SLOWEST = 5
 """How many of the slowest notebooks are named."""
 ERROR_LINES = 20
 """Lines of an error's message that are shown at most."""
+REASONS = 8
+NAMED = 3
+"""How many reasons to run are told, and of each how many notebooks are named."""
 LEFT_BEHIND = 10
 """Files left behind that are named at most."""
 
@@ -55,7 +58,8 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     """Return the final report of a run.
 
     First each notebook that did not pass: the cell, its source, the end of the traceback, the reason. Then what
-    was skipped and not run, the slowest, what did not pass in a line each, where everything lies, and the totals.
+    was skipped and not run, why the others ran or what their cached verdicts rest on, the slowest, what did not pass
+    in a line each, where everything lies, and the totals.
     The line before the last is unittest's, such as ``FAILED (failed=1, skipped=1)``; the last is
     ``N passed, N failed, N skipped``.
     """
@@ -64,6 +68,9 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     for results in _alike([result for result in run.results if not result.good]):
         lines += _failure_lines(run, results[0], style) if len(results) == 1 else _shared_lines(results, style)
     lines += _remark_lines(run, style)
+    lines += _why_lines("Why they ran:", [(result.why, _label(run, result)) for result in run.results], style)
+    cached = [result for result in run.results if result.status == "cached"]
+    lines += _why_lines("Cached:", [(result.reason, _label(run, result)) for result in cached], style)
     lines += _slowest_lines(run, style)
     lines += _short_lines(run, style)
     lines += _place_lines(run, style)
@@ -204,6 +211,23 @@ def _remark_lines(run: Run, style: Style) -> Iterator[str]:
             yield f"{plural(len(run.not_run), 'notebook')} not run:"
             yield from (f"  {one_line(notebook)}" for notebook in run.not_run)
         yield ""
+
+
+def _why_lines(title: str, told: list[tuple[str, str]], style: Style) -> Iterator[str]:
+    """Yield each reason once, with the notebooks that it is the reason of; the rarest first, which says the most."""
+    names: dict[str, list[str]] = {}
+    for reason, name in told:
+        if reason:
+            names.setdefault(one_line(reason, None), []).append(name)
+    if not names:
+        return
+    yield style(title, BOLD)
+    for reason, alike in sorted(names.items(), key=lambda item: len(item[1]))[:REASONS]:
+        more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+        yield f"  {reason}: {', '.join(alike[:NAMED])}{more}"
+    if len(names) > REASONS:
+        yield style(f"  and {plural(len(names) - REASONS, 'more reason')}; {REPORT} tells all", DIM)
+    yield ""
 
 
 def _label(run: Run, result: Result) -> str:

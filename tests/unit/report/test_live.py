@@ -193,6 +193,17 @@ def test_the_view_names_running_jobs_by_group_with_their_times(state: ProgressSt
     assert lines[at + 1].split() == ["demos/ml/gaussian_process_regression.ipynb", "0:07", "/", "0:12"]
 
 
+@pytest.mark.parametrize(("width", "told"), [(80, "  data/wall.csv changed"), (60, "  data/w"), (40, "")])
+def test_the_view_tells_why_a_notebook_runs_where_there_is_room(width: int, told: str) -> None:
+    state = ProgressState(begun=lambda _: False)
+    state.begin({"core": 1}, 1, None)
+    state.start(a_job("demos/x", why="data/wall.csv changed"), None)
+    line = next(line for line in rendered(state, width) if "demos/x.ipynb" in line)
+    assert line.startswith(f"  demos/x.ipynb{told}")
+    assert line.endswith(" starting")
+    assert ("data" in line) is bool(told)
+
+
 def test_the_view_counts_and_tells_what_is_left(state: ProgressState) -> None:
     assert rendered(state)[-1].strip("━ ") == "10/33  0:07  about 1:33 left"
 

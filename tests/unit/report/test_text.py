@@ -148,6 +148,27 @@ def test_a_pass_with_a_reason_is_remarked(run: Run) -> None:
     assert "  demos/finance/greeks.ipynb: passed at the second attempt; the first was lost" in report_lines(run)
 
 
+def test_it_is_told_why_notebooks_ran_each_reason_once_and_the_rarest_first() -> None:
+    fresh = [a_result(notebook=f"{number}.ipynb", why="never passed") for number in range(5)]
+    changed = a_result(notebook="x.ipynb", why="data.csv changed")
+    lines = report_lines(a_run(*fresh, changed))
+    at = lines.index("Why they ran:")
+    assert lines[at + 1 : at + 4] == [
+        "  data.csv changed: x.ipynb", "  never passed: 0.ipynb, 1.ipynb, 2.ipynb and 2 more", ""
+    ]  # fmt: skip
+
+
+def test_it_is_told_what_cached_verdicts_rest_on() -> None:
+    lines = report_lines(a_run(a_result(status="cached", reason="passed on Monday in run 7")))
+    assert lines[lines.index("Cached:") + 1] == "  passed on Monday in run 7: a.ipynb"
+    assert "Why they ran:" not in lines
+
+
+def test_of_very_many_reasons_the_first_are_told() -> None:
+    lines = report_lines(a_run(*(a_result(notebook=f"{n}.ipynb", why=f"{n}.csv changed") for n in range(20))))
+    assert "  and 12 more reasons; report.html tells all" in lines
+
+
 def test_totals_compare_wall_time_with_the_sum(tmp_path: Path) -> None:
     run = dataclasses.replace(a_run(*(a_result(seconds=8.0) for _ in range(3))), directory=tmp_path)
     assert "Ran 3 notebooks in 10 s; their times add up to 24 s, 2.4 times that, with 2 at once" in report_lines(run)
