@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import nox
@@ -121,10 +122,12 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def readme(session: nox.Session) -> None:
-    """Write the README's table of the configuration anew."""
-    install(session)
-    session.run("python", "tests/tools/readme_table.py")
+def docs(session: nox.Session) -> None:
+    """Build the documentation's site, warnings as errors; on GitHub, follow the links that lead out as well."""
+    install(session, "docs")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html")
+    if "GITHUB_ACTIONS" in os.environ:
+        session.run("sphinx-build", "-q", "-b", "linkcheck", "docs", "docs/_build/linkcheck")
 
 
 @nox.session(default=False)
@@ -136,7 +139,7 @@ def benchmark(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting, and that the workflows, the README's too, are what GitHub and GitLab read."""
+    """Check style and formatting, and that the workflows, the documentation's too, are what GitHub and GitLab read."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")

@@ -205,14 +205,14 @@ def test_a_room_that_forked_workers_load_holds_no_code(module: str) -> None:
 
 
 def documented(allowed: set[str]) -> str:
-    """Return a row's last column in docs/architecture.md."""
+    """Return a row's last column in docs/explanation/architecture.md."""
     if allowed == ALL:
         return "everything"
     return ", ".join(f"`{name}`" for name in sorted(allowed)) or "nothing"
 
 
 def test_the_architectures_table_of_rooms_is_this_one() -> None:
-    text = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    text = (PACKAGE.parent / "docs/explanation/architecture.md").read_text(encoding="utf-8")
     rows = [
         line.strip("| ").split(" | ") for line in text.partition("## The rooms")[2].splitlines() if line[:3] == "| `"
     ]

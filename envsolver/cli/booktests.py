@@ -48,9 +48,11 @@ def check_command(directory: Path, /) -> int:
 
 
 @click.command("schema")
-def schema_command() -> int:
+@click.option("--results", is_flag=True, help="That of results.json, for programs that read it.")
+def schema_command(*, results: bool) -> int:
     """Write the JSON schema of the configuration, for editors."""
     from envsolver.config.schema import json_schema
+    from envsolver.report.results_json import results_schema
 
-    click.echo(json_text(json_schema()))
+    click.echo(json_text(results_schema() if results else json_schema()))
     return 0

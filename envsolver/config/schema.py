@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from envsolver.core import settings
-from envsolver.core.parsing import parse_python
+from envsolver.core.field_texts import field_texts
 
 _TYPE_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 
@@ -36,21 +36,12 @@ def _describe(schema: dict[str, Any]) -> None:
 
     Pydantic would do it as well, by reading its own source at each start; only here is there a use for it.
     """
-    import ast
-    import inspect
-    import itertools
-
     tables = {"Config": schema, **schema["$defs"]}
-    for node in parse_python(inspect.getsource(settings)).body:
-        if not isinstance(node, ast.ClassDef) or node.name not in tables:
-            continue
-        properties = tables[node.name]["properties"]
-        for field, text in itertools.pairwise(node.body):
-            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
-                continue
-            key = field.target.id.replace("_", "-")
-            if key in properties and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-                properties[key]["description"] = inspect.cleandoc(str(text.value.value))
+    for name, texts in field_texts(settings).items():
+        for field, text in texts.items():
+            described = tables.get(name, {}).get("properties", {}).get(field.replace("_", "-"))
+            if described is not None:
+                described["description"] = text
 
 
 def reference_rows() -> tuple[ReferenceRow, ...]:

@@ -2,7 +2,7 @@
 
 Beside `models`, these are the only types that stages share. They are plain data, which costs nothing to import;
 `configuration.validation` checks a file against them. The docstring under each field is the text of the reference
-table in the README and of the JSON schema.
+table in the documentation and of the JSON schema.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Config:
     notebook: Mapping[str, NotebookSettings] = field(default_factory=dict)
     """Settings per notebook, by path or glob, such as `[tool.envsolver.notebook."demos/slow.ipynb"]`."""
     profiles: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """Where jobs may run other than on this machine, by name; see [docs/clusters.md](docs/clusters.md)."""
+    """Where jobs may run other than on this machine, by name; see docs/clusters.md."""
 
     root: Path = Path()
     """The project's root directory; not a key of the file."""

@@ -11,7 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from envsolver.core import environments, results
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.field_texts import field_texts
 from envsolver.core.files import write_atomically
 from envsolver.core.parsing import MalformedError, parse_json, read_text
 from envsolver.core.paths import RESULTS
@@ -20,6 +22,9 @@ from envsolver.core.results import Result, Run
 
 SCHEMA = 1
 """Number of the schema that is written, and the only one that is read."""
+
+HISTORY_ONLY = ("modules", "reading")
+"""What a result tells the history alone: it is long, and says nothing to a person."""
 
 
 def run_to_data(run: Run) -> dict[str, Any]:
@@ -77,6 +82,25 @@ def run_from_data(data: object, directory: Path) -> Run:
         raise ConfigurationError(faults, tip="The file was changed or is damaged; run the notebooks again.") from None
 
 
+def results_schema() -> dict[str, Any]:
+    """Return the JSON schema of `results.json`, for other programs and for the documentation."""
+    from pydantic import TypeAdapter
+
+    texts = field_texts(environments, results)
+    schema: dict[str, Any] = TypeAdapter(Run).json_schema(mode="serialization")
+    definitions: dict[str, Any] = schema["$defs"]
+    del schema["properties"]["directory"], definitions["Reading"], definitions["Look"]
+    for key in HISTORY_ONLY:
+        del definitions["Result"]["properties"][key]
+    for name, table in {"Run": schema, **definitions}.items():
+        for key, text in texts.get(name, {}).items():
+            if key in table["properties"]:
+                table["properties"][key]["description"] = text
+    schema["properties"] = {"schema": {"const": SCHEMA, "description": "Number of the schema."}, **schema["properties"]}
+    schema["required"] = ["schema", *(key for key in schema["required"] if key != "directory")]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": RESULTS}
+
+
 def write_results(run: Run) -> Path:
     """Write the run's `results.json`, so that it is there whole or not at all, and return its path."""
     path = run.directory / RESULTS
@@ -108,7 +132,8 @@ def _result_to_data(result: Result) -> dict[str, Any]:
         "peak_rss_bytes", "worker", "reason", "failure",
     )  # fmt: skip
     data = asdict(result)
-    del data["modules"], data["reading"]  # for the history alone: they are long, and say nothing to a person
+    for key in HISTORY_ONLY:
+        del data[key]
     return {key: data.pop(key) for key in promised} | data
 
 

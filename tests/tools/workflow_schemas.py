@@ -1,4 +1,4 @@
-"""As a program: check the workflows, and those that the README shows, by the schemas of GitHub and GitLab."""
+"""As a program: check the workflows, and those that the documentation shows, by the schemas of GitHub and GitLab."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ ROOT = Path(__file__).parents[2]
 WORKFLOW, ACTION, GITLAB = "vendor.github-workflows", "vendor.github-actions", "vendor.gitlab-ci"
 
 
-def examples(readme: str) -> list[str]:
-    """Return the README's blocks of YAML."""
-    return re.findall(r"^```yaml\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+PAGES = [ROOT / "docs/how-to" / name for name in ("github.md", "gitlab.md")]
+
+
+def examples() -> list[str]:
+    """Return the blocks of YAML of the pages on systems."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def schema_of(text: str) -> str:
@@ -30,9 +34,9 @@ def check(schema: str, *paths: Path) -> None:
 
 
 def main(directory: Path) -> None:
-    """Check all; the README's examples are written to a directory."""
+    """Check all; the documentation's examples are written to a directory."""
     check(WORKFLOW, *sorted((ROOT / ".github/workflows").glob("*.yml")))
-    for number, text in enumerate(examples((ROOT / "README.md").read_text(encoding="utf-8")), 1):
+    for number, text in enumerate(examples(), 1):
         path = directory / f"example-{number}.yml"
         path.write_text(text, encoding="utf-8")
         check(schema_of(text), path)

@@ -1,0 +1,144 @@
+"""Promise: what the documentation says is what the program does; every example on every page is read by it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from fakes import write_notebook
+from reference_pages import pages, table
+from workflow_schemas import ACTION, GITLAB, ROOT, WORKFLOW, examples, schema_of
+
+from envsolver.cli.main import cli
+from envsolver.config.load import load_config
+from envsolver.config.profiles import read_profiles
+from envsolver.config.schema import reference_rows
+from envsolver.core.errors import ConfigurationError
+from envsolver.core.parsing import parse_toml
+from envsolver.report.results_json import results_schema
+from envsolver.run.profiles import make_profile
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+WRITTEN = [page for page in PAGES if "_build" not in page.parts and "generated" not in page.parts]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return a page's fenced blocks of a language."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def shown(language: str) -> list[tuple[str, str]]:
+    """Return all pages' blocks of a language, with the page that shows them."""
+    return [(page.relative_to(ROOT).as_posix(), block) for page in WRITTEN for block in blocks(page, language)]
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Yield the page and the arguments of each call of envsolver that a page shows, through nox as well."""
+    for page, block in shown("console"):
+        for line in block.splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:1] == ["UV_OFFLINE=1"]:
+                del words[0]
+            if "||" in words:
+                del words[words.index("||") :]
+            if words[:1] == ["envsolver"]:
+                yield page, words[1:]
+            elif words[:1] == ["nox"] and any(word.startswith("booktests") for word in words) and "--" in words:
+                yield page, ["run", *words[words.index("--") + 1 :]]
+
+
+@pytest.mark.parametrize(("page", "arguments"), list(commands()))
+def test_every_command_shown_is_one_that_there_is(
+    page: str, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if arguments[0] == "merge":  # it wants the folders of runs that there are
+        for word in arguments[1:]:
+            Path(word).mkdir(exist_ok=True)
+    context = click.Context(cli)
+    name, command, rest = cli.resolve_command(context, arguments)
+    assert command is not None
+    command.make_context(name, rest, parent=context)  # an option that there is not would raise
+
+
+def a_project(root: Path, text: str) -> Path:
+    """Write a project with a configuration, and the files that this names."""
+    data = parse_toml(text)
+    own = data.get("tool", {}).get("envsolver", data)
+    (root / ("pyproject.toml" if "tool" in data else "envsolver.toml")).write_text(text, encoding="utf-8")
+    (root / "requirements").mkdir()
+    for group in own.get("groups", {}):
+        (root / "requirements" / f"{group}.in").touch()
+    for notebook in own.get("notebook", {}):
+        write_notebook(root, notebook, "1")
+    return root
+
+
+@pytest.mark.parametrize(("page", "text"), shown("toml"))
+def test_every_configuration_shown_is_loaded_without_a_fault(
+    page: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envsolver.config.profiles.user_config_dir", lambda _: str(tmp_path / "home"))
+    root = a_project(tmp_path, text)
+    assert load_config(root).source
+    for profile in read_profiles(root).values():
+        make_profile(profile)
+
+
+def test_a_wrong_example_would_be_found(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="timeut"):
+        load_config(a_project(tmp_path, "[tool.envsolver]\ntimeut = 3\n"))
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_key_says_what_it_is_for() -> None:
+    assert [row.key for row in reference_rows() if not row.description] == []
+
+
+def test_a_table_keeps_its_cells_apart() -> None:
+    assert table(("key",), [("a|b",)]).splitlines()[-1] == "| a\\|b |"
+
+
+def test_the_reference_has_every_key_and_every_exit_code() -> None:
+    parts = dict(pages())
+    assert [row.key for row in reference_rows() if f"| `{row.key}` |" not in parts["configuration"]] == []
+    assert re.findall(r"^\| (\d+)", parts["exit-codes"], re.MULTILINE) == ["0", "1", "2", "3", "4", "5", "130"]
+    assert [key for key in results_schema()["properties"] if f"| `{key}` |" not in parts["results"]] == []
+
+
+def test_the_page_on_variables_names_all_of_envsolvers_own() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "envsolver").glob("**/*.py")]
+    names = {name for source in sources for name in re.findall(r"\bENVSOLVER_[A-Z_]*[A-Z]\b", source)}
+    page = (ROOT / "docs/reference/variables.md").read_text(encoding="utf-8")
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_a_workflow_for_each_system_is_shown() -> None:
+    assert [schema_of(text) for text in examples()] == [ACTION, WORKFLOW, GITLAB]
+
+
+def test_actions_are_pinned_and_jobs_may_do_no_more_than_they_need() -> None:
+    workflows = [path.read_text(encoding="utf-8") for path in sorted((ROOT / ".github/workflows").glob("*.yml"))]
+    for text in [*workflows, *examples()]:
+        for action in re.findall(r"uses: (\S+.*)", text):
+            assert re.fullmatch(r"\./\S+|[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", action)
+    for text in [*workflows, *(text for text in examples() if schema_of(text) == WORKFLOW)]:
+        assert "\npermissions: {}\n" in text
+        assert set(re.findall(r"^      ([\w-]+: (?:read|write))$", text, re.MULTILINE)) == {"contents: read"}
+
+
+def test_the_schema_of_results_is_what_a_run_is_written_by() -> None:
+    schema = json.loads(json.dumps(results_schema()))
+    assert set(schema["required"]) >= {"schema", "started", "wall_seconds", "workers", "results"}
+    assert {"modules", "reading"}.isdisjoint(schema["$defs"]["Result"]["properties"])
