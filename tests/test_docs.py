@@ -71,10 +71,16 @@ def a_project(root: Path, text: str) -> Path:
     """Write a project with a configuration, and the files that this names."""
     data = parse_toml(text)
     own = data.get("tool", {}).get("envsolver", data)
-    (root / ("pyproject.toml" if "tool" in data else "envsolver.toml")).write_text(text, encoding="utf-8")
     (root / "requirements").mkdir()
-    for group in own.get("groups", {}):
-        (root / "requirements" / f"{group}.in").touch()
+    for name, group in own.get("groups", {}).items():
+        (root / "requirements" / f"{name}.in").touch()
+        if sets := group.get("dependency-groups"):
+            text += "[dependency-groups]\n" + "".join(f"{name} = []\n" for name in sets)
+        if extras := group.get("extras"):
+            text += "[project]\nname = 'mine'\nversion = '1'\n[project.optional-dependencies]\n"
+            text += "".join(f"{name} = []\n" for name in extras)
+    (root / "uv.lock").touch()
+    (root / ("pyproject.toml" if "tool" in data else "envsolver.toml")).write_text(text, encoding="utf-8")
     for notebook in own.get("notebook", {}):
         write_notebook(root, notebook, "1")
     return root

@@ -95,7 +95,7 @@ def load_config(root: Path) -> Config:
         raise ConfigurationError([f"{source.name or root}: cannot be understood: {phrase_of(error)}"]) from error
     if faults:
         raise ConfigurationError(
-            _with_places(faults, source), tip="The README's reference table lists every key, its type and its default."
+            _with_places(faults, source), tip="`envsolver schema` prints every key, its type and its default."
         )
     return config
 
