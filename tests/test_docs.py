@@ -138,7 +138,7 @@ def test_actions_are_pinned_and_jobs_may_do_no_more_than_they_need() -> None:
     workflows = [path.read_text(encoding="utf-8") for path in sorted((ROOT / ".github/workflows").glob("*.yml"))]
     for text in [*workflows, *examples()]:
         for action in re.findall(r"uses: (\S+.*)", text):
-            assert re.fullmatch(r"\./\S+|[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", action)
+            assert re.fullmatch(r"\./\S+|[\w-]+/[\w/-]+@[0-9a-f]{40} # v[\d.]+", action)
     for text in [*workflows, *(text for text in examples() if schema_of(text) == WORKFLOW)]:
         assert "\npermissions: {}\n" in text
         assert set(re.findall(r"^      ([\w-]+: (?:read|write))$", text, re.MULTILINE)) == {"contents: read"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from envsolver.core.errors import NothingToRunError
-from envsolver.core.paths import RUNS
+from envsolver.core.paths import HISTORY, RUNS
 from envsolver.core.quantities import size
 
 
@@ -101,7 +101,7 @@ def history_command(directory: Path, /, *, by: str, flaky: bool) -> int:
 @click.option("--color/--no-color", default=None, help="Colours; default: on a terminal, unless NO_COLOR is set.")
 @click.pass_obj
 def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path | None, color: bool | None) -> int:
-    """Join the results of a run's shards into one results.json, junit.xml and report.html.
+    """Join the results of a run's shards into one results.json, junit.xml and report.html, and their histories.
 
     RUN is a run's folder, its results.json, or a directory that holds such folders, such as a downloaded artifact.
     """
@@ -111,16 +111,22 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
     from envsolver.report.results_json import write_results
     from envsolver.report.text import report_lines
     from envsolver.run.directories import new_run_directory, prepare_state
-    from envsolver.run.merge import find_runs, merge, verify
+    from envsolver.run.merge import find_histories, find_runs, merge, verify
     from envsolver.run.project import open_project
 
-    runs = find_runs([directory / place for place in places], without=output and directory / output)
+    named = [directory / place for place in places]
+    runs = find_runs(named, without=output and directory / output)
     verify(runs)  # before a folder is made
-    target = directory / output if output else new_run_directory(prepare_state(open_project(directory).state) / RUNS)
+    project = open_project(directory)
+    target = directory / output if output else new_run_directory(prepare_state(project.state) / RUNS)
     merged = merge(runs, target.absolute())
     write_results(merged)
     write_junit(merged)
     write_html(merged, conflicts=merged.conflicts)
+    own = (project.state / HISTORY).resolve()
+    for history in find_histories(named, runs):
+        if history != own and not project.passes.absorb(history):
+            click.echo(f"{history}: is no history of this version; what it knows is left out", err=True)
     click.echo("\n".join(report_lines(merged, color=use_color(sys.stdout, color))), color=True)
     whole = merged.state == "complete" and not merged.not_run
     return 0 if whole and all(result.good for result in merged.results) else 1

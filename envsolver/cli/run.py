@@ -14,7 +14,7 @@ import click
 from envsolver.cli.options import output, selection
 from envsolver.cli.streams import GuardedStream
 from envsolver.core.errors import ConfigurationError
-from envsolver.core.paths import STATE
+from envsolver.core.paths import HISTORY, STATE
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # no library of ours: it comes with the type checker
@@ -228,7 +228,7 @@ def _prestart(directory: Path, *, rerun: bool) -> ParslPrestart:
     start = ParslPrestart()
     click.get_current_context().call_on_close(start.stop)
     folder = directory.absolute()
-    if rerun or not any((place / STATE / "history.sqlite").exists() for place in (folder, *folder.parents)):
+    if rerun or not any((place / STATE / HISTORY).exists() for place in (folder, *folder.parents)):
         start.begin()
     return start
 

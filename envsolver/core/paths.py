@@ -2,6 +2,8 @@
 
 STATE = ".envsolver"
 """A project's folder for what is remembered of it, and for its runs."""
+HISTORY = "history.sqlite"
+"""What is remembered from run to run, in the state."""
 RUNS = "runs"
 """The folder of all runs, in the state."""
 LATEST = "latest"

@@ -8,10 +8,14 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from envsolver.core.parsing import ODD_INPUT
+
 BUSY_SECONDS = 30.0
 """How long a write waits for another run's."""
 
 _FOREIGN = re.compile("no such (table|column)|has no column")
+
+_RESULT = "notebook, grp, python, environment, digest, status, started, seconds, start_seconds, memory, warm"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS result (
@@ -54,6 +58,20 @@ CREATE TABLE IF NOT EXISTS content (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, 
 PRAGMA user_version = 1;
 """
 
+# Of a notebook, the history in which it ran last is believed; results are joined in the order in which they came.
+_NEWEST = "SELECT notebook, grp, python, max(julianday(started)) AS last FROM {}.result GROUP BY notebook, grp, python"
+_ABSORB = f"""
+CREATE TEMP TABLE newer AS SELECT o.notebook, o.grp, o.python FROM ({_NEWEST.format("other")}) o
+    LEFT JOIN ({_NEWEST.format("main")}) m USING (notebook, grp, python) WHERE o.last > coalesce(m.last, 0);
+DELETE FROM main.pass WHERE (notebook, grp, python) IN newer;
+INSERT INTO main.pass SELECT * FROM other.pass WHERE (notebook, grp, python) IN newer;
+INSERT OR REPLACE INTO main.modules SELECT * FROM other.modules WHERE (notebook, grp, python) IN newer;
+INSERT OR IGNORE INTO main.lesson SELECT * FROM other.lesson;
+CREATE TEMP TABLE joined AS SELECT {_RESULT} FROM main.result UNION SELECT {_RESULT} FROM other.result;
+DELETE FROM main.result;
+INSERT INTO main.result ({_RESULT}) SELECT {_RESULT} FROM joined ORDER BY julianday(started);
+"""  # noqa: S608  names of our own
+
 
 class HistoryFile:
     """The file, opened anew for each use, so that threads and forks cannot share it.
@@ -84,6 +102,22 @@ class HistoryFile:
             raise sqlite3.DatabaseError("the file is damaged") from error
         finally:
             connection.close()
+
+    def absorb(self, other: Path) -> bool:
+        """Take over what another history knows, such as that of a shard; return whether that was possible.
+
+        Digests of files stay behind, since they hold for the other machine's files.
+        """
+        try:
+            with self._open() as connection:
+                connection.execute("ATTACH DATABASE ? AS other", (str(other),))
+                versions = [connection.execute(f"PRAGMA {name}.user_version").fetchone() for name in ("main", "other")]
+                if versions[0] != versions[1]:
+                    return False
+                connection.executescript(f"BEGIN; {_ABSORB} COMMIT;")
+        except (sqlite3.Error, *ODD_INPUT):
+            return False
+        return True
 
     def _write(self, write: Callable[[sqlite3.Connection], object]) -> None:
         """Write to the file, or to a new one if it is damaged; what cannot be written only makes later runs slower."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envsolver.core.environments import Environment
 from envsolver.core.errors import ConfigurationError, NothingToRunError
-from envsolver.core.paths import RESULTS
+from envsolver.core.paths import HISTORY, RESULTS, RUNS
 from envsolver.core.results import Result, ResultKey, Run
 from envsolver.report.results_json import read_results
 from envsolver.report.run_files import file_in
@@ -46,6 +46,13 @@ def find_runs(places: Sequence[Path], without: Path | None = None) -> tuple[Run,
         if not any(replace(run, directory=other.directory) == other for other in found_runs):
             found_runs.append(run)
     return tuple(found_runs)
+
+
+def find_histories(places: Sequence[Path], runs: Iterable[Run]) -> tuple[Path, ...]:
+    """Return the histories that lie in the places, or beside the folder of runs that a run lies in."""
+    inside = [file for place in places if place.is_dir() for file in sorted(place.rglob(HISTORY))]
+    beside = [run.directory.parent.parent / HISTORY for run in runs if run.directory.parent.name == RUNS]
+    return tuple(dict.fromkeys(file.resolve() for file in (*inside, *beside) if file.is_file()))
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from envsolver.config.load import find_root, load_config
 from envsolver.core.environments import Group, Interpreter, Lock
-from envsolver.core.paths import STATE
+from envsolver.core.paths import HISTORY, STATE
 from envsolver.core.settings import Config
 from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.store import Store, cache_directory
@@ -73,12 +73,12 @@ class Project:
     @property
     def history(self) -> History:
         """What earlier runs took."""
-        return History(self.state / "history.sqlite")
+        return History(self.state / HISTORY)
 
     @property
     def passes(self) -> Passes:
         """The last passes."""
-        return Passes(self.state / "history.sqlite")
+        return Passes(self.state / HISTORY)
 
     def pythons(self, asked: Sequence[str] = ()) -> tuple[dict[str, Interpreter], tuple[tuple[str, str], ...]]:
         """Choose the Pythons of a run: those asked for, ``all`` of the matrix, or the default.

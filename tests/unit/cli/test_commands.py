@@ -20,6 +20,7 @@ from envsolver.cli.main import cli
 from envsolver.core.errors import ConfigurationError, EnvsolverError, NothingToRunError
 from envsolver.core.results import Run, Shard, Slice
 from envsolver.report.results_json import read_results, write_results
+from envsolver.run.history import History
 from envsolver.run.project import open_project
 
 
@@ -155,6 +156,18 @@ def test_merge_joins_the_shards_of_a_run(root: Path) -> None:
     assert (done.return_value, done.output.splitlines()[-1]) == (0, "33 passed, 0 failed, 0 skipped")
     assert len(read_results(root / "whole").results) == 33
     assert {path.name for path in (root / "whole").iterdir()} >= {"results.json", "junit.xml", "report.html"}
+
+
+def test_merge_joins_the_histories_of_the_shards_and_tells_of_one_that_is_none(root: Path) -> None:
+    first, second = shards(root)
+    History(first / "history.sqlite").add(read_results(first).results[0], "digest")
+    (second / "history.sqlite").write_bytes(b"no history" * 999)
+    done = invoke(root, "merge", str(first), str(second), "-o", str(root / "whole"))
+    assert done.return_value == 0
+    assert f"{(second / 'history.sqlite').resolve()}: is no history of this version" in done.output
+    assert [record.notebook for record in open_project(root).history.records()] == [
+        read_results(first).results[0].notebook
+    ]
 
 
 def test_merge_without_a_shard_is_not_good(root: Path) -> None:
