@@ -16,7 +16,7 @@ from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 from envsolver.worker.processes import RUN_MARK, kill_marked
 
-pytest_plugins = ("warm_bench",)
+pytest_plugins = ("pytester", "warm_bench")
 
 SECONDS = 300
 """The limit of each test, where pytest-timeout is there to keep it: in an option, pytest alone would not start."""

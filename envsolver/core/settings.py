@@ -87,6 +87,8 @@ class NotebookSettings:
     """The reason why it is not run at all."""
     requires_python: str | None = None
     """Versions of Python that it supports; on others it is skipped."""
+    marks: tuple[str, ...] | None = None
+    """Marks that it has in pytest beside its tags, for `-m` (see docs/how-to/pytest.md)."""
     cache: Literal["always", "never"] | None = None
     """`"always"` keeps a pass although not all that it read could be seen, such as a server's answers; `"never"` runs
     it each time."""

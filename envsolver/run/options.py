@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from envsolver.core.profiles import Profile
+from envsolver.core.results import Result
 from envsolver.run.scheduler.policy import Order
 
 
@@ -48,6 +50,8 @@ class Options:
         Run all notebooks, also those of which nothing changed since they passed.
     profile
         The cluster that notebooks run on; None for this machine.
+    stop
+        Asked after each verdict: what it answers is why the run stops there; empty to go on.
     shard, times
         Which part of how many, and the file whose times make the parts equal.
     """
@@ -73,6 +77,13 @@ class Options:
     profile: Profile | None = None
     shard: tuple[int, int] | None = None
     times: Path | None = None
+    stop: Callable[[Result], str] | None = None
+
+    def why_stop(self, result: Result) -> str:
+        """Return why the run stops at a verdict; empty when it goes on."""
+        if self.failfast and not result.good:
+            return f"stopped at the first notebook that did not pass: {result.notebook}"
+        return self.stop(result) if self.stop is not None else ""
 
 
 def worker_count(options: Options) -> int:

@@ -267,11 +267,11 @@ def _execute(
             progress.note(f"Python {version} is left out: {reason}")
         for remark in resolution.remarks:
             progress.note(remark)
+        stopped = ""
         for result in settled:
             progress.finished(result)
-        first = next((result.notebook for result in settled if not result.good), None)
-        if options.failfast and first is not None:
-            stopped = f"stopped at the first notebook that did not pass: {first}"
+            stopped = stopped or options.why_stop(result)
+        if stopped:
             return RunOutcome(results=(), not_run=tuple(sorted({job.notebook for job in jobs})), stopped=stopped)
         return _run_jobs(context, resolution, ordered, costs, record) if jobs else RunOutcome(results=())
     finally:
@@ -301,7 +301,7 @@ def _run_jobs(
             if result.why == VERIFIED and not result.good:
                 context.progress.note(f"WRONG: {result.notebook} was cached, and does not pass: {result.reason}")
 
-        verdicts = Verdicts(context.progress, failfast=options.failfast, on_result=keep)
+        verdicts = Verdicts(context.progress, why_stop=options.why_stop, on_result=keep)
         scheduler = Scheduler(
             jobs=jobs,
             executor=resources.executor,

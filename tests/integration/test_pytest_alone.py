@@ -44,3 +44,10 @@ def test_generated_files_run_under_strict_options(tmp_path: Path, mode: str) -> 
     (tmp_path / "pytest.ini").write_text(STRICT.format(mode=mode))
     (written,) = generate(Config(root=tmp_path), ("a.ipynb",)).written
     assert "1 passed" in run_pytest(tmp_path, written)
+
+
+def test_notebooks_are_run_as_tests_under_strict_options(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_text(NOTEBOOK)
+    (tmp_path / "envsolver.toml").write_text("notebooks = ['*.ipynb']\n")
+    (tmp_path / "pytest.ini").write_text(STRICT.format(mode=""))
+    assert "a.ipynb::notebook PASSED" in run_pytest(tmp_path, "--notebooks", "-v")

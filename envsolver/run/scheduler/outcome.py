@@ -29,17 +29,21 @@ class Verdicts:
 
     Parameters
     ----------
-    failfast
-        Stop at the first notebook that does not pass.
+    why_stop
+        Asked after each final result: what it answers is why the run stops there; empty to go on.
     on_result
         Called with each final result, for instance to write it down.
     """
 
     def __init__(
-        self, progress: Progress, *, failfast: bool = False, on_result: Callable[[Result], None] | None = None
+        self,
+        progress: Progress,
+        *,
+        why_stop: Callable[[Result], str] = lambda _: "",
+        on_result: Callable[[Result], None] | None = None,
     ) -> None:
         self._progress = progress
-        self._failfast = failfast
+        self._why_stop = why_stop
         self._on_result = on_result
         self._results: list[Result] = []
         self._interrupted = False
@@ -51,8 +55,7 @@ class Verdicts:
         self._progress.finished(result)
         if self._on_result is not None:
             self._on_result(result)
-        if self._failfast and not result.good:
-            self.stopped = f"stopped at the first notebook that did not pass: {result.notebook}"
+        self.stopped = self._why_stop(result)
 
     def interrupt(self) -> None:
         """Note that a person or the system stopped the run."""

@@ -13,6 +13,7 @@ from envsolver.core.environments import Environment, Target
 from envsolver.core.jobs import Binding, Cost, Job
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
+from envsolver.run.options import Options
 from envsolver.run.scheduler import scheduler
 from envsolver.run.scheduler.events import (
     EnvironmentLocated,
@@ -134,7 +135,7 @@ def make(
         executor=executor,
         progress=progress,
         budget=Budget(slots=slots, cores=max(slots, 2), memory=10**9),
-        verdicts=Verdicts(progress, failfast=failfast),
+        verdicts=Verdicts(progress, why_stop=Options(failfast=failfast).why_stop),
         retries=retries,
         costs=costs,
         templates=templates,

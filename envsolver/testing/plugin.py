@@ -1,0 +1,36 @@
+"""What every pytest loads: the options, and with `--notebooks` the plugin itself.
+
+Until that is asked for, nothing but the standard library is imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("envsolver", "notebooks as tests")
+    group.addoption(
+        "--notebooks",
+        action="store_true",
+        help="Run the project's notebooks too: all, or those that the arguments lead to. They are one envsolver run.",
+    )
+    group.addoption("--notebooks-workers", type=int, metavar="N", help="Notebooks at once; default: the cores.")
+    group.addoption(
+        "--notebooks-timeout", type=float, metavar="SECONDS", help="Limit for a whole notebook, over every setting."
+    )
+    group.addoption(
+        "--notebooks-rerun", action="store_true", help="Run also those of which nothing changed since they passed."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the rest where it is asked for."""
+    if config.getoption("notebooks"):
+        from envsolver.testing.notebook_items import register
+
+        register(config)
