@@ -30,6 +30,9 @@ VOID = "void"
 """With which the warm verdict of an attempt begins that says nothing, since its kernel's modules might differ."""
 
 
+AFTER_VOID = "(after a void attempt)"
+"""Stands first among the modules of a notebook of which an attempt with more ahead was void."""
+
 LEADING = "(leading imports)"
 """Stands for the modules of a notebook whose next kernel is to have ahead what its first cells import, and no more."""
 

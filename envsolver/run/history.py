@@ -20,7 +20,7 @@ from envsolver.core.environments import Target
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Cost, Job, KernelHistory
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json
-from envsolver.core.results import LEADING, NOTHING, VOID, Result, ResultKey
+from envsolver.core.results import AFTER_VOID, LEADING, NOTHING, VOID, Result, ResultKey
 from envsolver.core.verdicts import GOOD, Verdict
 from envsolver.run.history_file import HistoryFile
 
@@ -270,16 +270,17 @@ def _insert(result: Result, digest: str, connection: sqlite3.Connection) -> None
 def _next_modules(result: Result, digest: str, connection: sqlite3.Connection) -> tuple[str, ...]:
     """Return what the notebook's next kernel may have ahead.
 
-    Where even what its first cells import made an attempt void, that is nothing: every run would void one more.
+    After a second void attempt that is what its first cells import, and after that nothing: every run would void one.
     """
-    if result.modules != (LEADING,):
+    if result.modules[0] != AFTER_VOID:
         return result.modules
     stored = connection.execute(
         "SELECT names FROM modules WHERE notebook = ? AND grp = ? AND python = ? AND environment = ? AND digest = ?",
         (result.notebook, result.group, result.python, result.environment, digest),
     ).fetchone()
-    tried = stored is not None and _module_names(stored[0]) in {(LEADING,), (NOTHING,)}
-    return (NOTHING,) if tried else result.modules
+    before = next(iter(_module_names(stored[0])), "") if stored is not None else ""
+    fewer = {AFTER_VOID: LEADING, LEADING: NOTHING, NOTHING: NOTHING}
+    return (fewer[before],) if before in fewer else result.modules
 
 
 def _fits(row: Sequence[object], *kinds: type | tuple[type, ...]) -> bool:

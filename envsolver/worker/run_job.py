@@ -12,6 +12,7 @@ import errno
 import os
 import time
 import traceback
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.jobs import Job
 from envsolver.core.parsing import parse_json, read_text
-from envsolver.core.results import LEADING, VOID, Failure, Result
+from envsolver.core.results import AFTER_VOID, VOID, Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.comparison import differing_cells, first_difference
 from envsolver.worker.isolation import choose_isolation
@@ -56,7 +57,7 @@ def run_job(job: Job) -> Result:
     builder = _attempt(job)
     warm = builder.finished(started)
     if builder.void:
-        return _after_void(job, warm, _run_cold(job, started), builder.void)
+        return _after_void(warm, _run_cold(job, started), builder.void)
     if job.warm_start.verify and warm.warm and warm.good:
         return _verify(job, warm, started)
     if not warm.warm or warm.good or builder.computing:
@@ -81,15 +82,28 @@ def _after(warm: Result, cold: Result, before: str) -> Result:
     )
 
 
-def _after_void(job: Job, warm: Result, cold: Result, void: str) -> Result:
-    """Return a cold kernel's result, whose modules are those that the warm one had when its attempt became void.
+def _after_void(warm: Result, cold: Result, void: str) -> Result:
+    """Return a cold kernel's result, with the modules that the notebook's next kernel may have ahead."""
+    reason, name, *led_to = void.split("\n")
+    kept = (AFTER_VOID, *modules_before(name, led_to, cold.modules)) if cold.modules else ()
+    return replace(_after(warm, cold, f"{VOID}: {reason}"), modules=kept)
 
-    History keeps them, so that the notebook's next kernel has no more than these ahead. Where the kernel had all that
-    the notebook ever loaded, the next has what its first cells import.
+
+def modules_before(name: str, led_to: Collection[str], modules: Sequence[str]) -> tuple[str, ...]:
+    """Return the modules that a kernel had before the import of one of them began.
+
+    Parameters
+    ----------
+    name
+        The module whose import it is.
+    led_to
+        The modules that its import brings along.
+    modules
+        All that a kernel loaded, each ``name`` or ``name=origin``, in the order in which their imports ended.
     """
-    reason, *had = void.split("\n")
-    kept = tuple(name for name in cold.modules if name.partition("=")[0] in set(had))
-    return replace(_after(warm, cold, f"{VOID}: {reason}"), modules=kept if job.warm_start.want_modules else (LEADING,))
+    names = [module.partition("=")[0] for module in modules]
+    end = names.index(name) if name in names else next((i for i, n in enumerate(names) if n in led_to), 0)
+    return tuple(module for module, found in zip(modules[:end], names, strict=False) if found not in led_to)
 
 
 def _explain(job: Job, warm: Result, cold: Result, started: str) -> Result:

@@ -190,20 +190,24 @@ class Aside:
 
         def depends(other: str) -> bool:
             if not packages:
-                names = {name}
-                waiting = [name]
-                while waiting:
-                    asked = {value for kind, value in self._events.get(waiting.pop(), ()) if kind == "ask"} - names
-                    names |= asked
-                    waiting += asked
-                packages.update(found.partition(".")[0] for found in names)
+                packages.update(found.partition(".")[0] for found in self._led_to(name))
             return other not in self._events or other.partition(".")[0] in packages
 
         return depends
 
+    def _led_to(self, name: str) -> set[str]:
+        """Return a module and all that its import asks for, directly or not."""
+        names, waiting = {name}, [name]
+        while waiting:
+            asked = {value for kind, value in self._events.get(waiting.pop(), ()) if kind == "ask"} - names
+            names |= asked
+            waiting += asked
+        return names
+
     def _end(self, name: str, reason: str) -> None:
         """Void the attempt before a module is imported, from whichever process of the kernel this is."""
+        led_to = self._led_to(name) & self._modules.keys()
         with open(self._void, "w") as file:
-            file.write("\n".join([f"{reason} before {name} was imported", *sys.modules]))
+            file.write("\n".join([f"{reason} before {name} was imported", name, *led_to]))
         os.kill(self._kernel, signal.SIGKILL)
         os._exit(1)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from envsolver.core.environments import Target
 from envsolver.core.jobs import Edits, Job, KernelHistory
 from envsolver.core.notebooks import Notebook
-from envsolver.core.results import LEADING, NOTHING
+from envsolver.core.results import AFTER_VOID, LEADING, NOTHING
 from envsolver.run.warm.leading_imports import leading_imports
 
 BASE = "base"
@@ -141,7 +141,7 @@ def _wishes(job: Job, notebook: Notebook, known: KernelHistory) -> tuple[tuple[s
         return (), True
     # What is remembered is of the code as it stands in the notebook.
     if known.modules and known.modules != (LEADING,) and job.edits == Edits():
-        return known.modules, True
+        return known.modules[known.modules[0] == AFTER_VOID :], True
     return leading_imports(Path(job.root), notebook, job.edits), False
 
 

@@ -14,7 +14,7 @@ from fakes import job
 from envsolver.core.environments import Target
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import KernelHistory
-from envsolver.core.results import LEADING, NOTHING, Result
+from envsolver.core.results import AFTER_VOID, LEADING, NOTHING, Result
 from envsolver.core.verdicts import Verdict
 from envsolver.run.history import KEPT, History
 
@@ -61,16 +61,13 @@ def test_a_notebook_is_expected_to_last_as_long_as_on_another_python(history: Hi
     assert history.costs([other])["a"].seconds == 60
 
 
-def test_a_notebook_whose_first_imports_made_attempts_void_has_nothing_ahead_and_voids_no_more(
-    history: History,
-) -> None:
+def test_each_void_attempt_leaves_a_notebook_less_to_have_ahead_and_after_three_nothing(history: History) -> None:
     targets = {Target("core", "3.11"): "e"}
     found = []
-    for _ in range(3):
-        history.add(dataclasses.replace(result(), warm_verdict="void: why", modules=(LEADING,)), "d")
-        found.append(history.known([job("a")], digests={"a.ipynb": "d"}, environments=targets)["a"])
-    kept = [KernelHistory(modules=(name,)) for name in (LEADING, NOTHING, NOTHING)]
-    assert found == kept
+    for _ in range(4):
+        history.add(dataclasses.replace(result(), warm_verdict="void: why", modules=(AFTER_VOID, "numpy=n")), "d")
+        found.append(history.known([job("a")], digests={"a.ipynb": "d"}, environments=targets)["a"].modules)
+    assert found == [(AFTER_VOID, "numpy=n"), (LEADING,), (NOTHING,), (NOTHING,)]
 
 
 def test_a_new_notebook_is_expected_to_last_as_long_as_its_group_does(history: History) -> None:
