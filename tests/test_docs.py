@@ -12,7 +12,9 @@ import click
 import pytest
 from fakes import write_notebook
 from reference_pages import pages, table
-from workflow_schemas import ACTION, GITLAB, ROOT, WORKFLOW, examples, schema_of
+from validate_pyproject import api
+from validate_pyproject.errors import ValidationError
+from workflow_schemas import GITLAB, ROOT, WORKFLOW, examples, schema_of
 
 from envsolver.cli.main import cli
 from envsolver.config.load import load_config
@@ -131,17 +133,41 @@ def test_the_page_on_variables_names_all_of_envsolvers_own() -> None:
 
 
 def test_a_workflow_for_each_system_is_shown() -> None:
-    assert [schema_of(text) for text in examples()] == [ACTION, WORKFLOW, GITLAB]
+    assert {schema_of(text) for text in examples()} == {WORKFLOW, GITLAB}
+
+
+OWN = r"\./\S+|OWNER/envsolver/\S+@main"
+"""Actions of this repository; where that is, the reader knows."""
 
 
 def test_actions_are_pinned_and_jobs_may_do_no_more_than_they_need() -> None:
     workflows = [path.read_text(encoding="utf-8") for path in sorted((ROOT / ".github/workflows").glob("*.yml"))]
-    for text in [*workflows, *examples()]:
-        for action in re.findall(r"uses: (\S+.*)", text):
-            assert re.fullmatch(r"\./\S+|[\w-]+/[\w/-]+@[0-9a-f]{40} # v[\d.]+", action)
+    action = (ROOT / ".github/actions/notebooks/action.yml").read_text(encoding="utf-8")
+    for text in [*workflows, *examples(), action]:
+        for used in re.findall(r"uses: (\S+.*)", text):
+            assert re.fullmatch(rf"{OWN}|[\w-]+/[\w/-]+@[0-9a-f]{{40}} # v[\d.]+", used)
+    granted = set()
     for text in [*workflows, *(text for text in examples() if schema_of(text) == WORKFLOW)]:
         assert "\npermissions: {}\n" in text
-        assert set(re.findall(r"^      ([\w-]+: (?:read|write))$", text, re.MULTILINE)) == {"contents: read"}
+        granted |= set(re.findall(r"^      ([\w-]+: (?:read|write)).*$", text, re.MULTILINE))
+    assert granted == {"contents: read", "id-token: write"}
+
+
+def test_a_token_for_publishing_is_had_by_the_last_job_of_a_release_alone() -> None:
+    asking = [page.name for page in (ROOT / ".github/workflows").glob("*.yml") if "id-token" in page.read_text("utf-8")]
+    assert asking == ["release.yml"]
+    build, publish = (ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8").split("\n  publish:\n")
+    assert "id-token" not in build
+    assert "run:" not in publish
+
+
+def test_the_configurations_schema_serves_validate_pyproject() -> None:
+    validate = api.Validator()
+    data = parse_toml((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    validate(data)
+    data["tool"]["envsolver"]["timeut"] = 3
+    with pytest.raises(ValidationError, match="timeut"):
+        validate(data)
 
 
 def test_the_schema_of_results_is_what_a_run_is_written_by() -> None:

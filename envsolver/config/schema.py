@@ -10,6 +10,12 @@ from envsolver.core.field_texts import field_texts
 
 _TYPE_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 
+DRAFT = "http://json-schema.org/draft-07/schema#"
+"""What the schema is written in: validate-pyproject and many editors read no later draft."""
+
+SCHEMA_ID = "https://envsolver.invalid/configuration.schema.json"
+"""A name and no place, while no site has it; references inside are resolved against it, which no URN serves."""
+
 
 class ReferenceRow(NamedTuple):
     """One key of the configuration, for the reference table; texts are Markdown."""
@@ -26,9 +32,15 @@ def json_schema() -> dict[str, object]:
 
     schema: dict[str, Any] = validating_model().model_json_schema(by_alias=True)
     _describe(schema)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["$schema"] = DRAFT
+    schema["$id"] = SCHEMA_ID
     schema["title"] = "envsolver"
     return schema
+
+
+def pyproject_schema(_: str) -> dict[str, object]:
+    """Return the schema of `[tool.envsolver]` to validate-pyproject, which asks by the name of the table."""
+    return json_schema()
 
 
 def _describe(schema: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""As a program: check the workflows, and those that the documentation shows, by the schemas of GitHub and GitLab."""
+"""As a program: check by their schemas what GitHub, GitLab and pre-commit read, here and in the documentation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,15 @@ def check(schema: str, *paths: Path) -> None:
 
 def main(directory: Path) -> None:
     """Check all; the documentation's examples are written to a directory."""
-    check(WORKFLOW, *sorted((ROOT / ".github/workflows").glob("*.yml")))
+    github = ROOT / ".github"
+    check(WORKFLOW, *sorted((github / "workflows").glob("*.yml")))
+    check(ACTION, *sorted((github / "actions").glob("*/action.yml")))
+    check("vendor.dependabot", github / "dependabot.yml")
+    check("vendor.github-issue-forms", github / "ISSUE_TEMPLATE/bug.yml", github / "ISSUE_TEMPLATE/idea.yml")
+    check("vendor.github-issue-config", github / "ISSUE_TEMPLATE/config.yml")
+    check("vendor.citation-file-format", ROOT / "CITATION.cff")
+    manifest = [sys.executable, "-m", "pre_commit", "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml")]
+    subprocess.run(manifest, check=True)
     for number, text in enumerate(examples(), 1):
         path = directory / f"example-{number}.yml"
         path.write_text(text, encoding="utf-8")
