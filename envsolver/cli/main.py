@@ -15,6 +15,7 @@ import click
 
 from envsolver import __version__
 from envsolver.cli.booktests import check_command, generate_command, schema_command
+from envsolver.cli.diff import diff_command
 from envsolver.cli.environments import clean_command, sync_command
 from envsolver.cli.list import list_command
 from envsolver.cli.profiles import profiles_command
@@ -28,7 +29,7 @@ from envsolver.run.parsl.pool_logs import explained
 
 EXIT_INTERRUPTED = 130
 
-PRINTED = ("list", "solve", "history", "schema", "why", "profiles")
+PRINTED = ("list", "solve", "history", "schema", "why", "profiles", "diff")
 """The commands that leave nothing but what they print."""
 
 
@@ -115,7 +116,7 @@ def _answered(context: click.Context, /, status: int, **_: object) -> int:
 for _command in (
     *(run_command, why_command, list_command, sync_command, clean_command),
     *(solve_command, lock_command, init_command),
-    *(report_command, history_command, merge_command),
+    *(report_command, history_command, merge_command, diff_command),
     *(generate_command, check_command, schema_command, profiles_command),
 ):
     cli.add_command(_command)

@@ -80,7 +80,7 @@ def verify(runs: Sequence[Run]) -> None:
         raise ConfigurationError(faults, tip="Name each shard of one run once.")
 
 
-def merge(runs: Sequence[Run], directory: Path) -> Run:
+def merge(runs: Sequence[Run], directory: Path, *, copy: bool = True) -> Run:
     """Join runs into one, whose folder is `directory`, and copy their executed notebooks and logs there.
 
     Notebooks of a missing shard, and those that a shard never reached, are in `not_run`; `stopped` says why.
@@ -92,7 +92,7 @@ def merge(runs: Sequence[Run], directory: Path) -> Run:
     """
     verify(runs)
     ordered = sorted(runs, key=lambda run: run.shard.index if run.shard else 0)
-    for run in ordered:
+    for run in ordered if copy else ():
         _copy_files(run, directory)
     missing = _missing_shards(ordered)
     not_run = _not_run(ordered, missing)

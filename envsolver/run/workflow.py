@@ -6,14 +6,14 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import psutil
 
-from envsolver.core.environments import Assignment, Target
+from envsolver.core.environments import Assignment, Environment, Target
 from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.core.jobs import Cost, Job
 from envsolver.core.paths import JUNIT, REPORT, RESULTS
@@ -89,11 +89,28 @@ def run(
     if jobs and start is not None:
         start.begin()
     record = RunRecord(context, clock=clock, shard=shard, settled=known, planned=[job.key for job in jobs])
+    record.environments.extend(_unprepared(project, resolution, cached, jobs))
     outcome = _execute(context, resolution, jobs, known, record)
     excluding = configured_conflicts(project, resolution, chosen)
     finished = record.run(outcome, conflicts=(*resolution.conflicts, *excluding))
     _write_reports(finished, expected, progress, hurried=outcome.interrupted)
     return finished, exit_code(finished, outcome, record.errors)
+
+
+def _unprepared(
+    project: Project, resolution: Resolution, cached: Sequence[Result], jobs: Sequence[Job]
+) -> Iterator[Environment]:
+    """Yield the environments of cached notebooks in which nothing runs, so that a run tells all its packages."""
+    targets = dict.fromkeys(Target(result.group, result.python) for result in cached)
+    for target in (t for t in targets if t in resolution.locks and t not in {job.target for job in jobs}):
+        lock = resolution.locks[target]
+        yield Environment(
+            key=project.store.key_for(lock),
+            group=target.group,
+            python=lock.interpreter.version,
+            prefix=project.store.prefix_for(lock),
+            packages=lock.packages,
+        )
 
 
 def _check_machine(options: Options) -> None:
