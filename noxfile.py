@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
+import tarfile
 from pathlib import Path
 
 import nox
@@ -128,6 +131,58 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html")
     if "GITHUB_ACTIONS" in os.environ:
         session.run("sphinx-build", "-q", "-b", "linkcheck", "docs", "docs/_build/linkcheck")
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Build wheel and sdist into dist, and try both without the checkout; an argument is the tag that they must fit."""
+    session.install("uv>=0.9", "twine>=6")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("uv", "build", "--quiet")
+    wheel, sdist = next(Path("dist").glob("*.whl")).resolve(), next(Path("dist").glob("*.tar.gz")).resolve()
+    session.run("twine", "check", "--strict", str(wheel), str(sdist))
+    for tag in session.posargs:
+        check_tag(session, tag.removeprefix("v"), sdist)
+    folder = Path(session.create_tmp()).resolve()
+    shutil.rmtree(folder)
+    try_wheel(session, wheel, folder / "wheel")
+    try_sdist(session, sdist, folder / "sdist")
+
+
+def check_tag(session: nox.Session, version: str, sdist: Path) -> None:
+    """End the session unless a version is what was built, and has its date in the changelog."""
+    dated = re.search(
+        rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", Path("CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    if sdist.name != f"envsolver-{version}.tar.gz":
+        session.error(f"the tag says {version}, and {sdist.name} was built")
+    if not dated:
+        session.error(f"CHANGELOG.md has no section `## {version} (YYYY-MM-DD)`")
+
+
+def try_wheel(session: nox.Session, wheel: Path, folder: Path) -> None:
+    """Install the wheel into an environment that holds nothing else, and run a notebook with it."""
+    folder.mkdir(parents=True)
+    (folder / "one.ipynb").write_text(
+        '{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "code", "metadata": {}, '
+        '"outputs": [], "execution_count": null, "source": "assert 1 + 1 == 2"}]}'
+    )
+    session.run("uv", "venv", "--quiet", str(folder / "env"))
+    session.run("uv", "pip", "install", "--quiet", "--python", str(folder / "env"), str(wheel))
+    run = [str(folder / "env/bin/envsolver"), "-C", str(folder), "run"]
+    session.run(*run, env={"ENVSOLVER_CACHE_DIR": str(folder / "cache")}, external=True)
+
+
+def try_sdist(session: nox.Session, sdist: Path, folder: Path) -> None:
+    """Unpack the sdist, and run the tests in it that need no real uv, Parsl or kernel."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    (root,) = folder.iterdir()
+    session.run("uv", "venv", "--quiet", str(folder / "env"))
+    wanted = nox.project.dependency_groups(PROJECT, "test")
+    session.run("uv", "pip", "install", "--quiet", "--python", str(folder / "env"), "-e", str(root), *wanted)
+    with session.chdir(root):
+        session.run(str(folder / "env/bin/pytest"), *SIDE_BY_SIDE, "-q", "-m", "not integration", external=True)
 
 
 @nox.session(default=False)

@@ -16,6 +16,7 @@ from validate_pyproject import api
 from validate_pyproject.errors import ValidationError
 from workflow_schemas import GITLAB, ROOT, WORKFLOW, examples, schema_of
 
+from envsolver import __version__
 from envsolver.cli.main import cli
 from envsolver.config.load import load_config
 from envsolver.config.profiles import read_profiles
@@ -159,6 +160,11 @@ def test_a_token_for_publishing_is_had_by_the_last_job_of_a_release_alone() -> N
     build, publish = (ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8").split("\n  publish:\n")
     assert "id-token" not in build
     assert "run:" not in publish
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [__version__]
 
 
 def test_the_configurations_schema_serves_validate_pyproject() -> None:

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import click
 
+from envsolver.cli import completion
 from envsolver.report.formatting import json_text
 
 
 @click.command("generate")
-@click.option("--notebook", "notebooks", multiple=True, metavar="NOTEBOOK", help="Only this notebook; repeatable.")
+@click.option(
+    "--notebook",
+    "notebooks",
+    multiple=True,
+    shell_complete=completion.notebooks,
+    metavar="NOTEBOOK",
+    help="Only this notebook; repeatable.",
+)
 @click.pass_obj
 def generate_command(directory: Path, /, *, notebooks: tuple[str, ...]) -> int:
     """Write a test file for each notebook that has none.

@@ -29,6 +29,9 @@ from envsolver.run.parsl.pool_logs import explained
 
 EXIT_INTERRUPTED = 130
 
+COMPLETING = "_ENVSOLVER_COMPLETE"
+"""The variable by which a shell asks click for completions."""
+
 PRINTED = ("list", "solve", "history", "schema", "why", "profiles", "diff")
 """The commands that leave nothing but what they print."""
 
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments
         Without the program's name; None for those of the process.
     """
-    guard_streams()
+    if COMPLETING not in os.environ:  # to a shell click writes bytes, and they are no text for people
+        guard_streams()
     status = _run(arguments)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from envsolver.cli import completion
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 build = click.option(
@@ -18,12 +20,23 @@ build = click.option(
 def selection(command: Command) -> Command:
     """Add the arguments that choose notebooks."""
     command = click.option(
-        "--python", "pythons", multiple=True, metavar="VERSION", help="Python version, or `all`; repeatable."
+        "--python",
+        "pythons",
+        multiple=True,
+        shell_complete=completion.pythons,
+        metavar="VERSION",
+        help="Python version, or `all`; repeatable.",
     )(command)
     command = click.option(
-        "-g", "--group", "groups", multiple=True, metavar="GROUP", help="Only this group; repeatable."
+        "-g",
+        "--group",
+        "groups",
+        multiple=True,
+        shell_complete=completion.groups,
+        metavar="GROUP",
+        help="Only this group; repeatable.",
     )(command)
-    return click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")(command)
+    return click.argument("notebooks", nargs=-1, shell_complete=completion.notebooks, metavar="[NOTEBOOK]...")(command)
 
 
 def output(command: Command) -> Command:

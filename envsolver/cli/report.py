@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from envsolver.cli import completion
 from envsolver.core.errors import NothingToRunError
 from envsolver.core.paths import HISTORY, RUNS
 from envsolver.core.quantities import size
@@ -14,7 +15,7 @@ from envsolver.core.quantities import size
 
 @click.command("report")
 @click.option("--no-open", is_flag=True, help="Build the report, but open no browser.")
-@click.argument("run", required=False, metavar="[RUN]", type=click.Path(path_type=Path))
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=completion.runs, type=click.Path(path_type=Path))
 @click.pass_obj
 def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> int:
     """Rebuild the HTML report of a run (the newest, or the folder RUN) and open it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from envsolver.cli import completion
 from envsolver.cli.options import output, selection
 from envsolver.cli.streams import GuardedStream
 from envsolver.core.errors import ConfigurationError
@@ -121,7 +122,11 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
 @click.option("--rerun", is_flag=True, help="Run all, also those of which nothing changed since they passed.")
 @click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
 @click.option(
-    "--profile", metavar="NAME", envvar="ENVSOLVER_PROFILE", help="Where notebooks run; default: local, this machine."
+    "--profile",
+    metavar="NAME",
+    envvar="ENVSOLVER_PROFILE",
+    shell_complete=completion.profiles,
+    help="Where notebooks run; default: local, this machine.",
 )
 @click.option(
     "--run-dir",

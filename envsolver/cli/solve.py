@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envsolver.cli import options
+from envsolver.cli import completion, options
 from envsolver.core.errors import ConfigurationError, NothingToRunError, UnsolvableError
 from envsolver.report.formatting import json_text
 
@@ -19,13 +19,28 @@ if TYPE_CHECKING:
 
 
 @click.command("solve")
-@click.option("--python", "pythons", multiple=True, metavar="VERSION", help="Python version, or `all`; repeatable.")
-@click.option("-g", "--group", "names", multiple=True, metavar="GROUP", help="Only these groups; repeatable.")
+@click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    shell_complete=completion.pythons,
+    metavar="VERSION",
+    help="Python version, or `all`; repeatable.",
+)
+@click.option(
+    "-g",
+    "--group",
+    "names",
+    multiple=True,
+    shell_complete=completion.groups,
+    metavar="GROUP",
+    help="Only these groups; repeatable.",
+)
 @click.option("--upgrade", is_flag=True, help="Ask uv again, whatever is remembered.")
 @click.option("--resolution", type=click.Choice(["highest", "lowest", "lowest-direct"]), help="Versions to prefer.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @options.build
-@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")
+@click.argument("notebooks", nargs=-1, shell_complete=completion.notebooks, metavar="[NOTEBOOK]...")
 @click.pass_obj
 def solve_command(
     directory: Path,
@@ -83,7 +98,15 @@ def _print_examination(report: SolveReport, remarks: Sequence[str], left_out: Se
 
 
 @click.command("lock")
-@click.option("-g", "--group", "names", multiple=True, metavar="GROUP", help="Only these groups; repeatable.")
+@click.option(
+    "-g",
+    "--group",
+    "names",
+    multiple=True,
+    shell_complete=completion.groups,
+    metavar="GROUP",
+    help="Only these groups; repeatable.",
+)
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; fail when a lock is missing or stale.")
 @click.option(
     "--upgrade",
@@ -138,7 +161,7 @@ def lock_command(
 
 @click.command("init")
 @options.build
-@click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")
+@click.argument("notebooks", nargs=-1, shell_complete=completion.notebooks, metavar="[NOTEBOOK]...")
 @click.pass_obj
 def init_command(directory: Path, /, *, notebooks: tuple[str, ...], build: bool) -> int:
     """Write the configuration and the requirement files that the notebooks imply, for a person to edit."""
