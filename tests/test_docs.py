@@ -84,8 +84,14 @@ def a_project(root: Path, text: str) -> Path:
             text += "".join(f"{name} = []\n" for name in extras)
     (root / "uv.lock").touch()
     (root / ("pyproject.toml" if "tool" in data else "envsolver.toml")).write_text(text, encoding="utf-8")
-    for notebook in own.get("notebook", {}):
+    strategies = own.get("strategies", {}).values()
+    for notebook in (name for each in (own, *strategies) for name in each.get("notebook", {})):
         write_notebook(root, notebook, "1")
+    for file in [each["before"] for each in strategies if "before" in each]:
+        (root / file).parent.mkdir(parents=True)
+        (root / file).touch()
+    for group in (name for each in strategies for name in each.get("groups", {})):
+        (root / "requirements" / f"{group}.in").touch()
     return root
 
 

@@ -23,6 +23,7 @@ def list_command(
     notebooks: tuple[str, ...],
     groups: tuple[str, ...],
     pythons: tuple[str, ...],
+    strategy: str | None,
     as_json: bool,
     build: bool,
 ) -> int:
@@ -32,7 +33,7 @@ def list_command(
     from envsolver.run.project import open_project
     from envsolver.run.resolution import resolve
 
-    project = open_project(directory, build=build)
+    project = open_project(directory, strategy=strategy, build=build)
     resolution = resolve(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
     check_group_names(groups, resolution.groups)
     rows = [a for a in resolution.assignments if not groups or a.group in groups]

@@ -17,8 +17,18 @@ build = click.option(
 """The option of commands that otherwise run nothing of a project."""
 
 
+strategy = click.option(
+    "--strategy",
+    metavar="NAME",
+    envvar="ENVSOLVER_STRATEGY",
+    help="The configuration's settings for an occasion; default: its key `strategy`.",
+)
+"""The option of commands for which a strategy makes a difference."""
+
+
 def selection(command: Command) -> Command:
-    """Add the arguments that choose notebooks."""
+    """Add the arguments that choose notebooks, and their settings."""
+    command = strategy(command)
     command = click.option(
         "--python",
         "pythons",

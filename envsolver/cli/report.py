@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from envsolver.cli import completion
+from envsolver.cli.options import strategy
 from envsolver.core.errors import NothingToRunError
-from envsolver.core.paths import HISTORY, RUNS
+from envsolver.core.paths import RUNS, history_name
 from envsolver.core.quantities import size
 
 
@@ -57,13 +58,14 @@ def _run_folder(state: Path, run: Path) -> Path:
 @click.option(
     "--flaky", is_flag=True, help="Only notebooks that passed and did not pass, with nothing changed between."
 )
+@strategy
 @click.pass_obj
-def history_command(directory: Path, /, *, by: str, flaky: bool) -> int:
+def history_command(directory: Path, /, *, by: str, flaky: bool, strategy: str | None) -> int:
     """Show what is remembered of each notebook: its time, its memory, its last verdict, and whether it is flaky."""
     from envsolver.cli.tables import print_table
     from envsolver.run.project import open_project
 
-    records = open_project(directory).history.records()
+    records = open_project(directory, strategy=strategy).history.records()
     if not records:
         raise NothingToRunError("there is no history yet", tip="`envsolver run` makes it.")
     keys = {
@@ -113,6 +115,7 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
     from envsolver.report.text import report_lines
     from envsolver.run.directories import new_run_directory, prepare_state
     from envsolver.run.merge import find_histories, find_runs, merge, verify
+    from envsolver.run.passes import Passes
     from envsolver.run.project import open_project
 
     named = [directory / place for place in places]
@@ -124,10 +127,11 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
     write_results(merged)
     write_junit(merged)
     write_html(merged, conflicts=merged.conflicts)
-    own = (project.state / HISTORY).resolve()
-    for history in find_histories(named, runs):
-        if history != own and not project.passes.absorb(history):
-            click.echo(f"{history}: is no history of this version; what it knows is left out", err=True)
+    for name in {history_name(result.strategy) for result in merged.results}:
+        own = (project.state / name).resolve()
+        for history in find_histories(named, runs, name):
+            if history != own and not Passes(own).absorb(history):
+                click.echo(f"{history}: is no history of this version; what it knows is left out", err=True)
     click.echo("\n".join(report_lines(merged, color=use_color(sys.stdout, color))), color=True)
     whole = merged.state == "complete" and not merged.not_run
     return 0 if whole and all(result.good for result in merged.results) else 1

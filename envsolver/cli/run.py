@@ -153,6 +153,7 @@ def run_command(
     /,
     *,
     notebooks: tuple[str, ...],
+    strategy: str | None,
     resolution: str | None,
     profile: str | None,
     upgrade: bool,
@@ -174,16 +175,8 @@ def run_command(
 
     _stop_like_interrupt()
     cwd = directory.absolute()
-    project = open_project(directory, resolution=resolution, upgrade=upgrade, build=not dry_run)
-    if notebooks:
-        from dataclasses import replace
-
-        from envsolver.testing.generate import resolve_names
-
-        # A name such as tb_quickstart stands for its test file's notebook, with that file's settings.
-        config = project.config
-        notebooks, config = resolve_names(config, notebooks, cwd=cwd, directory=config.booktests)
-        project = replace(project, config=config)
+    project = open_project(directory, strategy=strategy, resolution=resolution, upgrade=upgrade, build=not dry_run)
+    notebooks, project = _resolve_names(notebooks, project, cwd)
     options = _options(notebooks, choices, cwd)
     project, options = _on_cluster(project, options, profile, start)
     if dry_run:
@@ -193,6 +186,19 @@ def run_command(
     _tell_github(finished, project.root)
     _print_report(finished, color=color, quiet=quiet)
     return status
+
+
+def _resolve_names(notebooks: tuple[str, ...], project: Project, cwd: Path) -> tuple[tuple[str, ...], Project]:
+    """Take a name such as tb_quickstart for its test file's notebook, with that file's settings."""
+    if not notebooks:
+        return notebooks, project
+    from dataclasses import replace
+
+    from envsolver.testing.generate import resolve_names
+
+    config = project.config
+    notebooks, config = resolve_names(config, notebooks, cwd=cwd, directory=config.booktests)
+    return notebooks, replace(project, config=config)
 
 
 def _print_plan(project: Project, options: Options, cwd: Path) -> int:

@@ -14,14 +14,20 @@ from envsolver.cli.tables import print_table
 @selection
 @click.pass_obj
 def why_command(
-    directory: Path, /, *, notebooks: tuple[str, ...], groups: tuple[str, ...], pythons: tuple[str, ...]
+    directory: Path,
+    /,
+    *,
+    notebooks: tuple[str, ...],
+    groups: tuple[str, ...],
+    pythons: tuple[str, ...],
+    strategy: str | None,
 ) -> int:
     """Show why each notebook would run, or that its last pass still holds; nothing is run."""
     from envsolver.run.options import Options
     from envsolver.run.project import open_project
     from envsolver.run.workflow import plan
 
-    project = open_project(directory)
+    project = open_project(directory, strategy=strategy)
     options = Options(patterns=notebooks, groups=groups, pythons=pythons)
     made = plan(project, options, cwd=directory.absolute())
     rows = [(job.notebook, job.group, job.python, f"runs: {job.why}") for job in made.jobs]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from envsolver.config.faults import Key, KeyFault, nearest
 from envsolver.core.globs import is_glob
 from envsolver.core.parsing import MalformedError, parse_specifiers
-from envsolver.core.settings import Config, GroupSettings, ServiceSettings
+from envsolver.core.settings import Config, GroupSettings, NotebookSettings, ServiceSettings
 
 _GROUP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -36,7 +36,8 @@ def semantic_faults(config: Config) -> list[KeyFault]:
         *_date_faults(config.exclude_newer),
         *_group_faults(config),
         *_service_faults(config.services),
-        *_notebook_faults(config),
+        *_notebook_faults((), config.notebook, config),
+        *_strategy_faults(config),
     ]
 
 
@@ -123,22 +124,26 @@ def _group_faults(config: Config) -> Iterator[KeyFault]:
         if not _GROUP_NAME.fullmatch(name):
             text = f'"{name}" cannot name a group; use letters, digits, ".", "-" and "_"'
             yield KeyFault(key=key, text=text)
-        yield from _content_faults(key, group)
-        # The lock is written beside it.
-        place = PurePosixPath(group.requirements).parent.as_posix()
-        if not group.requirements:
-            pass
-        elif faults := list(_written_faults((*key, "requirements"), group.requirements, place, config)):
-            yield from faults
-        elif not (config.root / group.requirements).is_file():
-            yield KeyFault(key=(*key, "requirements"), text=f"the file {group.requirements} does not exist")
-        for service in group.services:
-            if service not in config.services:
-                text = f'no service is called "{service}"{nearest(service, config.services)}'
-                yield KeyFault(key=(*key, "services"), text=text)
-        yield from _glob_faults((*key, "notebooks"), group.notebooks, config)
-        yield from _variable_faults((*key, "env"), group.env)
-        yield from _specifier_faults(key, group.requires_python)
+        yield from _one_group_faults(key, group, config)
+
+
+def _one_group_faults(key: Key, group: GroupSettings, config: Config) -> Iterator[KeyFault]:
+    yield from _content_faults(key, group)
+    # The lock is written beside it.
+    place = PurePosixPath(group.requirements).parent.as_posix()
+    if not group.requirements:
+        pass
+    elif faults := list(_written_faults((*key, "requirements"), group.requirements, place, config)):
+        yield from faults
+    elif not (config.root / group.requirements).is_file():
+        yield KeyFault(key=(*key, "requirements"), text=f"the file {group.requirements} does not exist")
+    for service in group.services:
+        if service not in config.services:
+            text = f'no service is called "{service}"{nearest(service, config.services)}'
+            yield KeyFault(key=(*key, "services"), text=text)
+    yield from _glob_faults((*key, "notebooks"), group.notebooks, config)
+    yield from _variable_faults((*key, "env"), group.env)
+    yield from _specifier_faults(key, group.requires_python)
 
 
 def _content_faults(key: Key, group: GroupSettings) -> Iterator[KeyFault]:
@@ -183,18 +188,45 @@ def _is_url(text: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
-def _notebook_faults(config: Config) -> Iterator[KeyFault]:
-    for path, settings in config.notebook.items():
-        key = ("notebook", path)
+def _notebook_faults(prefix: Key, entries: Mapping[str, NotebookSettings], config: Config) -> Iterator[KeyFault]:
+    for path, settings in entries.items():
+        key = (*prefix, "notebook", path)
         if problem := _path_problem(path):
             yield KeyFault(key=key, text=problem)
         elif not (config.root / path).is_file() and not is_glob(path):
             yield KeyFault(key=key, text="no such notebook")
-        if settings.group is not None and settings.group not in config.groups:
-            text = f'no group is called "{settings.group}"{nearest(settings.group, config.groups)}'
-            yield KeyFault(key=(*key, "group"), text=text)
-        for name in settings.parameters:
-            if not name.isidentifier() or keyword.iskeyword(name):
-                yield KeyFault(key=(*key, "parameters", name), text="is not a name that Python can assign to")
-        yield from _variable_faults((*key, "env"), settings.env)
-        yield from _specifier_faults(key, settings.requires_python)
+        yield from _settings_faults(key, settings, config)
+
+
+def _settings_faults(key: Key, settings: NotebookSettings, config: Config) -> Iterator[KeyFault]:
+    if settings.group is not None and settings.group not in config.groups:
+        text = f'no group is called "{settings.group}"{nearest(settings.group, config.groups)}'
+        yield KeyFault(key=(*key, "group"), text=text)
+    for name in settings.parameters:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            yield KeyFault(key=(*key, "parameters", name), text="is not a name that Python can assign to")
+    yield from _variable_faults((*key, "env"), settings.env)
+    yield from _specifier_faults(key, settings.requires_python)
+    if settings.before is not None:
+        if problem := _path_problem(settings.before):
+            yield KeyFault(key=(*key, "before"), text=problem)
+        elif not (config.root / settings.before).is_file():
+            yield KeyFault(key=(*key, "before"), text=f"the file {settings.before} does not exist")
+
+
+def _strategy_faults(config: Config) -> Iterator[KeyFault]:
+    if config.strategy and config.strategy not in config.strategies:
+        text = f'no strategy is called "{config.strategy}"{nearest(config.strategy, config.strategies)}'
+        yield KeyFault(key=("strategy",), text=text)
+    for name, strategy in config.strategies.items():
+        key = ("strategies", name)
+        if not _GROUP_NAME.fullmatch(name):
+            text = f'"{name}" cannot name a strategy; use letters, digits, ".", "-" and "_"'
+            yield KeyFault(key=key, text=text)
+        yield from _settings_faults(key, strategy, config)
+        yield from _notebook_faults(key, strategy.notebook, config)
+        for group, settings in strategy.groups.items():
+            if group not in config.groups:
+                text = f'no group is called "{group}"{nearest(group, config.groups)}'
+                yield KeyFault(key=(*key, "groups", group), text=text)
+            yield from _one_group_faults((*key, "groups", group), settings, config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from envsolver.core.parsing import (
     read_text,
     table_of,
 )
-from envsolver.core.settings import Config, GroupSettings, NotebookSettings, merged
+from envsolver.core.settings import Config, GroupSettings, NotebookSettings, StrategySettings, merged
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -68,7 +69,7 @@ def find_root(start: Path) -> Path:
     return start
 
 
-def load_config(root: Path) -> Config:
+def load_config(root: Path, strategy: str | None = None) -> Config:
     """Read the configuration of the project at `root`; a project without any gets the defaults.
 
     Every ``requirements/*.in`` that is not named becomes a group too, and every group's `requirements` names its file.
@@ -79,6 +80,8 @@ def load_config(root: Path) -> Config:
     ----------
     root
         The project's root directory.
+    strategy
+        The strategy to apply; None for the one that the configuration names, if it does.
 
     Raises
     ------
@@ -97,17 +100,38 @@ def load_config(root: Path) -> Config:
         raise ConfigurationError(
             _with_places(faults, source), tip="`envsolver schema` prints every key, its type and its default."
         )
-    return config
+    return _with_strategy(config, config.strategy if strategy is None else strategy, source)
+
+
+def _with_strategy(config: Config, name: str, source: Source) -> Config:
+    """Choose a strategy, and put what it sets about groups over the groups' own keys."""
+    if name and name not in config.strategies:
+        known = ", ".join(config.strategies) or "none is configured"
+        raise ConfigurationError([f'no strategy is called "{name}"'], tip=f"Strategies: {known}.")
+    groups = {**config.groups}
+    tables = table_of(source.table, "strategies", name, "groups")
+    for group, table in tables.items():
+        new = config.strategies[name].groups[group]
+        given = {key.replace("-", "_"): getattr(new, key.replace("-", "_")) for key in table}
+        if "env" in given:
+            given["env"] = {**groups[group].env, **new.env}
+        groups[group] = replace(groups[group], **given)
+    return replace(config, strategy=name, groups=groups)
 
 
 def settings_for(config: Config, notebook: str) -> NotebookSettings:
     """Return what the configuration says about one notebook.
 
     All entries whose path or glob matches are merged in the order they are written, the exact path last; a later
-    entry wins key by key, and tables such as `env` are merged.
+    entry wins key by key, and tables such as `env` are merged. What the strategy says comes after them.
     """
-    entries = [(glob, entry) for glob, entry in config.notebook.items() if glob_matches(notebook, glob)]
-    return merged(entry for _, entry in sorted(entries, key=lambda item: item[0] == notebook))
+    strategy = config.strategies.get(config.strategy, StrategySettings())
+    return merged([*_entries(config.notebook, notebook), strategy, *_entries(strategy.notebook, notebook)])
+
+
+def _entries(tables: Mapping[str, NotebookSettings], notebook: str) -> list[NotebookSettings]:
+    matching = [(glob, entry) for glob, entry in tables.items() if glob_matches(notebook, glob)]
+    return [entry for _, entry in sorted(matching, key=lambda item: item[0] == notebook)]
 
 
 def _mentions_us(pyproject: Path) -> bool:

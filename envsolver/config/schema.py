@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from envsolver.config.tables import TABLES
 from envsolver.core import settings
 from envsolver.core.field_texts import field_texts
 
@@ -48,12 +49,14 @@ def _describe(schema: dict[str, Any]) -> None:
 
     Pydantic would do it as well, by reading its own source at each start; only here is there a use for it.
     """
-    tables = {"Config": schema, **schema["$defs"]}
-    for name, texts in field_texts(settings).items():
-        for field, text in texts.items():
-            described = tables.get(name, {}).get("properties", {}).get(field.replace("_", "-"))
-            if described is not None:
-                described["description"] = text
+    texts = field_texts(settings)
+    kinds: tuple[type[Any], ...] = (settings.Config, *TABLES.values())
+    for kind in kinds:
+        table = schema if kind is settings.Config else schema["$defs"][kind.__name__]
+        for base in kind.__mro__:
+            for field, text in texts.get(base.__name__, {}).items():
+                if described := table["properties"].get(field.replace("_", "-")):
+                    described["description"] = text
 
 
 def reference_rows() -> tuple[ReferenceRow, ...]:
@@ -72,7 +75,7 @@ def _rows(schema: Mapping[str, Any], node: Mapping[str, Any], prefix: str) -> It
         )
         yield ReferenceRow(key, _type_name(field), shown, " ".join(field.get("description", "").split()))
         reference = field.get("additionalProperties", {}).get("$ref") if field.get("type") == "object" else None
-        if reference:
+        if reference and not prefix:  # a strategy's own tables hold what stands in the others
             placeholder = '"<path or glob>"' if name == "notebook" else "<name>"
             yield from _rows(schema, schema["$defs"][reference.rsplit("/", 1)[-1]], f"{key}.{placeholder}.")
 

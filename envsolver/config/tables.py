@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from envsolver.core.settings import Config, GroupSettings, NotebookSettings, ServiceSettings
+from envsolver.core.settings import Config, GroupSettings, NotebookSettings, ServiceSettings, StrategySettings
 
-TABLES: dict[str, type[Any]] = {"groups": GroupSettings, "services": ServiceSettings, "notebook": NotebookSettings}
+TABLES: dict[str, type[Any]] = {
+    "groups": GroupSettings,
+    "services": ServiceSettings,
+    "notebook": NotebookSettings,
+    "strategies": StrategySettings,
+}
 """The keys whose value is a table of tables, and the settings that one of those holds."""
 
 
@@ -20,8 +25,14 @@ def as_python(value: object) -> object:
 
 def config_of(values: Mapping[str, Any]) -> Config:
     """Build a configuration from its fields' values, in which settings are tables of their fields' values."""
-    built: dict[str, Any] = {
-        name: {key: TABLES[name](**fields) for key, fields in value.items()} if name in TABLES else value
+    return Config(**_built(values))
+
+
+def _built(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        # A group's `services` are names.
+        name: {key: TABLES[name](**_built(fields)) for key, fields in value.items()}
+        if name in TABLES and isinstance(value, Mapping)
+        else value
         for name, value in values.items()
     }
-    return Config(**built)

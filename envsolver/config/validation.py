@@ -64,8 +64,10 @@ class _Table(BaseModel):
 @cache
 def validating_model() -> type[BaseModel]:
     """Return pydantic's model of the configuration: the fields of `settings`, with what their types' names mean."""
-    below = {kind.__name__: _model(kind, _CONSTRAINED) for kind in TABLES.values()}
-    return _model(Config, {**_CONSTRAINED, **below})
+    known = {**_CONSTRAINED}
+    for kind in TABLES.values():
+        known[kind.__name__] = _model(kind, known)
+    return _model(Config, known)
 
 
 def _model(kind: type[Any], names: Mapping[str, Any]) -> type[BaseModel]:

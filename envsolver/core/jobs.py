@@ -21,6 +21,8 @@ class Edits:
     """The first code cell that holds this text, and all after it, are not run."""
     parameters: Mapping[str, object] = field(default_factory=dict)
     """Values assigned in a cell put after the one tagged ``parameters``."""
+    before: str = ""
+    """Source of a cell put before the first one, empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +95,8 @@ class Job:
     binding: Binding = field(default_factory=Binding)
     warm_start: WarmStart = field(default_factory=WarmStart)
     edits: Edits = field(default_factory=Edits)
+    strategy: str = ""
+    """The strategy that it is run with; empty for none."""
     allow_errors: bool = False
     """Run all cells even when one raises, and pass."""
     want_values: bool = False

@@ -23,3 +23,8 @@ ENVIRONMENT_ORDER = ".environment"
 """How the files end that say what a cluster's node starts and builds."""
 TEMPLATES_FACTS = ".facts"
 """How the file ends in which a node keeps what its templates found out."""
+
+
+def history_name(strategy: str) -> str:
+    """Return the name of the file that remembers the runs with a strategy; empty for those without one."""
+    return HISTORY.replace(".", f"-{strategy}.", 1) if strategy else HISTORY

@@ -72,6 +72,8 @@ class Result:
     status: Verdict
     """The verdict."""
     environment: str = ""
+    strategy: str = ""
+    """With which strategy it was had; empty for none."""
     started: str | None = None
     """ISO 8601 with a zone; None when nothing was started."""
     seconds: float = 0.0

@@ -87,11 +87,27 @@ class NotebookSettings:
     """The reason why it is not run at all."""
     requires_python: str | None = None
     """Versions of Python that it supports; on others it is skipped."""
+    before: Text | None = None
+    """File of Python code that runs in the kernel before the first cell, relative to the root, such as
+    `"tests/mock_sampling.py"`; the executed copy shows it."""
     marks: tuple[str, ...] | None = None
     """Marks that it has in pytest beside its tags, for `-m` (see docs/how-to/pytest.md)."""
     cache: Literal["always", "never"] | None = None
     """`"always"` keeps a pass although not all that it read could be seen, such as a server's answers; `"never"` runs
     it each time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StrategySettings(NotebookSettings):
+    """`[tool.envsolver.strategies.<name>]`: settings for one occasion, such as smoke.
+
+    What it sets about notebooks holds for all of them, over their own tables.
+    """
+
+    notebook: Mapping[str, NotebookSettings] = field(default_factory=dict)
+    """Settings per notebook, by path or glob, over all others."""
+    groups: Mapping[str, GroupSettings] = field(default_factory=dict)
+    """Keys of groups, over those of the groups' own tables."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +159,10 @@ class Config:
     """Servers that notebooks need, by name."""
     notebook: Mapping[str, NotebookSettings] = field(default_factory=dict)
     """Settings per notebook, by path or glob, such as `[tool.envsolver.notebook."demos/slow.ipynb"]`."""
+    strategies: Mapping[str, StrategySettings] = field(default_factory=dict)
+    """Settings for one occasion each, by name; `--strategy` chooses (see docs/how-to/strategies.md)."""
+    strategy: str = ""
+    """The strategy of runs that name none."""
     profiles: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Where jobs may run other than on this machine, by name; see docs/clusters.md."""
 
@@ -157,8 +177,8 @@ HIDDEN = frozenset({"root", "source"})
 
 
 def given(entry: NotebookSettings) -> dict[str, Any]:
-    """Return what an entry sets, by name; what is left out of a file is None here, or an empty table."""
-    values = {each.name: getattr(entry, each.name) for each in fields(entry)}
+    """Return what an entry sets about a notebook, by name; what a file leaves out is None here, or an empty table."""
+    values = {each.name: getattr(entry, each.name) for each in fields(NotebookSettings)}
     return {name: value for name, value in values.items() if value is not None and value != {}}
 
 

@@ -19,6 +19,7 @@ from envsolver.report.summaries import (
     count_verdicts,
     headline,
     last_counts,
+    strategies_of,
     work_seconds,
 )
 from envsolver.report.timeline import Bar, Timeline, parse_time
@@ -73,6 +74,8 @@ def figures_of(run: Run) -> list[dict[str, str]]:
         ("Wall time", duration(wall), "from start to end"),
         ("Notebook time", duration(work), "sum over all notebooks"),
     ]
+    if strategies := strategies_of(run):
+        figures.append(("Strategy", strategies, "of the configuration"))
     if wall > 0 and work > 0:
         # Below 1 the time went to building environments, and a factor would only confuse.
         if work > wall:

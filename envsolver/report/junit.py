@@ -98,6 +98,8 @@ def _properties(result: Result, environments: dict[str, Environment]) -> Iterabl
     yield "verdict", result.status
     yield "group", result.group
     yield "python", result.python
+    if result.strategy:
+        yield "strategy", result.strategy
     yield "attempts", str(result.attempts)
     if result.peak_rss_bytes is not None:
         yield "peak_rss_bytes", str(result.peak_rss_bytes)

@@ -21,6 +21,11 @@ def count_verdicts(results: Iterable[Result]) -> dict[Verdict, int]:
     return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
 
 
+def strategies_of(run: Run) -> str:
+    """Return the names of the strategies that a run's results were had with; empty when there was none."""
+    return ", ".join(sorted({result.strategy for result in run.results if result.strategy}))
+
+
 def last_counts(counts: Mapping[Verdict, int]) -> str:
     """Return ``N passed, N failed, N skipped``: `cached` is a pass, and all that fails the run is a failure."""
     passed = counts.get("passed", 0) + counts.get("cached", 0)

@@ -23,6 +23,7 @@ from envsolver.report.summaries import (
     headline,
     last_counts,
     reason_beyond_error,
+    strategies_of,
     where,
     work_seconds,
 )
@@ -286,6 +287,8 @@ def _total_lines(run: Run, style: Style) -> Iterator[str]:
         factor = f", {ratio:.1f} times that" if ratio > 1 else ""
         total += f"; their times add up to {duration(work)}{factor}, with {run.workers} at once"
     yield total
+    if strategies := strategies_of(run):
+        yield f"Strategy: {strategies}"
     yield ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no notebooks"
     yield ""
     last = verdict_line(run)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from envsolver.config.load import settings_for
 from envsolver.core.environments import Assignment, Group, Interpreter
+from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Binding, Edits, Job, Limits
 from envsolver.core.notebooks import Notebook
+from envsolver.core.parsing import ODD_INPUT, phrase_of, read_text
 from envsolver.core.results import Result
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.own_project import own_project
@@ -64,6 +66,7 @@ def plan_jobs(
                         notebook=assignment.notebook,
                         group=assignment.group or "",
                         python=version,
+                        strategy=defaults.config.strategy,
                         status=assignment.verdict or "skipped",
                         reason=assignment.reason or str(kept),
                     )
@@ -126,9 +129,27 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
             skip_cells=settings.skip_cells or (),
             stop_at=settings.stop_at,
             parameters=settings.parameters,
+            before=_source_before(config, settings.before),
         ),
+        strategy=config.strategy,
         allow_errors=notebook.allow_errors,
     )
+
+
+def _source_before(config: Config, file: str | None) -> str:
+    """Return the source of the cell before the first one, which names its file.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read.
+    """
+    if file is None:
+        return ""
+    try:
+        return f"# {file}, before the first cell\n{read_text(config.root / file)}"
+    except ODD_INPUT as error:
+        raise ConfigurationError([f"before: the file {file} {phrase_of(error)}"]) from error
 
 
 def _requirements_place(group: Group, notebook: Notebook) -> str:

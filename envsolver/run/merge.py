@@ -48,10 +48,10 @@ def find_runs(places: Sequence[Path], without: Path | None = None) -> tuple[Run,
     return tuple(found_runs)
 
 
-def find_histories(places: Sequence[Path], runs: Iterable[Run]) -> tuple[Path, ...]:
-    """Return the histories that lie in the places, or beside the folder of runs that a run lies in."""
-    inside = [file for place in places if place.is_dir() for file in sorted(place.rglob(HISTORY))]
-    beside = [run.directory.parent.parent / HISTORY for run in runs if run.directory.parent.name == RUNS]
+def find_histories(places: Sequence[Path], runs: Iterable[Run], name: str = HISTORY) -> tuple[Path, ...]:
+    """Return the histories of a name that lie in the places, or beside the folder of runs that a run lies in."""
+    inside = [file for place in places if place.is_dir() for file in sorted(place.rglob(name))]
+    beside = [run.directory.parent.parent / name for run in runs if run.directory.parent.name == RUNS]
     return tuple(dict.fromkeys(file.resolve() for file in (*inside, *beside) if file.is_file()))
 
 

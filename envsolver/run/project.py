@@ -10,7 +10,7 @@ from pathlib import Path
 
 from envsolver.config.load import find_root, load_config
 from envsolver.core.environments import Group, Interpreter, Lock
-from envsolver.core.paths import HISTORY, STATE
+from envsolver.core.paths import STATE, history_name
 from envsolver.core.settings import Config
 from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.store import Store, cache_directory
@@ -73,12 +73,12 @@ class Project:
     @property
     def history(self) -> History:
         """What earlier runs took."""
-        return History(self.state / HISTORY)
+        return History(self.state / history_name(self.config.strategy))
 
     @property
     def passes(self) -> Passes:
         """The last passes."""
-        return Passes(self.state / HISTORY)
+        return Passes(self.state / history_name(self.config.strategy))
 
     def pythons(self, asked: Sequence[str] = ()) -> tuple[dict[str, Interpreter], tuple[tuple[str, str], ...]]:
         """Choose the Pythons of a run: those asked for, ``all`` of the matrix, or the default.
@@ -130,11 +130,20 @@ class Project:
         )
 
 
-def open_project(start: Path, *, resolution: str | None = None, upgrade: bool = False, build: bool = False) -> Project:
+def open_project(
+    start: Path,
+    *,
+    strategy: str | None = None,
+    resolution: str | None = None,
+    upgrade: bool = False,
+    build: bool = False,
+) -> Project:
     """Find the project that a directory belongs to and read its configuration.
 
     Parameters
     ----------
+    strategy
+        The strategy to apply; None for the configuration's own, if it names one.
     resolution
         Which versions the solver prefers, over uv's settings.
     upgrade
@@ -147,5 +156,5 @@ def open_project(start: Path, *, resolution: str | None = None, upgrade: bool = 
     ConfigurationError
         With every fault of the configuration.
     """
-    config = load_config(find_root(start.absolute()))
+    config = load_config(find_root(start.absolute()), strategy)
     return Project(config=config, resolution=resolution, upgrade=upgrade, build=build)

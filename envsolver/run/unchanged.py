@@ -123,6 +123,7 @@ class Unchanged:
             notebook=job.notebook,
             group=job.group,
             python=job.python,
+            strategy=job.strategy,
             status="cached",
             environment=self._project.store.key_for(self._resolution.locks[job.target]),
             started=last.started,

@@ -128,7 +128,8 @@ class NotebooksPlugin:
 
     def __init__(self, config: pytest.Config) -> None:
         try:
-            self.project = open_project(config.invocation_params.dir, build=True)
+            chosen = config.getoption("notebooks_strategy")
+            self.project = open_project(config.invocation_params.dir, strategy=chosen, build=True)
             self._known = frozenset(find_notebooks(self.project.config))
         except EnvsolverError as error:
             raise _usage_error(error) from error

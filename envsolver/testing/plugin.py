@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--notebooks-timeout", type=float, metavar="SECONDS", help="Limit for a whole notebook, over every setting."
     )
+    group.addoption("--notebooks-strategy", metavar="NAME", help="The configuration's settings for an occasion.")
     group.addoption(
         "--notebooks-rerun", action="store_true", help="Run also those of which nothing changed since they passed."
     )

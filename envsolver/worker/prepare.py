@@ -25,6 +25,7 @@ _v4: Any = nbformat.v4
 
 PARAMETERS_TAG = "parameters"
 _INJECTED_TAG = "injected-parameters"
+_BEFORE_TAG = "injected-before"
 _MINOR = 5  # the revision that the executed copy is written in
 
 
@@ -33,7 +34,8 @@ class PreparedCell:
     """What becomes of one cell of the executed copy."""
 
     number: int
-    """Number in the original file, counted from 1 over all cells; an injected cell has its neighbour's."""
+    """Number in the original file, counted from 1 over all cells; an injected cell has its neighbour's, and
+    the one before the first 0."""
     run: bool
     """Whether it is executed."""
     may_raise: bool = False
@@ -101,6 +103,9 @@ def prepare(notebook: NotebookNode, edits: Edits) -> PreparedNotebook:
             cell.outputs, cell.execution_count = [], None
     if edits.parameters:
         _inject(notebook, cells, edits.parameters)
+    if edits.before:
+        notebook.cells.insert(0, _v4.new_code_cell(edits.before, metadata={"tags": [_BEFORE_TAG]}))
+        cells.insert(0, PreparedCell(number=0, run=True))
     _settle_format(notebook)
     return PreparedNotebook(notebook=notebook, cells=tuple(cells))
 

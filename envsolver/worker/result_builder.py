@@ -45,6 +45,7 @@ class ResultBuilder:
             group=job.group,
             python=job.python,
             environment=job.binding.environment,
+            strategy=job.strategy,
             status="passed",
             why=job.why,
         )

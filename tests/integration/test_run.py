@@ -621,3 +621,16 @@ def test_a_damaged_history_is_one_clear_error_and_the_next_run_begins_a_new_one(
     after = refused(sandbox, "history")
     assert after.returncode == 0
     assert "a.ipynb" in after.stdout
+
+
+def test_a_strategy_runs_its_code_first_and_has_a_history_of_its_own(sandbox: Sandbox) -> None:
+    sandbox.notebook("a.ipynb", "assert sample() == 'quick'")
+    (sandbox.root / "mock.py").write_text("def sample():\n    return 'quick'\n")
+    sandbox.configure("[strategies.smoke]\nbefore = 'mock.py'\n")
+    assert sandbox.run("--strategy", "smoke").returncode == 0
+    (result,) = sandbox.results()["results"]
+    assert (result["status"], result["strategy"]) == ("passed", "smoke")
+    executed = nbformat.read(sandbox.root / ".envsolver/runs/latest" / result["executed"], as_version=4)
+    assert executed.cells[0].source.startswith("# mock.py, before the first cell\n")
+    assert sandbox.run().returncode == 1
+    assert "Strategy: smoke\ncached 1" in sandbox.run(ENVSOLVER_STRATEGY="smoke").stdout

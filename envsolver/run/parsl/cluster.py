@@ -178,6 +178,7 @@ class ClusterPools:
                 group=job.group,
                 python=job.python,
                 environment=job.binding.environment,
+                strategy=job.strategy,
                 status="environment",
                 reason=f"profile {self._profile.name}: {executor.executor_exception}",
             )

@@ -97,6 +97,7 @@ class Attempts:
                 group=job.group,
                 python=job.python,
                 environment=job.binding.environment,
+                strategy=job.strategy,
                 status="lost",
                 seconds=lost.seconds,
                 worker=worker,

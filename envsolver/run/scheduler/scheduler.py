@@ -172,6 +172,7 @@ class Scheduler:
                     notebook=job.notebook,
                     group=job.group,
                     python=job.python,
+                    strategy=job.strategy,
                     status=event.verdict,
                     reason=event.reason,
                     log=event.log,

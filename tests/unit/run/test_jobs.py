@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,15 @@ def test_a_derived_group_needs_no_configuration() -> None:
     )
     (job,), _ = plan_jobs(defaults(), resolution, [derived])
     assert (job.group, job.limits.cores) == ("torch", 1)
+
+
+def test_a_job_has_the_code_of_its_strategy_and_says_its_name(tmp_path: Path) -> None:
+    (tmp_path / "before.py").write_text("x = 1\n", encoding="utf-8")
+    strategies = {"smoke": {"before": "before.py"}}
+    frame = defaults({"strategies": strategies, "strategy": "smoke"})
+    frame = replace(frame, config=replace(frame.config, root=tmp_path))
+    ((job,), _) = plan_jobs(frame, resolved(Notebook(path="a.ipynb"), placed()), [placed()])
+    assert (job.strategy, job.edits.before) == ("smoke", "# before.py, before the first cell\nx = 1\n")
+    skipped = replace(placed(), verdict="skipped", reason="why")
+    (_, (result,)) = plan_jobs(frame, resolved(Notebook(path="a.ipynb"), skipped), [skipped])
+    assert result.strategy == "smoke"

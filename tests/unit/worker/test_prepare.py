@@ -38,3 +38,9 @@ def test_the_executed_copy_holds_no_credentials(tmp_path: Path) -> None:
     text = (tmp_path / "a.ipynb").read_text(encoding="utf-8")
     assert "https://****@host/a" in text
     assert "word" not in text
+
+
+def test_code_before_the_first_cell_is_a_cell_of_the_executed_copy_with_number_zero() -> None:
+    made = prepare(new_notebook(cells=[cell("x = 1")]), Edits(before="y = 1", replace={"x": "z"}))
+    assert [each.source for each in made.notebook.cells] == ["y = 1", "z = 1"]
+    assert [(each.number, each.run) for each in made.cells] == [(0, True), (1, True)]
