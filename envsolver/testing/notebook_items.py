@@ -17,7 +17,7 @@ import pytest
 from envsolver.config.load import settings_for
 from envsolver.core.errors import EnvsolverError, InterruptedRunError, UnusableNotebookError
 from envsolver.core.jobs import Job
-from envsolver.core.paths import REPORT, RUNS
+from envsolver.core.paths import REPORT, RUNS, history_name
 from envsolver.core.results import Result, Run
 from envsolver.notebooks.nbfile import read_notebook_file
 from envsolver.notebooks.select import find_notebooks
@@ -230,6 +230,8 @@ class _Reporting:
             item.directory = options.directory or Path()
         start = ParslPrestart()
         try:
+            if options.rerun or not (state / history_name(self._project.config.strategy)).exists():
+                start.begin()  # something will run, and Parsl needs a while
             finished, status = run(self._project, options, self, cwd=self._project.root, start=start)
         finally:
             start.stop()

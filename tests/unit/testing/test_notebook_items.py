@@ -19,6 +19,7 @@ from envsolver.core.errors import ConfigurationError
 from envsolver.core.progress import Progress
 from envsolver.core.results import Failure, Result, Run
 from envsolver.run.options import Options
+from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.testing import notebook_items
 
 NAMES = ("demos/core/quick.ipynb", "demos/core/slow.ipynb", "demos/ml/train.ipynb", "other/left_out.ipynb")
@@ -36,11 +37,14 @@ class FakeRun:
     ----------
     asked
         What each run was asked for.
+    begun
+        Has an entry for each time that Parsl was started ahead of it.
     """
 
     def __init__(self) -> None:
         self.results: list[Result] = []
         self.asked: list[Options] = []
+        self.begun: list[bool] = []
         self.status = 0
         self.lost: set[str] = set()
 
@@ -74,6 +78,7 @@ def fake(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     (pytester.path / "envsolver.toml").write_text(CONFIGURATION, encoding="utf-8")
     made = FakeRun()
     monkeypatch.setattr(notebook_items, "run", made)
+    monkeypatch.setattr(ParslPrestart, "begin", lambda _: made.begun.append(True))
     return made
 
 
@@ -305,3 +310,14 @@ def test_options_reach_the_run(fake: FakeRun, run_pytest: Callable[..., pytest.R
     run_pytest("--notebooks-workers=3", "--notebooks-timeout=9", "--notebooks-rerun")
     (options,) = fake.asked
     assert (options.workers, options.timeout, options.rerun) == (3, 9.0, True)
+
+
+def test_parsl_is_started_ahead_unless_all_may_be_cached(
+    pytester: pytest.Pytester, fake: FakeRun, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    begun = []
+    for arguments in ((), ("--notebooks-rerun",), ()):
+        run_pytest(*arguments)
+        begun.append(len(fake.begun))
+        (pytester.path / ".envsolver/history.sqlite").touch()
+    assert begun == [1, 2, 2]
