@@ -163,6 +163,7 @@ def check_tag(session: nox.Session, version: str, sdist: Path) -> None:
 def try_wheel(session: nox.Session, wheel: Path, folder: Path) -> None:
     """Install the wheel into an environment that holds nothing else, and run a notebook with it."""
     folder.mkdir(parents=True)
+    (folder / "envsolver.toml").write_text('notebooks = ["one.ipynb"]\n')  # else the checkout around it is the project
     (folder / "one.ipynb").write_text(
         '{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "code", "metadata": {}, '
         '"outputs": [], "execution_count": null, "source": "assert 1 + 1 == 2"}]}'

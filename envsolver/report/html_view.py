@@ -69,8 +69,12 @@ def figures_of(run: Run) -> list[dict[str, str]]:
     peak = max(run.results, key=lambda result: result.peak_rss_bytes or 0, default=None)
     built = sum(environment.built for environment in run.environments)
     counts = count_verdicts(run.results)
+    passed, others = last_counts(counts).split(", ", maxsplit=1)
+    flaky = sum(result.flaky for result in run.results)
+    parts = ((counts.get("cached", 0), "of them cached"), (flaky, "flaky"))
+    among = ", ".join(f"{count} {word}" for count, word in parts if count)
     figures = [
-        ("Verdicts", last_counts(counts).split(",", maxsplit=1)[0], last_counts(counts).split(", ", maxsplit=1)[1]),
+        ("Verdicts", passed, "; ".join(filter(None, [among, others]))),
         ("Wall time", duration(wall), "from start to end"),
         ("Notebook time", duration(work), "sum over all notebooks"),
     ]

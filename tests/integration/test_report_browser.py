@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from html import escape
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,16 @@ def test_no_cell_of_a_notebook_hides_another(browser: Browser, tmp_path: Path, h
         " && document.elementFromPoint(place.x + 5, place.y + 5) === last })()"
     )
     assert found is True
+
+
+AXE = resources.files("axe_playwright_python") / "axe.min.js"
+VIOLATIONS = """axe.run(document, {iframes: false}).then((found) =>
+    found.violations.flatMap((each) => each.nodes.map((node) => each.id + ": " + node.html.slice(0, 200))))"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_that_keeps_anybody_out(page: Browser, width: int, *, dark: bool) -> None:
+    page.resize(width, 844, dark=dark)
+    page.evaluate(AXE.read_text(encoding="utf-8") + ";0")
+    assert page.evaluate(VIOLATIONS) == []

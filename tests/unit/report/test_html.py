@@ -17,6 +17,7 @@ import report_samples
 from envsolver.core.results import CellTime, Failure, Result, ResultKey, Run
 from envsolver.report.html import build_html, write_html
 from envsolver.report.html_failures import frame_height
+from envsolver.report.html_view import figures_of
 from envsolver.run.workflow import write_report
 
 
@@ -262,3 +263,11 @@ def test_a_crash_is_told_once() -> None:
     text = build_html(one(status="crashed", reason=reason, failure=failure))
     assert "<p>the kernel ended" not in text
     assert text.count("most recent call first") == 1
+
+
+def test_the_first_figure_says_how_many_passes_rest_on_an_earlier_run_and_how_many_are_flaky(run: Run) -> None:
+    cached, flaky, *others = (result for result in run.results if result.status == "passed")
+    results = (dataclasses.replace(cached, status="cached"), dataclasses.replace(flaky, flaky=True), *others[:2])
+    figure = figures_of(dataclasses.replace(run, results=results))[0]
+    assert (figure["value"], figure["more"]) == ("4 passed", "1 of them cached, 1 flaky; 0 failed, 0 skipped")
+    assert figures_of(dataclasses.replace(run, results=results[2:]))[0]["more"] == "0 failed, 0 skipped"
