@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -20,6 +22,7 @@ from envsolver.core.paths import HISTORY, STATE
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # no library of ours: it comes with the type checker
 
+    from envsolver.core.progress import Progress
     from envsolver.core.results import Run
     from envsolver.run.options import Options
     from envsolver.run.parsl.prestart import ParslPrestart
@@ -145,6 +148,7 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
     metavar="FILE",
     help="With --shard: a history, results.json or run folder with the notebooks' times, the same for all shards.",
 )
+@click.option("--watch", is_flag=True, help="Stay, and after each save run what depends on the saved file.")
 @click.option("--upgrade", is_flag=True, help="Newest versions that fit, whatever locks and earlier solves say.")
 @output
 @click.pass_obj
@@ -158,6 +162,7 @@ def run_command(
     profile: str | None,
     upgrade: bool,
     dry_run: bool,
+    watch: bool,
     color: bool | None,
     quiet: bool,
     verbose: bool,
@@ -168,16 +173,22 @@ def run_command(
     NOTEBOOK is a path, a directory, a glob or the name of a test file such as tb_quickstart; without any, all that
     the configuration names are run.
     """
-    start = None if choices["sequential"] or dry_run else _prestart(directory, rerun=choices["rerun"])
+    start = None if choices["sequential"] or dry_run or watch else _prestart(directory, rerun=choices["rerun"])
     from envsolver.report.live import make_progress
     from envsolver.run.project import open_project
     from envsolver.run.workflow import run
 
     _stop_like_interrupt()
     cwd = directory.absolute()
-    project = open_project(directory, strategy=strategy, resolution=resolution, upgrade=upgrade, build=not dry_run)
-    notebooks, project = _resolve_names(notebooks, project, cwd)
-    options = _options(notebooks, choices, cwd)
+
+    def opened() -> tuple[Project, Options]:
+        project = open_project(directory, strategy=strategy, resolution=resolution, upgrade=upgrade, build=not dry_run)
+        names, project = _resolve_names(notebooks, project, cwd)
+        return project, _options(names, choices, cwd)
+
+    if watch:
+        return _watch(opened, partial(make_progress, sys.stdout, color=color, quiet=quiet, verbose=verbose), cwd)
+    project, options = opened()
     project, options = _on_cluster(project, options, profile, start)
     if dry_run:
         return _print_plan(project, options, cwd)
@@ -186,6 +197,26 @@ def run_command(
     _tell_github(finished, project.root)
     _print_report(finished, color=color, quiet=quiet)
     return status
+
+
+def _watch(opened: Callable[[], tuple[Project, Options]], make_progress: Callable[[], Progress], cwd: Path) -> int:
+    from dataclasses import replace
+
+    given = click.get_current_context().params
+    if others := [f"--{name.replace('_', '-')}" for name in ("dry_run", "profile", "run_dir", "shard") if given[name]]:
+        raise ConfigurationError([f"--watch does not go with {others[0]}"])
+    from envsolver.report.text import verdict_lines
+    from envsolver.run.watch import WatchSession, run_round, watch
+
+    def round_of(session: WatchSession) -> str:
+        project, options = opened()
+        options = replace(options, rerun=options.rerun and not session.results)
+        return run_round(session, project, options, make_progress(), cwd=cwd)
+
+    def show(session: WatchSession) -> None:
+        click.echo("\n".join([*verdict_lines(session.results.values()), "waiting for a save; Ctrl-C ends"]))
+
+    return watch(round_of, opened()[0].root, show, partial(click.echo, err=True))
 
 
 def _resolve_names(notebooks: tuple[str, ...], project: Project, cwd: Path) -> tuple[tuple[str, ...], Project]:

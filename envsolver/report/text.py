@@ -7,7 +7,7 @@ own sixteen, so that they suit any background.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +112,15 @@ def verdict_line(run: Run) -> str:
     else:
         word = "FAILED"
     return f"{word} ({', '.join(named)})" if named else word
+
+
+def verdict_lines(results: Iterable[Result]) -> Iterator[str]:
+    """Yield the verdict of each notebook in a line, by name, and how many have which."""
+    shown = sorted(results, key=lambda result: result.key)
+    for result in shown:
+        why = error_name(result)
+        yield f"{result.status:7} {one_line(result.notebook)}  {duration(result.seconds)}" + (f"  {why}" if why else "")
+    yield last_counts(count_verdicts(shown))
 
 
 def _alike(results: list[Result]) -> list[list[Result]]:

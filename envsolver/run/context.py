@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envsolver.core.environments import Environment
 from envsolver.core.errors import EnvsolverError
@@ -21,6 +22,9 @@ from envsolver.run.options import Options, worker_count
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.project import Project
 from envsolver.run.scheduler.outcome import RunOutcome
+
+if TYPE_CHECKING:
+    from envsolver.run.watch import WatchSession
 
 SAVE_SECONDS = 2.0
 """How often the results so far are written down, so that even a killed run leaves them."""
@@ -39,9 +43,17 @@ class RunContext:
     """The mark of all its processes."""
     prestart: ParslPrestart | None = None
     """What was started ahead, with the run's mark."""
+    session: WatchSession | None = None
+    """What stays for the next run, while files are watched."""
 
 
-def make_context(project: Project, options: Options, progress: Progress, prestart: ParslPrestart | None) -> RunContext:
+def make_context(
+    project: Project,
+    options: Options,
+    progress: Progress,
+    prestart: ParslPrestart | None,
+    session: WatchSession | None = None,
+) -> RunContext:
     """Make a run's folder and its mark.
 
     Raises
@@ -50,13 +62,15 @@ def make_context(project: Project, options: Options, progress: Progress, prestar
         The folder cannot be made.
     """
     state, named = prepare_state(project.state), options.directory
+    owner = session or prestart
     return RunContext(
         project=project,
         options=options,
         progress=progress,
         directory=new_run_directory(state / RUNS) if named is None else named_run_directory(named),
-        run_id=prestart.run_id if prestart is not None else uuid.uuid4().hex,
+        run_id=uuid.uuid4().hex if owner is None else owner.run_id,
         prestart=prestart,
+        session=session,
     )
 
 

@@ -222,7 +222,11 @@ def choose_templates(
     )
     if cold:
         return jobs, WarmPlan()
-    workers = worker_count(context.options)
+    workers, session = worker_count(context.options), context.session
+    if session is not None:  # for all notebooks, by what no save of one changes much, so that the templates stay
+        return jobs, plan_templates(
+            session.planned, resolution.notebooks, keys=keys, known={}, workers=workers, least=1
+        )
     return jobs, plan_templates(jobs, resolution.notebooks, keys=keys, known=known, workers=workers)
 
 

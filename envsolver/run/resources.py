@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,10 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         scratch = _make_scratch(run_id)
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         parsl = scratch / PARSL if context.options.profile is None else shared_directory(context)
-        ended = stack.enter_context(owned(run_id, [scratch, parsl]))
+        session = context.session
+        # What stays for the next run carries this one's mark.
+        owner = owned(run_id, [scratch, parsl]) if session is None else contextlib.ExitStack()
+        ended = stack.enter_context(owner)
         ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(parsl, context.directory))
         ended.callback(_give_back, context, "logs", lambda: _redact_logs(logs))
         ending = Ending()
@@ -119,7 +123,8 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         services = Services(project.config.services, root=project.root, logs=logs, run_id=run_id)
         on_exit("services", services.stop)
         templates = _make_templates(context, plan, parsl)
-        on_exit("templates", templates.stop)
+        if session is None:
+            on_exit("templates", templates.stop)
         on_exit("history", lambda: project.history.record_facts(templates.template_facts()))
         on_exit("work", lambda: _stop_work(context, ending))
         yield Resources(parsl=parsl, services=services, templates=templates, executor=executor, ending=ending)
@@ -184,7 +189,8 @@ def _make_templates(context: RunContext, plan: WarmPlan, directory: Path) -> Tem
     facts = context.project.history.template_facts()
     if context.options.profile is not None:
         return RemoteTemplates(plan, directory=directory, facts=facts)
-    return Templates(plan, run_id=context.run_id, logs=context.directory / LOGS, facts=facts)
+    new = partial(Templates, plan, run_id=context.run_id, logs=context.directory / LOGS, facts=facts)
+    return new() if context.session is None else context.session.templates(plan, new)
 
 
 def shared_directory(context: RunContext) -> Path:

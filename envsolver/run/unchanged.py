@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envsolver.config.load import settings_for
 from envsolver.core.fingerprints import Fingerprint, difference
@@ -23,6 +24,9 @@ from envsolver.run.fingerprints import facts, service_looks
 from envsolver.run.passes import Pass
 from envsolver.run.project import Project
 from envsolver.run.resolution import Resolution
+
+if TYPE_CHECKING:
+    from envsolver.run.watch import WatchSession
 
 HINDRANCE = "hindrance"
 """The fact of a pass that must not be taken for the next one's: why."""
@@ -39,12 +43,17 @@ class Unchanged:
     ----------
     directory
         The folder of this run.
+    session
+        What ran in it runs again only when it changed, whatever its verdict.
     """
 
-    def __init__(self, project: Project, resolution: Resolution, *, directory: Path) -> None:
+    def __init__(
+        self, project: Project, resolution: Resolution, *, directory: Path, session: WatchSession | None = None
+    ) -> None:
         self._project = project
         self._resolution = resolution
         self._directory = directory
+        self._session = session
         self._passes = project.passes.known()
         self._contents = Contents(project.root, project.passes.digests())
         self._now = datetime.now(timezone.utc)
@@ -65,7 +74,10 @@ class Unchanged:
         cached: list[Job] = []
         failed = self._failed()
         for job in jobs:
-            why = self.why(job, failed) if not rerun else "all are run again"
+            seen = None if self._session is None else self._session.fingerprints.get(job.key)
+            why = self._changed(job, seen) if seen is not None else self.why(job, failed)
+            if rerun:
+                why = "all are run again"
             if why:
                 waiting.append(replace(job, why=why))
             else:
@@ -94,7 +106,7 @@ class Unchanged:
             return NEVER_PASSED
         if job.target in self._broken:
             return "its environment is damaged"
-        return self._expired(last, config.cache_days) or _over_limits(job, last) or self._changed(job, last)
+        return self._expired(last, config.cache_days) or _over_limits(job, last) or self._changed(job, last.fingerprint)
 
     def _failed(self) -> frozenset[ResultKey]:
         """Name those that ran before without a pass that is kept."""
@@ -109,12 +121,14 @@ class Unchanged:
             return "its last pass is in the future: the clock was set"
         return f"its last pass is {age.days} days old" if age > timedelta(days=days) else ""
 
-    def _changed(self, job: Job, last: Pass) -> str:
-        states = {look: self._contents.state(look) for look in last.fingerprint.states}
+    def _changed(self, job: Job, last: Fingerprint) -> str:
+        states = {look: self._contents.state(look) for look in last.states}
         known = facts(job, self._resolution, self._project.config, building=" ".join(self._project.store.settings))
-        return difference(last.fingerprint, Fingerprint(facts=known, states=states))
+        return difference(last, Fingerprint(facts=known, states=states))
 
     def _cached(self, job: Job) -> Result:
+        if self._session is not None and job.key in self._session.fingerprints:
+            return self._session.result(job.key, self._directory)
         last = self._passes[job.key]
         copy = self._project.root / last.run / last.executed
         there = last.executed and copy.is_file()
@@ -143,14 +157,24 @@ class Recorder:
         The run's jobs.
     directory
         The run's folder.
+    session
+        Gets the fingerprints of whatever told what it read, failures included.
     """
 
-    def __init__(self, project: Project, resolution: Resolution, jobs: Iterable[Job], directory: Path) -> None:
+    def __init__(
+        self,
+        project: Project,
+        resolution: Resolution,
+        jobs: Iterable[Job],
+        directory: Path,
+        session: WatchSession | None = None,
+    ) -> None:
         self._project = project
         self._resolution = resolution
         inside = directory.is_relative_to(project.root)
         self._run = (directory.relative_to(project.root) if inside else directory).as_posix()
         building = " ".join(project.store.settings)
+        self._session = session
         self._facts = {
             job.key: facts(job, resolution, project.config, building=building)
             for job in jobs
@@ -172,12 +196,15 @@ class Recorder:
     def _record(self, result: Result) -> None:
         job = self._jobs[result.key]
         lock = self._resolution.locks.get(job.target)
-        usable = result.status == "passed" and lock is not None and result.reading is not None
+        told = lock is not None and result.reading is not None
         # One without the local project, which could not be built, is not what the lock says.
-        if not usable or lock is None or result.environment != self._project.store.key_for(lock):
+        whole = told and lock is not None and result.environment == self._project.store.key_for(lock)
+        if whole and (result.status == "passed" or self._session is not None):
+            fingerprint = self._fingerprint(job, result)
+        if whole and result.status == "passed":
+            self._project.passes.keep(result, fingerprint, self._run)
+        else:
             self._project.passes.drop(result.key)
-            return
-        self._project.passes.keep(result, self._fingerprint(job, result), self._run)
 
     def _fingerprint(self, job: Job, result: Result) -> Fingerprint:
         reading = result.reading
@@ -188,6 +215,8 @@ class Recorder:
         settings = settings_for(self._project.config, job.notebook)
         # After the states: what changes until then is noticed.
         unsafe = self._contents.distrust(reading, job.notebook)
+        if self._session is not None and not unsafe:
+            self._session.fingerprints[job.key] = Fingerprint(facts=self._facts[job.key], states=states)
         hindrance = unsafe or ("" if settings.cache == "always" else reading.hindrance)
         known = {HINDRANCE: hindrance} if hindrance else {}
         return Fingerprint(facts={**known, **self._facts[job.key]}, states=states)

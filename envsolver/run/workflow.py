@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -42,6 +43,9 @@ from envsolver.run.selection import failed_last, parse_expression
 from envsolver.run.shards import make_shard
 from envsolver.run.unchanged import VERIFIED, Recorder, Unchanged
 
+if TYPE_CHECKING:
+    from envsolver.run.watch import WatchSession
+
 MEMORY_SHARE = 0.9
 """The part of the memory that is free at the start which running notebooks may take together."""
 
@@ -53,16 +57,22 @@ HTML_SECONDS = 5.0
 
 
 def run(
-    project: Project, options: Options, progress: Progress, *, cwd: Path, start: ParslPrestart | None = None
+    project: Project,
+    options: Options,
+    progress: Progress,
+    *,
+    cwd: Path,
+    start: ParslPrestart | None = None,
+    session: WatchSession | None = None,
 ) -> tuple[Run, int]:
-    """Run notebooks as tests.
+    """Run notebooks as tests; `cwd` is what `options.patterns` are relative to.
 
     Parameters
     ----------
-    cwd
-        What `options.patterns` are relative to.
     start
-        What is begun ahead of the run, or as soon as it is known that there is something to run.
+        What is begun as soon as it is known that there is something to run.
+    session
+        What stays for the next run, while files are watched.
 
     Returns
     -------
@@ -79,29 +89,24 @@ def run(
     expected = project.history.expected()
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen, shard = _choose(project, options, resolution)
-    context = make_context(project, options, progress, start)
-    defaults = _defaults(project, options, run_id=context.run_id, directory=context.directory)
-    planned, settled = plan_jobs(defaults, resolution, chosen)
-    unchanged = Unchanged(project, resolution, directory=context.directory)
-    jobs, cached = unchanged.split(planned, rerun=options.rerun, verify=options.verify)
-    unchanged.keep()
-    known = (*settled, *cached)
+    context = make_context(project, options, progress, start, session)
+    jobs, known = _sift(context, resolution, chosen)
     if jobs and start is not None:
         start.begin()
     record = RunRecord(context, clock=clock, shard=shard, settled=known, planned=[job.key for job in jobs])
-    record.environments.extend(_unprepared(project, resolution, cached, jobs))
+    record.environments.extend(_unprepared(project, resolution, known, jobs))
     outcome = _execute(context, resolution, jobs, known, record)
-    excluding = configured_conflicts(project, resolution, chosen)
-    finished = record.run(outcome, conflicts=(*resolution.conflicts, *excluding))
-    _write_reports(finished, expected, progress, hurried=outcome.interrupted)
+    conflicts = (*resolution.conflicts, *configured_conflicts(project, resolution, chosen))
+    finished = record.run(outcome, conflicts=conflicts)
+    _write_reports(finished, expected, progress, hurried=outcome.interrupted or session is not None)
     return finished, exit_code(finished, outcome, record.errors)
 
 
 def _unprepared(
-    project: Project, resolution: Resolution, cached: Sequence[Result], jobs: Sequence[Job]
+    project: Project, resolution: Resolution, known: Sequence[Result], jobs: Sequence[Job]
 ) -> Iterator[Environment]:
     """Yield the environments of cached notebooks in which nothing runs, so that a run tells all its packages."""
-    targets = dict.fromkeys(Target(result.group, result.python) for result in cached)
+    targets = dict.fromkeys(Target(result.group, result.python) for result in known if result.environment)
     for target in (t for t in targets if t in resolution.locks and t not in {job.target for job in jobs}):
         lock = resolution.locks[target]
         yield Environment(
@@ -111,6 +116,21 @@ def _unprepared(
             prefix=project.store.prefix_for(lock),
             packages=lock.packages,
         )
+
+
+def _sift(
+    context: RunContext, resolution: Resolution, chosen: Sequence[Assignment]
+) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
+    """Return the jobs that must run, and the results of what need not or cannot."""
+    project, options, session = context.project, context.options, context.session
+    defaults = _defaults(project, options, run_id=context.run_id, directory=context.directory)
+    planned, settled = plan_jobs(defaults, resolution, chosen)
+    unchanged = Unchanged(project, resolution, directory=context.directory, session=session)
+    jobs, cached = unchanged.split(planned, rerun=options.rerun, verify=options.verify)
+    unchanged.keep()
+    if session is not None:
+        session.planned = planned
+    return jobs, (*settled, *cached)
 
 
 def _check_machine(options: Options) -> None:
@@ -144,6 +164,8 @@ class Plan:
         Targets whose environments would have to be built.
     faults
         Why a target has no environment.
+    resolution
+        What the project holds.
     """
 
     jobs: tuple[Job, ...]
@@ -152,9 +174,10 @@ class Plan:
     seconds: float | None
     missing: frozenset[Target]
     faults: Mapping[Target, EnvsolverError]
+    resolution: Resolution
 
 
-def plan(project: Project, options: Options, *, cwd: Path) -> Plan:
+def plan(project: Project, options: Options, *, cwd: Path, session: WatchSession | None = None) -> Plan:
     """Return what `run` would do; nothing is built, run or written.
 
     Raises
@@ -164,9 +187,12 @@ def plan(project: Project, options: Options, *, cwd: Path) -> Plan:
     """
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen, _ = _choose(project, options, resolution)
-    defaults = _defaults(project, options)
+    defaults = _defaults(project, options, run_id="" if session is None else session.run_id)
     planned, settled = plan_jobs(defaults, resolution, chosen)
-    jobs, cached = Unchanged(project, resolution, directory=project.state).split(planned, rerun=options.rerun)
+    unchanged = Unchanged(project, resolution, directory=project.state, session=session)
+    jobs, cached = unchanged.split(planned, rerun=options.rerun)
+    if session is not None:
+        session.planned = planned
     ordered, costs = _in_order(project, options, resolution, jobs)
     targets = {job.target for job in jobs}
     return Plan(
@@ -176,6 +202,7 @@ def plan(project: Project, options: Options, *, cwd: Path) -> Plan:
         seconds=predicted_makespan(ordered, costs, worker_count(options)),
         missing=frozenset(t for t in targets & resolution.locks.keys() if not project.store.has(resolution.locks[t])),
         faults={target: fault for target, fault in resolution.faults.items() if target in targets},
+        resolution=resolution,
     )
 
 
@@ -272,6 +299,8 @@ def _execute(
     options, progress = context.options, context.progress
     ordered, costs = _in_order(context.project, options, resolution, jobs)
     workers = worker_count(options)
+    if context.session is not None:  # which shows the newest verdict of each in the end
+        settled = ()
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
     if context.options.profile is not None:
         from envsolver.run.profiles import fitting_no_block
@@ -303,17 +332,19 @@ def _run_jobs(
     record: RunRecord,
 ) -> RunOutcome:
     """Acquire what the jobs need, prepare their targets, and run them."""
-    options = context.options
+    options, session = context.options, context.session
     digests = input_digests(resolution, context.project.root)
     jobs, plan = choose_templates(context, resolution, jobs, digests)
     rebuild = partial(rebuild_damaged, context, resolution)
     with (
-        contextlib.closing(Recorder(context.project, resolution, jobs, context.directory)) as recorder,
+        contextlib.closing(Recorder(context.project, resolution, jobs, context.directory, session)) as recorder,
         acquire(context, plan, rebuild=rebuild) as resources,
     ):
 
         def keep(result: Result) -> None:
             record.add(result, digests[result.notebook])
+            if session is not None:
+                session.keep(result, context.directory)
             recorder.add(result)
             if result.why == VERIFIED and not result.good:
                 context.progress.note(f"WRONG: {result.notebook} was cached, and does not pass: {result.reason}")
@@ -330,6 +361,8 @@ def _run_jobs(
             fail_on_flaky=options.fail_on_flaky,
             templates=resources.templates,
         )
+        if session is not None:
+            session.attend(scheduler.post)
         preparation = Preparation(context, resolution, resources, record, scheduler.post)
         preparation.start(dict.fromkeys(job.target for job in jobs))
         resources.ending.outcome = outcome = scheduler.run()

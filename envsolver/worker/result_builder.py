@@ -55,6 +55,11 @@ class ResultBuilder:
         """Whether nothing is known against a pass."""
         return self.result.status == "passed"
 
+    @property
+    def tells(self) -> bool:
+        """Whether the notebook came to an end, so that it is worth knowing what it read."""
+        return self.result.status in {"passed", "failed"}
+
     def judge(self, judgement: Judgement) -> None:
         """Set the verdict."""
         status, reason, failure = judgement.status, judgement.reason, judgement.failure

@@ -214,7 +214,7 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
         left = place.left_behind()
         builder.result = replace(builder.result, left_behind=left.paths, left_behind_count=left.count)
         builder.changed([path for path in place.changed_sources() if path not in job.output_files])
-        if builder.passes:
+        if builder.tells:
             reading = collect(job, place, clock=clock, began=began)
             builder.result = replace(builder.result, reading=reading)
     finally:

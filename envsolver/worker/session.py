@@ -258,7 +258,7 @@ class Session:
         if builder.passes and job.warm_start.want_modules and job.edits == Edits():
             modules = await ask_modules(self.kernel, self.place.home, self.search_path)
             builder.result = replace(builder.result, modules=modules)
-        if builder.passes:
+        if builder.tells:
             await finish_reading(
                 self.kernel, opened=self.place.base / OPENED if self.place.isolation == "namespace" else None
             )
@@ -271,7 +271,7 @@ class Session:
         builder = self.builder
         if self.monitor is not None:
             self.monitor.note_high_water()
-        if builder.result.status in {"passed", "failed"}:
+        if builder.tells:
             await self.kernel.farewell()
         if self.monitor is not None:
             builder.result = replace(builder.result, peak_rss_bytes=self.monitor.stop() or None)

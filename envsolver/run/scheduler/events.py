@@ -51,4 +51,11 @@ class Message:
     text: str
 
 
-Event: TypeAlias = EnvironmentLocated | EnvironmentReady | EnvironmentUnavailable | Message
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StopRequested:
+    """The run is to end at once, as if a person had interrupted it."""
+
+    reason: str
+
+
+Event: TypeAlias = EnvironmentLocated | EnvironmentReady | EnvironmentUnavailable | Message | StopRequested

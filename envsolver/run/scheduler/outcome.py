@@ -57,10 +57,10 @@ class Verdicts:
             self._on_result(result)
         self.stopped = self._why_stop(result)
 
-    def interrupt(self) -> None:
-        """Note that a person or the system stopped the run."""
+    def interrupt(self, reason: str = "interrupted") -> None:
+        """Note that a person or the system stopped the run, or that something else is to be run."""
         self._interrupted = True
-        self.stopped = "interrupted"
+        self.stopped = reason
 
     def outcome(self, unfinished: Iterable[Job]) -> RunOutcome:
         """Return what the run came to, `unfinished` being the jobs without a verdict."""

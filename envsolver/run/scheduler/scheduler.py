@@ -26,6 +26,7 @@ from envsolver.run.scheduler.events import (
     EnvironmentUnavailable,
     Event,
     Message,
+    StopRequested,
 )
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
 from envsolver.run.scheduler.policy import Budget, ResourceRequest, backfill, need_of, oversized
@@ -182,6 +183,10 @@ class Scheduler:
     @_handle.register
     def _(self, event: Message) -> None:
         self._progress.note(event.text)
+
+    @_handle.register
+    def _(self, event: StopRequested) -> None:
+        self._verdicts.interrupt(event.reason)
 
     @_handle.register
     def _(self, event: _AttemptEnded) -> None:

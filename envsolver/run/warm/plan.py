@@ -82,6 +82,7 @@ def plan_templates(
     keys: Mapping[Target, str],
     known: Mapping[str, KernelHistory],
     workers: int,
+    least: int = 2,
     platform: str = sys.platform,
 ) -> WarmPlan:
     """Choose the templates.
@@ -98,13 +99,15 @@ def plan_templates(
         What history knows, by job id.
     workers
         How many jobs run at once.
+    least
+        How many jobs a template must serve: a single kernel gains nothing from being forked, unless it stays.
     """
     if not platform.startswith("linux"):
         return WarmPlan()
     templates: list[TemplateSpec] = []
     serves: dict[str, Served] = {}
     for family in _families(jobs, keys, known):
-        if len(family) < 2:  # noqa: PLR2004  # a single kernel gains nothing from being forked
+        if len(family) < least:
             continue
         name = f"t{len(templates)}"
         tree = _Tree([_wishes(job, notebooks[job.notebook], known.get(job.id, KernelHistory())) for job in family])

@@ -104,6 +104,15 @@ class Templates:
             with contextlib.suppress(OSError):
                 self._running[spec.key] = self._launch(spec, environment, env or {})
 
+    def serve(self, plan: WarmPlan) -> bool:
+        """Serve another plan's jobs from now on, if the templates that run are those of that plan; return that."""
+        with self._lock:
+            whole = all(process.poll() is None for _, _, process in self._running.values())
+            alike = [_shape(spec) for spec in plan.templates] == [_shape(spec) for spec in self._plan.templates]
+            if whole and alike:
+                self._plan = plan
+            return whole and alike
+
     def path_for(self, job: Job) -> str:
         """Return the socket of the node that forks the job's kernel; empty when it must start cold."""
         key, node = self._plan.serves.get(job.id, ("", ""))
@@ -241,6 +250,11 @@ class Templates:
                 "nodes": [_entry(node, number) for node, number in zip(spec.nodes, numbers, strict=True)],
             }
         )
+
+
+def _shape(spec: TemplateSpec) -> object:
+    """Return what makes two templates the same, whichever run they were planned for."""
+    return spec.key, spec.environment, spec.nodes, spec.job.target, spec.job.binding, spec.job.limits.cores
 
 
 def _sound_facts(text: str) -> dict[str, Any]:

@@ -202,5 +202,10 @@ def test_monitoring_needs_parsl(root: Path) -> None:
     assert "--sequential" in fault(root, ConfigurationError, "run", "--monitor", "--sequential")
 
 
+@pytest.mark.parametrize("other", [["--dry-run"], ["--shard", "1/2"], ["--run-dir", "x"], ["--profile", "x"]])
+def test_what_does_not_go_with_watching_is_refused(root: Path, other: list[str]) -> None:
+    assert f"--watch does not go with {other[0]}" in fault(root, ConfigurationError, "run", "--watch", *other)
+
+
 def test_times_without_a_shard_are_refused(root: Path) -> None:
     assert fault(root, ConfigurationError, "run", "--sequential", "--times", "x") == "--times needs --shard"

@@ -20,6 +20,7 @@ from envsolver.run.scheduler.events import (
     EnvironmentReady,
     EnvironmentUnavailable,
     Message,
+    StopRequested,
 )
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
 from envsolver.run.scheduler.policy import Budget
@@ -381,6 +382,13 @@ def test_an_interruption_keeps_the_finished_verdicts_and_names_the_others() -> N
     assert outcome.interrupted
     assert verdicts(outcome) == {"a.ipynb": "passed"}
     assert outcome.not_run == ("b.ipynb",)
+
+
+def test_a_request_to_stop_is_an_interruption_with_a_reason() -> None:
+    loop, _ = make([job("a")], FakeExecutor(lambda sent, _: result(sent)))
+    loop.post(StopRequested(reason="a file was saved"))
+    outcome = loop.run()
+    assert (outcome.interrupted, outcome.stopped, outcome.not_run) == (True, "a file was saved", ("a.ipynb",))
 
 
 def test_each_result_names_one_of_as_many_workers_as_there_are_slots() -> None:
