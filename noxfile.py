@@ -74,6 +74,12 @@ for _python in PYTHONS:
 
 
 @nox.session(default=False)
+def diff(session: nox.Session) -> None:
+    """Say what became different between two runs; arguments go to `envsolver diff`."""
+    envsolver(session, "diff", *session.posargs)
+
+
+@nox.session(default=False)
 def generate_booktests(session: nox.Session) -> None:
     """Write test files for notebooks that have none; arguments go to `envsolver generate`."""
     envsolver(session, "generate", *session.posargs)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from envsolver.cli import completion
-from envsolver.cli.options import output, selection
+from envsolver.cli.options import output, selection, versions
 from envsolver.cli.streams import GuardedStream
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.paths import HISTORY, STATE
@@ -36,6 +36,11 @@ PATIENCE = 5.0
 class Choices(TypedDict):
     """What the command line says of how notebooks are run."""
 
+    resolution: str | None
+    more: tuple[str, ...]
+    prerelease: bool
+    indexes: tuple[str, ...]
+    upgrade: bool
     groups: tuple[str, ...]
     expression: str | None
     last_failed: bool
@@ -94,11 +99,7 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
     type=click.Choice(["longest", "shortest", "failed", "name"]),
     help="What starts first; default: longest, with --failfast: failed.",
 )
-@click.option(
-    "--resolution",
-    type=click.Choice(["highest", "lowest", "lowest-direct"]),
-    help="Which versions the solver prefers; default: highest.",
-)
+@versions
 @click.option("--cold", is_flag=True, help="Start every kernel anew, none from a template with packages imported.")
 @click.option(
     "--verify-warm",
@@ -149,7 +150,6 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
     help="With --shard: a history, results.json or run folder with the notebooks' times, the same for all shards.",
 )
 @click.option("--watch", is_flag=True, help="Stay, and after each save run what depends on the saved file.")
-@click.option("--upgrade", is_flag=True, help="Newest versions that fit, whatever locks and earlier solves say.")
 @output
 @click.pass_obj
 def run_command(
@@ -158,9 +158,7 @@ def run_command(
     *,
     notebooks: tuple[str, ...],
     strategy: str | None,
-    resolution: str | None,
     profile: str | None,
-    upgrade: bool,
     dry_run: bool,
     watch: bool,
     color: bool | None,
@@ -175,14 +173,13 @@ def run_command(
     """
     start = None if choices["sequential"] or dry_run or watch else _prestart(directory, rerun=choices["rerun"])
     from envsolver.report.live import make_progress
-    from envsolver.run.project import open_project
     from envsolver.run.workflow import run
 
     _stop_like_interrupt()
     cwd = directory.absolute()
 
     def opened() -> tuple[Project, Options]:
-        project = open_project(directory, strategy=strategy, resolution=resolution, upgrade=upgrade, build=not dry_run)
+        project = _open(directory, choices, strategy=strategy, build=not dry_run)
         names, project = _resolve_names(notebooks, project, cwd)
         return project, _options(names, choices, cwd)
 
@@ -230,6 +227,21 @@ def _resolve_names(notebooks: tuple[str, ...], project: Project, cwd: Path) -> t
     config = project.config
     notebooks, config = resolve_names(config, notebooks, cwd=cwd, directory=config.booktests)
     return notebooks, replace(project, config=config)
+
+
+def _open(directory: Path, choices: Choices, *, strategy: str | None, build: bool) -> Project:
+    """Open the project, with the versions that the command line asks for."""
+    from envsolver.run.project import Tomorrow, open_project
+
+    tomorrow = Tomorrow(more=choices["more"], prerelease=choices["prerelease"], indexes=choices["indexes"])
+    return open_project(
+        directory,
+        strategy=strategy,
+        resolution=choices["resolution"],
+        upgrade=choices["upgrade"],
+        build=build,
+        tomorrow=tomorrow,
+    )
 
 
 def _print_plan(project: Project, options: Options, cwd: Path) -> int:

@@ -13,9 +13,10 @@ from envsolver.core.environments import Group, Interpreter, Lock, Target
 from envsolver.core.quantities import plural, size
 from envsolver.environments.uv import Uv
 from envsolver.resolver.conflicts import Conflict, Pair, Sizes, compare, explain, items_of
-from envsolver.resolver.locks import SolveOptions, SolveOutcome, lock_of, solve
+from envsolver.resolver.locks import SolveOutcome, lock_of, solve
 from envsolver.resolver.oracle import UvOracle
 from envsolver.resolver.pythons import why_unsupported
+from envsolver.resolver.solve_options import SolveOptions
 
 WORKERS = 8
 """How many questions wait for the registry side by side."""

@@ -20,9 +20,10 @@ from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import network_error
 from envsolver.environments.uv_settings import read_settings
-from envsolver.resolver.locks import KERNEL, early_releases, kernel_line, lock_of, not_built, unbuilt, unsolvable
+from envsolver.resolver.locks import KERNEL, kernel_line, lock_of, not_built, unbuilt, unsolvable
 from envsolver.resolver.project_metadata import needs_no_build, stated_metadata
 from envsolver.resolver.requirement_text import local_path, parse
+from envsolver.resolver.solve_options import early_releases
 from envsolver.resolver.specifiers import holds, marker_environment
 
 State = Literal["fresh", "stale", "missing"]

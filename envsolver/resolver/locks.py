@@ -25,6 +25,7 @@ from envsolver.resolver.hashes import with_given_hashes
 from envsolver.resolver.local_projects import LocalProjects, stand_in
 from envsolver.resolver.project_metadata import needs_no_build
 from envsolver.resolver.requirement_text import address_of, content_digest, local_path, project_name, requirement_name
+from envsolver.resolver.solve_options import EARLY, SolveOptions, early_releases, kept, own_sets
 
 KERNEL = "ipykernel"
 """What every environment holds beside what its group asks for: the kernel that runs its notebooks."""
@@ -43,31 +44,11 @@ _OLDEST_KERNEL = f"{KERNEL}>=6.29.5"
 _NESTED = ("-r", "-c", "--requirement", "--constraint")
 _FORMAT = "3"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\]+)|@\s*(\S+))")
-_EARLY = "--pre"
 _LONG = {"-i": "--index-url", "-f": "--find-links"}
 _SOURCE = re.compile(
     r"(-[if]|--(?:(?:extra-)?index-url|find-links|no-index|no-binary|only-binary))(?:\s*=\s*|\s*)(.*)$"
 )
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SolveOptions:
-    """What a solve is asked beside the requirements."""
-
-    exclude_newer: str | None = None
-    """Leave out packages published after this date (RFC 3339)."""
-    resolution: str | None = None
-    """uv's strategy, such as ``lowest-direct``; None for the newest versions."""
-    build: bool = True
-    """Whether a package may be built, and so run, to learn what it depends on."""
-
-    @property
-    def options(self) -> list[str]:
-        """The arguments for uv."""
-        newer = ["--exclude-newer", self.exclude_newer] if self.exclude_newer else []
-        strategy = ["--resolution", self.resolution] if self.resolution else []
-        return [*newer, *strategy, *([] if self.build else ["--no-build"])]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +96,9 @@ def solve_group(
     BuildError
         The network is out of reach, or a package's own build failed.
     """
-    outcome = solve(group, interpreter, uv=uv, cache=cache, terms=terms or SolveOptions(), upgrade=upgrade)
+    terms = terms or SolveOptions()
+    outcome = solve(group, interpreter, uv=uv, cache=cache, terms=terms, upgrade=upgrade)
+    group = terms.asked(group)
     if outcome.text is not None:
         return lock_of(group, interpreter, outcome.text, uv.root)
     if outcome.explanation.startswith(NOT_BUILT):
@@ -170,11 +153,6 @@ def solve(
         return known
     _remember(memory, outcome)
     return outcome
-
-
-def early_releases(group: Group) -> list[str]:
-    """Return the arguments for uv that let in releases before the final one, as ``--pre`` asks of pip."""
-    return ["--prerelease", "allow"] if _EARLY in group.options else []
 
 
 def lock_of(group: Group, interpreter: Interpreter, text: str, root: Path) -> Lock:
@@ -257,7 +235,8 @@ def absolute(text: str, root: Path) -> str:
 
 
 def _ask(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOptions, *, upgrade: bool) -> SolveOutcome:
-    options = [*terms.options, *early_releases(group), *(["--upgrade"] if upgrade else [])]
+    early = [] if terms.prerelease else early_releases(group)
+    options = [*terms.options, *early, *(["--upgrade"] if upgrade else [])]
     with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
         local = stand_in(group.requirements, uv.root, Path(folder) / "local", build=terms.build)
         unknown = () if terms.build else unbuilt(group, uv, local.lines)
@@ -269,8 +248,8 @@ def _ask(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOptions, *,
         answer = uv.compile(
             [group.file] if group.file else [],
             python=interpreter.executable,
-            text=_input(group, kernel_line(uv, options), local),
-            options=[*options, *_own_sets(group), *_bounds(group, local, Path(folder))],
+            text=_input(group, kernel_line(uv, options), local, terms),
+            options=[*options, *own_sets(group), *_bounds(group, local, Path(folder)), *kept(terms, Path(folder))],
         )
     if answer.code != 0 and answer.no_network:
         address = _unreachable(group, answer)
@@ -328,16 +307,12 @@ def kernel_line(uv: Uv, options: Sequence[str]) -> str:
     return _OLDEST_KERNEL if any("lowest" in value for value in (*options, *chosen)) else KERNEL
 
 
-def _input(group: Group, kernel: str, local: LocalProjects) -> str:
+def _input(group: Group, kernel: str, local: LocalProjects, terms: SolveOptions) -> str:
     """Return what uv reads beside the group's file: the kernel, and all of a group that has no file."""
     asked = sorted({local.lines.get(r.text, r.text) for r in group.requirements})
-    derived = [] if group.file else [*(option for option in group.options if option != _EARLY), *asked]
-    return "\n".join([*derived, kernel, ""])
-
-
-def _own_sets(group: Group) -> list[str]:
-    """Return the arguments by which uv reads dependency groups itself, since it knows what sources they have."""
-    return [argument for name in group.sets.groups for argument in ("--group", name)] if group.sets else []
+    derived = [] if group.file else [*(option for option in group.options if option != EARLY), *asked]
+    sources = [f"--extra-index-url {url}" for url in terms.indexes]
+    return "\n".join([*sources, *derived, *terms.more, kernel, ""])
 
 
 def _bounds(group: Group, local: LocalProjects, folder: Path) -> list[str]:
@@ -359,7 +334,8 @@ def _question(group: Group, interpreter: Interpreter, uv: Uv, terms: SolveOption
     asked = sorted({r.text for r in (*group.requirements, *group.constraints)})
     python = [interpreter.version, interpreter.platform]
     settings = [f"{name}={value}" for name, value in uv.settings().items()]
-    return digest([_FORMAT, group.digest, *asked, "", *python, *terms.options, "", *settings])
+    beside = [*terms.options, *terms.more, *terms.indexes, *terms.preferred]
+    return digest([_FORMAT, group.digest, *asked, "", *python, *beside, "", *settings])
 
 
 def _is_plain(line: str) -> bool:

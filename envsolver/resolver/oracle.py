@@ -13,8 +13,9 @@ from envsolver.core.environments import Interpreter, Package
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.environments.uv import Uv
 from envsolver.resolver.groups import derive_group
-from envsolver.resolver.locks import SolveOptions, absolute, places, read_packages, solve
+from envsolver.resolver.locks import absolute, places, read_packages, solve
 from envsolver.resolver.requirement_text import BOUND
+from envsolver.resolver.solve_options import SolveOptions
 from envsolver.resolver.specifiers import contradiction
 
 

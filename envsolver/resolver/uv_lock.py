@@ -15,8 +15,9 @@ from envsolver.environments.uv import COLOURLESS, QUIET, Uv
 from envsolver.resolver.dependency_sets import UV_LOCK, lock_file
 from envsolver.resolver.groups import derive_group
 from envsolver.resolver.lockfiles import select
-from envsolver.resolver.locks import KERNEL, SolveOptions, lock_of, read_packages, solve_group
+from envsolver.resolver.locks import KERNEL, lock_of, read_packages, solve_group
 from envsolver.resolver.project_metadata import stated_metadata
+from envsolver.resolver.solve_options import SolveOptions
 
 PYPI = "https://pypi.org/simple"
 _STALE = "needs to be updated"

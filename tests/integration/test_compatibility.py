@@ -12,7 +12,7 @@ from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.uv import Uv
 from envsolver.resolver.compatibility import GroupExamination, pair_rows
 from envsolver.resolver.groups import read_group
-from envsolver.resolver.locks import SolveOptions
+from envsolver.resolver.solve_options import SolveOptions
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,8 @@ from fakes import written_group as group
 from envsolver.core.environments import Interpreter
 from envsolver.core.errors import BuildError, UnsolvableError
 from envsolver.environments.uv import Uv
-from envsolver.resolver.locks import SolveOptions, solve_group
+from envsolver.resolver.locks import solve_group
+from envsolver.resolver.solve_options import SolveOptions
 
 pytestmark = pytest.mark.integration
 

@@ -209,3 +209,16 @@ def test_what_does_not_go_with_watching_is_refused(root: Path, other: list[str])
 
 def test_times_without_a_shard_are_refused(root: Path) -> None:
     assert fault(root, ConfigurationError, "run", "--sequential", "--times", "x") == "--times needs --shard"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--with", "numpy=2", "is not a requirement such as"),
+        ("--index", "nightly", "is not the address of an index"),
+        ("--index", "nightly=host/simple", "is not the address of an index"),
+    ],
+)
+def test_versions_to_try_that_cannot_be_read_are_a_usage_error(option: str, value: str, said: str) -> None:
+    done = CliRunner().invoke(cli, ["run", option, value])
+    assert (done.exit_code, said in done.output) == (2, True)

@@ -11,7 +11,7 @@ from envsolver.core.environments import Group, Interpreter
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.compatibility import GroupExamination, SolveReport, group_rows, pair_rows, to_json
 from envsolver.resolver.groups import read_group
-from envsolver.resolver.locks import SolveOptions
+from envsolver.resolver.solve_options import SolveOptions
 
 PYTHONS = tuple(
     Interpreter(request=minor, executable=f"/bin/python{minor}", version=f"{minor}.1", platform="cpython-linux-x86_64")

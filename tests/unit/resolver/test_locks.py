@@ -13,7 +13,8 @@ from envsolver.core.errors import BuildError, UnsolvableError
 from envsolver.core.files import read_json, write_json
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.resolver.groups import derive_group
-from envsolver.resolver.locks import OUT_OF_REACH, SolveOptions, places, read_packages, solve, solve_group
+from envsolver.resolver.locks import OUT_OF_REACH, places, read_packages, solve, solve_group
+from envsolver.resolver.solve_options import SolveOptions
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 LOCK = "numpy==1.26.4 \\\n    --hash=sha256:00\nipykernel==7.0.0 \\\n    --hash=sha256:11\n"
@@ -38,6 +39,50 @@ def test_upgrade_asks_again(tmp_path: Path) -> None:
     for upgrade in (False, True):
         solve_group(group(tmp_path, "numpy<2\n"), PYTHON, uv=uv, cache=tmp_path / "cache", upgrade=upgrade)
     assert "--upgrade" in uv.asked[1].options
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        SolveOptions(more=("numpy==2.5rc1",)),
+        SolveOptions(prerelease=True),
+        SolveOptions(indexes=("https://x.org/simple",)),
+        SolveOptions(preferred=("six==1.16",)),
+    ],
+)
+def test_other_versions_that_are_tried_ask_again(tmp_path: Path, terms: SolveOptions) -> None:
+    uv = FakeUv(tmp_path, solved(LOCK))
+    for each in (SolveOptions(), terms, terms):
+        solve_group(group(tmp_path, "numpy<3\n"), PYTHON, uv=uv, cache=tmp_path / "cache", terms=each)
+    assert len(uv.asked) == 2
+
+
+@pytest.mark.parametrize("file", [True, False])
+def test_what_the_command_line_adds_is_asked_of_every_group_and_its_index_installed_from(
+    tmp_path: Path, *, file: bool
+) -> None:
+    uv = FakeUv(tmp_path, solved(LOCK))
+    asked = group(tmp_path, "scipy\n")
+    asked = asked if file else derive_group("a", asked.requirements, root=tmp_path)
+    terms = SolveOptions(more=("numpy==2.5rc1",), prerelease=True, indexes=("https://x.org/simple",))
+    lock = solve_group(asked, PYTHON, uv=uv, cache=None, terms=terms)
+    (question,) = uv.asked
+    lines = (question.text or "").splitlines()
+    assert lines == [
+        "--extra-index-url https://x.org/simple",
+        *([] if file else ["scipy"]),
+        "numpy==2.5rc1",
+        "ipykernel",
+    ]
+    assert question.options.count("--prerelease") == 1
+    assert lock.text.startswith("--extra-index-url https://x.org/simple\n")
+
+
+def test_where_it_meets_a_group_s_own_lines_both_are_named(tmp_path: Path) -> None:
+    uv = FakeUv(tmp_path, refused("No solution found: because you require numpy<2 and numpy==2.5rc1"))
+    asked = group(tmp_path, "numpy<2\n")
+    with pytest.raises(UnsolvableError, match=r"requirements/a\.in:1: numpy<2\n  --with: numpy==2\.5rc1"):
+        solve_group(asked, PYTHON, uv=uv, cache=None, terms=SolveOptions(more=("numpy==2.5rc1",)))
 
 
 @pytest.mark.parametrize("change", ["text", "python", "setting", "exclude_newer", "resolution"])

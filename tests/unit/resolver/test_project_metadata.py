@@ -9,9 +9,10 @@ from fakes import FakeUv, refused, solved
 
 from envsolver.core.environments import Group, Interpreter
 from envsolver.core.notebooks import Origin, Requirement
-from envsolver.resolver.locks import NOT_BUILT, SolveOptions, solve
+from envsolver.resolver.locks import NOT_BUILT, solve
 from envsolver.resolver.project_metadata import needs_no_build, read_metadata
 from envsolver.resolver.requirement_text import build_backend
+from envsolver.resolver.solve_options import SolveOptions
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python3.11", version="3.11.7", platform="cpython-linux-x86_64")
 CFG = "[metadata]\nname = mine\n[options]\ninstall_requires =\n  idna>=3\n  six\n[options.extras_require]\nx = attrs\n"

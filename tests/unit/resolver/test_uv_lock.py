@@ -12,7 +12,7 @@ from fakes import FakeUv, some_python
 from envsolver.core.environments import DependencySets, Group
 from envsolver.core.errors import BuildError, ConfigurationError
 from envsolver.environments.uv_output import Answer
-from envsolver.resolver.locks import SolveOptions
+from envsolver.resolver.solve_options import SolveOptions
 from envsolver.resolver.uv_lock import check_fresh, read_uv_lock
 
 LOCK = """\

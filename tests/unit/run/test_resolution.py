@@ -7,12 +7,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from fakes import a_project
+from fakes import FakeUv, a_project
 from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.settings import GroupSettings
-from envsolver.run.project import Project
+from envsolver.run.project import Project, Tomorrow
 from envsolver.run.resolution import Resolution, resolve
 
 
@@ -98,3 +98,17 @@ def test_a_set_must_hold_what_a_notebook_asks_for_in_the_versions_that_it_accept
     with_sets(bare.root, 'docs = ["numpy", "scipy"]\n')
     nbformat.write(new_notebook(cells=[new_code_cell("%pip install 'numpy>=2'\nimport numpy")]), bare.root / "a.ipynb")
     assert [a.group for a in resolve(bare, cwd=bare.root).assignments] == ["notebooks", "docs"]
+
+
+def test_with_a_requirement_of_the_command_line_all_other_versions_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = a_project(tmp_path, monkeypatch, a="six\n")
+    nbformat.write(new_notebook(cells=[new_code_cell("import six")]), tmp_path / "a.ipynb")
+    kept = {}
+    for tomorrow in (Tomorrow(more=("numpy==2",)), Tomorrow(more=("numpy==2",), prerelease=True)):
+        assert isinstance(project.uv, FakeUv)
+        project.uv.asked.clear()
+        resolve(replace(project, tomorrow=tomorrow), cwd=tmp_path)
+        kept[tomorrow.prerelease] = ["-o" in question.options for question in project.uv.asked]
+    assert kept == {False: [False, True], True: [False]}
