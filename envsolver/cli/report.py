@@ -22,7 +22,9 @@ def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> in
     """Rebuild the HTML report of a run (the newest, or the folder RUN) and open it."""
     from envsolver.report.html import write_html
     from envsolver.report.results_json import read_results
+    from envsolver.report.summaries import strategies_of
     from envsolver.run.directories import newest_run
+    from envsolver.run.history import History
     from envsolver.run.project import open_project
 
     project = open_project(directory)
@@ -30,9 +32,10 @@ def report_command(directory: Path, /, *, run: Path | None, no_open: bool) -> in
     if folder is None:
         raise NothingToRunError("there is no run yet", tip="`envsolver run` makes one.")
     finished = read_results(folder)
+    history = History(project.state / history_name(strategies_of(finished)))
     path = write_html(
         finished,
-        expected=project.history.expected(before=finished.started),
+        expected=history.expected(before=finished.started),
         conflicts=finished.conflicts,
     )
     click.echo(str(path))
@@ -127,7 +130,8 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
     write_results(merged)
     write_junit(merged)
     write_html(merged, conflicts=merged.conflicts)
-    for name in {history_name(result.strategy) for result in merged.results}:
+    ran = {result.strategy for result in merged.results} & {"", *project.config.strategies}
+    for name in sorted(map(history_name, ran)):
         own = (project.state / name).resolve()
         for history in find_histories(named, runs, name):
             if history != own and not Passes(own).absorb(history):

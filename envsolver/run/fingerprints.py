@@ -10,7 +10,7 @@ import contextlib
 import os
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -33,7 +33,7 @@ UNCOUNTED = frozenset({"HOME", "USER", "LOGNAME", "SHELL", "XDG_CACHE_HOME"})
 _IMPORTABLE = (".py", ".so", ".pyd")
 
 
-def input_digests(resolution: Resolution, root: Path) -> dict[str, str]:
+def input_digests(resolution: Resolution, root: Path, jobs: Iterable[Job] = ()) -> dict[str, str]:
     """Return a SHA-256 for each notebook, by path.
 
     It changes with the notebook's code cells, with the local modules that it imports, and with the sources of projects
@@ -43,10 +43,19 @@ def input_digests(resolution: Resolution, root: Path) -> dict[str, str]:
     ----------
     root
         The project's root.
+    jobs
+        What is to run: code before a notebook's first cell is part of its code.
     """
+    before = {job.notebook: [job.edits.before] for job in jobs if job.edits.before}
     sources = {name: _editable_sources(group, root) for name, group in resolution.groups.items()}
     return {
-        a.notebook: digest([resolution.notebooks[a.notebook].code_digest, *sources.get(a.group or "", ())])
+        a.notebook: digest(
+            [
+                resolution.notebooks[a.notebook].code_digest,
+                *sources.get(a.group or "", ()),
+                *before.get(a.notebook, ()),
+            ]
+        )
         for a in resolution.assignments
     }
 

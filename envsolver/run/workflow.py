@@ -333,7 +333,7 @@ def _run_jobs(
 ) -> RunOutcome:
     """Acquire what the jobs need, prepare their targets, and run them."""
     options, session = context.options, context.session
-    digests = input_digests(resolution, context.project.root)
+    digests = input_digests(resolution, context.project.root, jobs)
     jobs, plan = choose_templates(context, resolution, jobs, digests)
     rebuild = partial(rebuild_damaged, context, resolution)
     with (

@@ -170,6 +170,21 @@ def test_merge_joins_the_histories_of_the_shards_and_tells_of_one_that_is_none(r
     ]
 
 
+def test_merge_keeps_the_histories_of_strategies_apart(root: Path) -> None:
+    (root / "envsolver.toml").write_text("[strategies.smoke]\n")
+    first, second = shards(root)
+    for folder in (first, second):
+        text = (folder / "results.json").read_text(encoding="utf-8")
+        text = text.replace('"strategy": ""', '"strategy": "smoke"')
+        (folder / "results.json").write_text(text, encoding="utf-8")
+    result = read_results(first).results[0]
+    History(first / "history-smoke.sqlite").add(result, "digest")
+    assert invoke(root, "merge", str(first), str(second), "-o", str(root / "whole")).return_value == 0
+    assert open_project(root).history.records() == ()
+    own = History(root / ".envsolver" / "history-smoke.sqlite")
+    assert [record.notebook for record in own.records()] == [result.notebook]
+
+
 def test_merge_without_a_shard_is_not_good(root: Path) -> None:
     first, second = shards(root)
     shutil.rmtree(second)

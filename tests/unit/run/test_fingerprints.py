@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import nbformat
 import pytest
+from fakes import job
 from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.core.environments import Assignment, Group
+from envsolver.core.jobs import Edits, Job
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.notebooks.read import read_notebook
 from envsolver.run.fingerprints import input_digests, source_digest
@@ -21,7 +23,7 @@ def _fresh() -> None:
     source_digest.cache_clear()
 
 
-def digest_of(root: Path, *requirements: str) -> str:
+def digest_of(root: Path, *requirements: str, jobs: Iterable[Job] = ()) -> str:
     source_digest.cache_clear()  # each call stands for a run of its own
     notebook = read_notebook(root, "docs/a.ipynb")
     group = Group(
@@ -35,7 +37,7 @@ def digest_of(root: Path, *requirements: str) -> str:
         faults={},
         assignments=(Assignment(notebook=notebook.path, group="g", why=""),),
     )
-    return input_digests(resolution, root)["docs/a.ipynb"]
+    return input_digests(resolution, root, jobs)["docs/a.ipynb"]
 
 
 def project(root: Path) -> None:
@@ -67,6 +69,13 @@ def test_a_change_of_what_a_notebook_runs_changes_its_digest(what: str, tmp_path
     assert digest_of(tmp_path, "-e .") == before
     CHANGES[what](tmp_path)
     assert digest_of(tmp_path, "-e .") != before
+
+
+def test_code_before_its_first_cell_is_part_of_a_notebooks_code(tmp_path: Path) -> None:
+    project(tmp_path)
+    ran = [job("docs/a", edits=Edits(before=text)) for text in ("", "x = 1", "x = 2")]
+    assert len({digest_of(tmp_path, jobs=[each]) for each in ran}) == 3
+    assert digest_of(tmp_path, jobs=ran[:1]) == digest_of(tmp_path)
 
 
 def test_what_it_does_not_run_leaves_the_digest_alone(tmp_path: Path) -> None:
