@@ -134,7 +134,7 @@ def fuzz(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation's site, warnings as errors; on GitHub, follow the links that lead out as well."""
     install(session, "docs")
-    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-E", "-a", "-b", "html", "docs", "docs/_build/html")
     if "GITHUB_ACTIONS" in os.environ:
         session.run("sphinx-build", "-q", "-b", "linkcheck", "docs", "docs/_build/linkcheck")
 
