@@ -56,6 +56,7 @@ class Choices(TypedDict):
     verify_warm: float
     monitor: bool
     run_dir: Path | None
+    since: str | None
     rerun: bool
     verify: float
     shard: str | None
@@ -122,6 +123,11 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
     callback=percentage,
     metavar="N%",
     help="Run a sample of the notebooks that are cached all the same; one that does not pass fails the run.",
+)
+@click.option(
+    "--since",
+    metavar="COMMIT",
+    help="Without a history: only what may depend on what git says changed since a commit; the others are skipped.",
 )
 @click.option("--rerun", is_flag=True, help="Run all, also those of which nothing changed since they passed.")
 @click.option("--monitor", is_flag=True, help="Have Parsl measure the run, into parsl/monitoring.db of its folder.")
@@ -325,6 +331,7 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
         fail_on_flaky=choices["fail_on_flaky"],
         timeout=choices["timeout"],
         order=choices["order"],
+        since=choices["since"],
         rerun=choices["rerun"],
         verify=choices["verify"],
         cold=choices["cold"],

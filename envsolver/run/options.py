@@ -46,6 +46,8 @@ class Options:
         Folder for what the run leaves; None for one named after the time.
     verify
         Which part of the notebooks that are cached runs all the same, percent.
+    since
+        A commit: what never passed runs only if it may depend on what git says changed since; None for all.
     rerun
         Run all notebooks, also those of which nothing changed since they passed.
     profile
@@ -72,6 +74,7 @@ class Options:
     verify_warm: float = 0
     monitor: bool = False
     directory: Path | None = None
+    since: str | None = None
     rerun: bool = False
     verify: float = 0.0
     profile: Profile | None = None

@@ -24,6 +24,7 @@ from envsolver.run.fingerprints import facts, service_looks
 from envsolver.run.passes import Pass
 from envsolver.run.project import Project
 from envsolver.run.resolution import Resolution
+from envsolver.run.since import changed_since, why_since
 
 if TYPE_CHECKING:
     from envsolver.run.watch import WatchSession
@@ -61,7 +62,7 @@ class Unchanged:
         self._broken = {target for target, lock in resolution.locks.items() if project.store.is_broken(lock)}
 
     def split(
-        self, jobs: Iterable[Job], *, rerun: bool = False, verify: float = 0.0
+        self, jobs: Iterable[Job], *, rerun: bool = False, verify: float = 0.0, since: str | None = None
     ) -> tuple[tuple[Job, ...], tuple[Result, ...]]:
         """Return the jobs that must run, each with the reason why, and the results of those that need not.
 
@@ -69,7 +70,16 @@ class Unchanged:
         ----------
         verify
             Which part of those that need not runs all the same, percent, and at least one of them.
+        since
+            As in `Options`.
+
+        Raises
+        ------
+        ConfigurationError
+            Git does not know that commit.
         """
+        changed = None if since is None else changed_since(self._project.root, since)
+        skipped: list[Result] = []
         waiting: list[Job] = []
         cached: list[Job] = []
         failed = self._failed()
@@ -78,14 +88,17 @@ class Unchanged:
             why = self._changed(job, seen) if seen is not None else self.why(job, failed)
             if rerun:
                 why = "all are run again"
+            if changed is not None and why == NEVER_PASSED:
+                why = why_since(self._project.root, job.notebook, changed)
+                skipped += [] if why else [_skipped(job, f"nothing that it may depend on changed since {since}")]
+            elif not why:
+                cached.append(job)
             if why:
                 waiting.append(replace(job, why=why))
-            else:
-                cached.append(job)
         sample = set(random.sample(range(len(cached)), math.ceil(len(cached) * verify / 100)))
         waiting += [replace(cached[number], why=VERIFIED) for number in sorted(sample)]
         rest = [self._cached(job) for number, job in enumerate(cached) if number not in sample]
-        return tuple(waiting), tuple(rest)
+        return tuple(waiting), (*rest, *skipped)
 
     def keep(self) -> None:
         """Remember the digests that were made for it."""
@@ -220,6 +233,10 @@ class Recorder:
         hindrance = unsafe or ("" if settings.cache == "always" else reading.hindrance)
         known = {HINDRANCE: hindrance} if hindrance else {}
         return Fingerprint(facts={**known, **self._facts[job.key]}, states=states)
+
+
+def _skipped(job: Job, reason: str) -> Result:
+    return Result(notebook=job.notebook, group=job.group, python=job.python, status="skipped", reason=reason)
 
 
 def _over_limits(job: Job, last: Pass) -> str:

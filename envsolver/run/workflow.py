@@ -126,7 +126,7 @@ def _sift(
     defaults = _defaults(project, options, run_id=context.run_id, directory=context.directory)
     planned, settled = plan_jobs(defaults, resolution, chosen)
     unchanged = Unchanged(project, resolution, directory=context.directory, session=session)
-    jobs, cached = unchanged.split(planned, rerun=options.rerun, verify=options.verify)
+    jobs, cached = unchanged.split(planned, rerun=options.rerun, verify=options.verify, since=options.since)
     unchanged.keep()
     if session is not None:
         session.planned = planned
@@ -190,7 +190,7 @@ def plan(project: Project, options: Options, *, cwd: Path, session: WatchSession
     defaults = _defaults(project, options, run_id="" if session is None else session.run_id)
     planned, settled = plan_jobs(defaults, resolution, chosen)
     unchanged = Unchanged(project, resolution, directory=project.state, session=session)
-    jobs, cached = unchanged.split(planned, rerun=options.rerun)
+    jobs, cached = unchanged.split(planned, rerun=options.rerun, since=options.since)
     if session is not None:
         session.planned = planned
     ordered, costs = _in_order(project, options, resolution, jobs)

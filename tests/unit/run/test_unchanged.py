@@ -118,6 +118,30 @@ def test_a_folder_of_very_many_files_is_compared_whole(suite: Suite) -> None:
     assert suite.why() == {"a.ipynb": "files came or went in data, which it lists"}
 
 
+def test_since_a_commit_what_never_passed_runs_only_if_it_may_depend_on_a_change(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envsolver.run.unchanged.changed_since", lambda *_: ("zebra.ipynb",))
+    write_notebook(suite.root, "zebra.ipynb", "1")
+    resolution, jobs = suite.jobs()
+    unchanged = Unchanged(suite.project, resolution, directory=suite.root)
+    waiting, known = unchanged.split(jobs.values(), since="main")
+    assert {job.notebook: job.why for job in waiting} == {"zebra.ipynb": "zebra.ipynb changed"}
+    assert [(each.notebook, each.status, each.reason) for each in known] == [
+        (name, "skipped", "nothing that it may depend on changed since main") for name in ("a.ipynb", "b.ipynb")
+    ]
+
+
+def test_since_a_commit_what_is_remembered_counts_as_ever(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite.passed(FILE)
+    (suite.root / "data/x.csv").write_text("two")
+    monkeypatch.setattr("envsolver.run.unchanged.changed_since", lambda *_: ())
+    resolution, jobs = suite.jobs()
+    waiting, known = Unchanged(suite.project, resolution, directory=suite.root).split(jobs.values(), since="main")
+    assert [job.notebook for job in waiting] == ["a.ipynb"]
+    assert [(each.notebook, each.status) for each in known] == [("b.ipynb", "cached")]
+
+
 def test_a_renamed_notebook_runs(suite: Suite) -> None:
     suite.passed()
     (suite.root / "a.ipynb").rename(suite.root / "c.ipynb")
