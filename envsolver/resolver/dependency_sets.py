@@ -91,12 +91,23 @@ def offered_sets(root: Path) -> dict[str, DependencySets]:
             lock=lock,
         )
     uv = table_of(table, "tool", "uv")
-    if lock and not uv.get("conflicts"):
-        found.setdefault(
-            EVERYTHING,
-            DependencySets(groups=tuple(groups), extras=tuple(extras), lock=lock, members="workspace" in uv),
+    if lock:
+        at_odds = _at_odds(uv.get("conflicts"))
+        everything = DependencySets(
+            groups=tuple(name for name in groups if ("group", name) not in at_odds),
+            extras=tuple(name for name in extras if ("extra", name) not in at_odds),
+            lock=lock,
+            members="workspace" in uv,
         )
+        found.setdefault(EVERYTHING, everything)
     return found
+
+
+def _at_odds(conflicts: object) -> set[tuple[str, str]]:
+    """Return the kinds and names of the sets that a project declares as excluding others; all of them are left out."""
+    lists = conflicts if isinstance(conflicts, list) else []
+    entries = [entry for each in lists if isinstance(each, list) for entry in each if isinstance(entry, dict)]
+    return {(kind, str(entry[kind])) for entry in entries for kind in ("group", "extra") if kind in entry}
 
 
 def lock_file(root: Path) -> Path | None:

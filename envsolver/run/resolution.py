@@ -225,27 +225,23 @@ def _offered(root: Path) -> dict[str, Group]:
 def _place(
     project: Project, notebook: Notebook, demand: NotebookRequirements, known: GroupsFound, interpreter: Interpreter
 ) -> Assignment | None:
-    """Return the smallest offered group that has all that a notebook imports and asks for; None without one.
-
-    What holds everything comes last.
-    """
+    """Return the smallest offered group that has all that a notebook imports and asks for; None without one."""
     if demand.fault or demand.scripted or not python_allowed(demand.requires_python, interpreter):
         return None
     asked = replace(demand, requirements=with_extras(demand.requirements, project.root))
     locks = known.locks_of(known.offered)
     fitting = {name: lock for name, lock in locks.items() if serves(lock, asked, interpreter, project.root)}
-    for names in (fitting.keys() - {EVERYTHING}, fitting.keys() & {EVERYTHING}):
-        found = assign(
-            notebook,
-            config=project.config,
-            settings=settings_for(project.config, notebook.path),
-            supplied=supplies(project.root, {n: known.offered[n] for n in names}, {n: fitting[n] for n in names}),
-            distributions=partial(_distributions, project.config),
-        )
-        if found.group is not None:
-            place = "all that pyproject.toml has" if found.group == EVERYTHING else known.offered[found.group].place
-            return replace(found, why=f"{found.why}; {place}")
-    return None
+    found = assign(
+        notebook,
+        config=project.config,
+        settings=settings_for(project.config, notebook.path),
+        supplied=supplies(project.root, {name: known.offered[name] for name in fitting}, fitting),
+        distributions=partial(_distributions, project.config),
+    )
+    if found.group is None:
+        return None
+    place = "all that pyproject.toml has" if found.group == EVERYTHING else known.offered[found.group].place
+    return replace(found, why=f"{found.why}; {place}")
 
 
 def _derived(

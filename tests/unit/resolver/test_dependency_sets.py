@@ -89,10 +89,12 @@ def test_with_a_lock_all_that_it_holds_is_offered_last(root: Path) -> None:
     assert offered["docs"].lock == "uv.lock"
 
 
-def test_where_sets_conflict_they_are_not_offered_together(root: Path) -> None:
+def test_sets_that_exclude_others_are_no_part_of_everything(root: Path) -> None:
     (root / "uv.lock").touch()
-    (root / "pyproject.toml").write_text(PYPROJECT + "[tool.uv]\nconflicts = [[]]\n", encoding="utf-8")
-    assert EVERYTHING not in offered_sets(root)
+    conflicts = '[tool.uv]\nconflicts = [[{ extra = "ml" }, { group = "docs" }]]\n'
+    (root / "pyproject.toml").write_text(PYPROJECT + conflicts, encoding="utf-8")
+    everything = offered_sets(root)[EVERYTHING]
+    assert (everything.groups, everything.extras) == (("plot", "test-notebooks", "broken"), ("docs",))
 
 
 def test_the_lock_of_a_workspace_serves_its_members(root: Path) -> None:
