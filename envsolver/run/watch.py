@@ -8,6 +8,7 @@ that failed runs again only when something changed that it depends on. A save in
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import uuid
@@ -43,6 +44,9 @@ SAVED = "a file was saved"
 
 QUIET_MS = 20
 """For how long nothing more is saved before a round begins, milliseconds."""
+
+WORTH_SECONDS = 5.0
+"""From how much expected work on workers are started, seconds."""
 
 _INTERRUPTED = 130
 
@@ -135,8 +139,10 @@ def run_round(session: WatchSession, project: Project, options: Options, progres
         session.settle(made.settled)
         _warm_up(session, made.resolution, project, options)
         return ""
-    # One notebook needs no workers, and those would take longer to start than it waits for.
-    options = replace(options, sequential=options.sequential or len(made.jobs) == 1)
+    expected = sum(made.costs[job.id].seconds or 0.0 for job in made.jobs)
+    # Workers take longer to start than one notebook, or several short ones, would gain from them.
+    short = len(made.jobs) == 1 or 0 < expected < WORTH_SECONDS
+    options = replace(options, sequential=options.sequential or short)
     finished, _ = run(project, options, progress, cwd=cwd, session=session)
     if not finished.stopped:
         session.settle(finished.results)
@@ -205,6 +211,8 @@ def session_of(root: Path) -> Iterator[WatchSession]:
     """Watch a folder, and end all that the rounds leave up in the end."""
     session, ended = WatchSession(), threading.Event()
     watcher = threading.Thread(target=_watch, args=(root, session, ended), name="watch", daemon=True)
+    # When a save ends a round, kernels die under their clients, which is no news.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with owned(session.run_id):
         watcher.start()
         try:
