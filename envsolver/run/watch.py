@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from envsolver.core.paths import LOGS
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result, ResultKey
 from envsolver.run.contents import UNSEEN
+from envsolver.run.directories import output_files
 from envsolver.run.options import Options, worker_count
 from envsolver.run.project import Project
 from envsolver.run.resolution import Resolution
@@ -71,6 +72,8 @@ class WatchSession:
         self.fingerprints: dict[ResultKey, Fingerprint] = {}
         self._templates: Templates | None = None
         self._saved = threading.Event()
+        self._stoppers: set[str] = set()
+        self._stop = False
         self._post: Callable[[Event], None] | None = None
 
     def templates(self, plan: WarmPlan, make: Callable[[], Templates]) -> Templates:
@@ -107,14 +110,21 @@ class WatchSession:
     def attend(self, post: Callable[[Event], None]) -> None:
         """Have the round that begins stopped by the next save."""
         self._post = post
-        if self._saved.is_set():
+        if self._stop:
             post(StopRequested(reason=SAVED))
 
-    def saved(self) -> None:
-        """Take note that something was saved; may be called from any thread."""
+    def saved(self, paths: Collection[str]) -> None:
+        """Take note that files were saved; may be called from any thread.
+
+        A file stops one round only, until one has come to its end: what is written all the time, as logs are, would
+        keep each from its end.
+        """
         self._saved.set()
-        if self._post is not None:
-            self._post(StopRequested(reason=SAVED))
+        if not self._stoppers.issuperset(paths):
+            self._stoppers.update(paths)
+            self._stop = True
+            if self._post is not None:
+                self._post(StopRequested(reason=SAVED))
 
     def wait(self) -> None:
         """Wait until something is saved after the last call."""
@@ -124,6 +134,11 @@ class WatchSession:
         """Begin a round with what is saved by now."""
         self._post = None
         self._saved.clear()
+        self._stop = False
+
+    def ended(self) -> None:
+        """Take note that a round has come to its end."""
+        self._stoppers.clear()
 
 
 def run_round(session: WatchSession, project: Project, options: Options, progress: Progress, *, cwd: Path) -> str:
@@ -203,6 +218,7 @@ def watch(
                     raise
                 say(f"envsolver: {error}")
             first = False
+            session.ended()
             session.wait()
 
 
@@ -227,5 +243,7 @@ def _watch(root: Path, session: WatchSession, ended: threading.Event) -> None:
     from watchfiles import watch as changes
 
     kinds = DefaultFilter(ignore_dirs=[*DefaultFilter.ignore_dirs, *UNSEEN])
-    for _ in changes(root, watch_filter=kinds, debounce=QUIET_MS * 10, step=QUIET_MS, stop_event=ended):
-        session.saved()
+    own = {str(root / name) for name in output_files(root)}
+    for found in changes(root, watch_filter=kinds, debounce=QUIET_MS * 10, step=QUIET_MS, stop_event=ended):
+        if paths := {path for _, path in found} - own:
+            session.saved(paths)

@@ -50,7 +50,10 @@ def main() -> None:
 
 def _start_anew(output: str, argv: "list[str]") -> None:
     if output:
-        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except FileNotFoundError:
+            sys.exit(1)  # the run has ended, and its folder is gone
         os.dup2(file, 1)
         os.dup2(file, 2)
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs.py")
