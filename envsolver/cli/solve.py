@@ -214,7 +214,8 @@ def _groups(
 
     known = read_groups(project.config)
     if known:
-        return _named(known, names), ()
+        # What somebody else has built is not solved for.
+        return [group for group in _named(known, names) if not group.prefix], ()
     resolution = resolve(project, patterns=notebooks, cwd=directory.absolute(), pythons=pythons)
     return _named(dict(resolution.groups), names), resolution.remarks
 

@@ -240,7 +240,7 @@ def _completed(config: Config, root: Path, source: str) -> Config:
 
 def _is_declared(group: GroupSettings) -> bool:
     """Return whether a group says what it holds without a file of its own."""
-    return bool(group.dependency_groups or group.extras or group.lock == "uv.lock")
+    return bool(group.dependency_groups or group.extras or group.prefix or group.lock == "uv.lock")
 
 
 def _default_python(root: Path) -> str:

@@ -54,11 +54,13 @@ class Group:
     """Lines of its files that are options of uv, such as ``--pre``."""
     sets: DependencySets | None = None
     """The project's own dependency sets that make it; None where others do."""
+    prefix: str = ""
+    """The environment that somebody else builds for it, as an absolute path; empty for one of ours."""
 
     @property
     def place(self) -> str:
         """Where a person adds a requirement; empty for a derived group."""
-        return self.file or ("" if self.sets is None else str(self.sets))
+        return self.file or self.prefix or ("" if self.sets is None else str(self.sets))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +116,8 @@ class Lock:
     """The requirements text that uv wrote, with hashes."""
     packages: tuple[Package, ...]
     """What it pins, sorted by name."""
+    prefix: str = ""
+    """The environment that it describes, when somebody else has built it; empty for one that is ours to build."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

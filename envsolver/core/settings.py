@@ -54,6 +54,8 @@ class GroupSettings:
     """Seconds for a whole notebook of this group."""
     requires_python: str | None = None
     """Versions of Python that the group supports, such as `">=3.11"`; on others its notebooks are skipped."""
+    prefix: str = ""
+    """Environment that somebody else builds for this group, such as `".pixi/envs/ml"`: used as it is, never changed."""
     lock: bool | Literal["uv.lock"] = True
     """Whether `envsolver lock` writes a lock file for this group; `"uv.lock"` takes its versions from the project's
     own lock."""

@@ -112,7 +112,7 @@ class Store:
 
     def prefix_for(self, lock: Lock) -> Path:
         """Return where a lock's virtualenv is or will be; asks nothing and builds nothing."""
-        return self._home(self.key_for(lock)) / "env"
+        return Path(lock.prefix) if lock.prefix else self._home(self.key_for(lock)) / "env"
 
     def ensure(self, lock: Lock) -> Environment:
         """Return a lock's environment, built if the cache does not have it.
@@ -126,6 +126,11 @@ class Store:
         """
         start = time.perf_counter()
         key = self.key_for(lock)
+        if lock.prefix:
+            python = lock.interpreter.version
+            return Environment(
+                key=key, group=lock.group, python=python, prefix=Path(lock.prefix), packages=lock.packages
+            )
         home = self._home(key)
         fresh = False
         try:
@@ -154,7 +159,7 @@ class Store:
     def has(self, lock: Lock) -> bool:
         """Return whether a lock's environment is there, ready for use."""
         key = self.key_for(lock)
-        return _is_complete(self._home(key), key)
+        return bool(lock.prefix) or _is_complete(self._home(key), key)
 
     def is_broken(self, lock: Lock) -> bool:
         """Return whether a lock's environment is there, but not whole; one that is not there at all is not broken."""

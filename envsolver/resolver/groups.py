@@ -26,6 +26,7 @@ from envsolver.core.parsing import (
     phrase_of,
 )
 from envsolver.core.settings import Config, GroupSettings
+from envsolver.environments.foreign import python_of
 from envsolver.resolver.dependency_sets import declared_group, sets_of
 from envsolver.resolver.requirement_text import BOUND, is_option, local_path, parse, project_digest
 
@@ -53,6 +54,8 @@ def read_group(config: Config, name: str) -> Group:
         place.
     """
     settings = config.groups.get(name, GroupSettings())
+    if settings.prefix:
+        return _foreign_group(config, name, settings)
     sets = sets_of(settings)
     if sets is not None:
         return declared_group(config.root, name, sets, settings.requires_python)
@@ -70,6 +73,17 @@ def read_group(config: Config, name: str) -> Group:
         digest=digest(reader.material()),
         options=tuple(reader.options),
     )
+
+
+def _foreign_group(config: Config, name: str, settings: GroupSettings) -> Group:
+    """Return the group that is an environment which somebody else builds."""
+    prefix = Path(os.path.normpath(config.root / Path(settings.prefix).expanduser()))
+    python = python_of(prefix)
+    if python is None or not (prefix / "bin" / "python").exists():
+        fault = f"group {name}: its prefix {settings.prefix} holds no Python: build the environment first"
+        raise ConfigurationError([fault])
+    bounds = ",".join(filter(None, (settings.requires_python, f"=={python}.*")))
+    return Group(name=name, file="", requires_python=bounds, digest=digest([str(prefix)]), prefix=str(prefix))
 
 
 def read_groups(config: Config) -> dict[str, Group]:

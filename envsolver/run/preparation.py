@@ -110,7 +110,7 @@ class Preparation:
         self._record.environments.append(environment)
         if environment.built:
             self._post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
-        if profile is not None and profile.settings.node_environments:
+        if profile is not None and profile.settings.node_environments and not lock.prefix:
             self._order(lock, environment)
         variables = self._resources.services.start(settings.services, environment)
         self._resources.templates.start_for(group, version, environment, variables)
@@ -173,8 +173,8 @@ def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bo
     """
     store, bound = context.project.store, job.binding
     lock = resolution.locks.get(job.target)
-    if lock is None or store.key_for(lock) != bound.environment:
-        return False  # one without the local project, whose lock is not kept
+    if lock is None or lock.prefix or store.key_for(lock) != bound.environment:
+        return False  # somebody else's, or one without the local project, whose lock is not kept
     environment = Environment(key=bound.environment, group=job.group, python=job.python, prefix=Path(bound.prefix))
     missing = store.discard_damaged(environment)
     if missing:

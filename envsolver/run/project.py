@@ -13,6 +13,7 @@ from envsolver.core.environments import Group, Interpreter, Lock
 from envsolver.core.errors import BuildError, UnsolvableError
 from envsolver.core.paths import STATE, history_name
 from envsolver.core.settings import Config
+from envsolver.environments.foreign import foreign_lock
 from envsolver.environments.interpreters import find_interpreter
 from envsolver.environments.store import Store, cache_directory
 from envsolver.environments.uv import Uv
@@ -141,6 +142,8 @@ class Project:
         UnsolvableError, BuildError
             As `solve_group` does.
         """
+        if group.prefix:
+            return foreign_lock(group.name, Path(group.prefix), interpreter)
         if group.sets is not None and self.takes_uv_lock(group):
             return read_uv_lock(group, group.sets, interpreter, uv=self.uv, cache=self.solutions, terms=self.terms)
         if self.as_chosen:
