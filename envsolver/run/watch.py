@@ -72,6 +72,7 @@ class WatchSession:
         self.fingerprints: dict[ResultKey, Fingerprint] = {}
         self._templates: Templates | None = None
         self._saved = threading.Event()
+        self._under_way = False
         self._stoppers: set[str] = set()
         self._stop = False
         self._post: Callable[[Event], None] | None = None
@@ -117,10 +118,10 @@ class WatchSession:
         """Take note that files were saved; may be called from any thread.
 
         A file stops one round only, until one has come to its end: what is written all the time, as logs are, would
-        keep each from its end.
+        keep each from its end. A save between two rounds stops none.
         """
         self._saved.set()
-        if not self._stoppers.issuperset(paths):
+        if self._under_way and not self._stoppers.issuperset(paths):
             self._stoppers.update(paths)
             self._stop = True
             if self._post is not None:
@@ -135,9 +136,11 @@ class WatchSession:
         self._post = None
         self._saved.clear()
         self._stop = False
+        self._under_way = True
 
     def ended(self) -> None:
         """Take note that a round has come to its end."""
+        self._under_way = False
         self._stoppers.clear()
 
 

@@ -42,9 +42,6 @@ class Watched:
         assert self.process.poll() is None, self.output.read_text()
         return self.output.read_text().split(WAITING)[number - 1]
 
-    def told(self) -> int:
-        return self.output.read_text().count("running ")
-
 
 @pytest.fixture
 def watched(tmp_path: Path, interruptible: None) -> Iterator[Watched]:
@@ -69,9 +66,9 @@ def test_each_save_runs_what_depends_on_it_until_it_is_interrupted(watched: Watc
     said = watched.round(4)
     assert ("running" in said, "1 passed, 1 failed" in said) == (False, True)
 
-    rounds = watched.told()
-    write_notebook(watched.root, "plain.ipynb", "import time; time.sleep(600)")
-    until(lambda: watched.told() > rounds)
+    sleeping = watched.root.with_name("sleeping")
+    write_notebook(watched.root, "plain.ipynb", f"import time; open({str(sleeping)!r}, 'w').close(); time.sleep(600)")
+    until(sleeping.exists)
     write_notebook(watched.root, "plain.ipynb", "2 + 2")
     said = watched.round(5)
     assert ("2 passed, 0 failed" in said, "Traceback" in said) == (True, False)

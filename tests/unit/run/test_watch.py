@@ -36,3 +36,17 @@ def test_a_save_before_a_rounds_jobs_begin_stops_it_as_well() -> None:
     session.saved({"a.ipynb"})
     session.attend(posted.append)
     assert len(posted) == 1
+
+
+def test_what_begins_a_round_stops_it_when_it_is_saved_once_more() -> None:
+    session = WatchSession()
+    posted: list[Event] = []
+    session.begin()
+    session.ended()
+    session.saved({"a.ipynb"})
+    session.wait()
+    session.begin()
+    session.attend(posted.append)
+    assert posted == []
+    session.saved({"a.ipynb"})
+    assert len(posted) == 1
