@@ -120,7 +120,7 @@ def read_results(directory: Path) -> Run:
     try:
         data = parse_json(read_text(path))
     except FileNotFoundError:
-        raise ConfigurationError([f"{path}: there is no such file"], tip="Name the folder of a run.") from None
+        raise ConfigurationError([f"{path}: there is no such file"], tip="Name a run that came to write one.") from None
     except MalformedError as error:
         raise ConfigurationError([f"{path}: {error}"], tip="The file is damaged; run the notebooks again.") from None
     return run_from_data(data, directory)

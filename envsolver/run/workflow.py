@@ -41,6 +41,7 @@ from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, so
 from envsolver.run.scheduler.scheduler import Scheduler
 from envsolver.run.selection import failed_last, parse_expression
 from envsolver.run.shards import make_shard
+from envsolver.run.since import changed_since
 from envsolver.run.unchanged import VERIFIED, Recorder, Unchanged
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def run(
         Before anything runs: the configuration is wrong, no notebook matches, or a folder cannot be used.
     """
     clock = time.monotonic()
-    _check_machine(options)
+    _check(project, options)
     expected = project.history.expected()
     resolution = resolve(project, patterns=options.patterns, cwd=cwd, pythons=options.pythons)
     chosen, shard = _choose(project, options, resolution)
@@ -133,8 +134,10 @@ def _sift(
     return jobs, (*settled, *cached)
 
 
-def _check_machine(options: Options) -> None:
-    """Raise where this machine could not do what is asked for; nothing has been started yet."""
+def _check(project: Project, options: Options) -> None:
+    """Raise where what is asked for could not be done here; nothing has been started or written yet."""
+    if options.since is not None:
+        changed_since(project.root, options.since)
     if options.monitor and options.sequential:
         raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
     if not options.sequential:

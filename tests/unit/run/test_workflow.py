@@ -12,7 +12,8 @@ from fakes import FakeProgress, a_project
 from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.core.environments import Target
-from envsolver.core.errors import BuildError, EnvsolverError, NothingToRunError, UnsolvableError
+from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
+from envsolver.core.paths import RUNS
 from envsolver.core.results import Result, Run
 from envsolver.core.verdicts import Verdict
 from envsolver.run.options import Options
@@ -74,6 +75,12 @@ def test_a_report_that_cannot_be_written_is_noted_and_takes_no_other_along(
 def test_a_group_that_no_notebook_belongs_to_leaves_nothing_to_run(project: Project) -> None:
     with pytest.raises(NothingToRunError, match="no notebook belongs to a"):
         executed(project, groups=["a"])
+
+
+def test_a_commit_that_git_does_not_know_leaves_no_run_behind(project: Project) -> None:
+    with pytest.raises(ConfigurationError, match="--since"):
+        executed(project, since="no-such-commit")
+    assert list((project.state / RUNS).glob("*")) == []
 
 
 def ran(name: str, status: Verdict = "passed", seconds: float = 1.0) -> Result:
