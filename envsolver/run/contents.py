@@ -59,6 +59,7 @@ class Contents:
         self._known = dict(known)
         self.fresh: dict[str, tuple[Stamp, str]] = {}
         self._states: dict[Look, str] = {}
+        self._replaced: dict[Path, int] = {}
         self._kinds: dict[LookKind, Callable[[Look], str]] = {
             "file": self._file,
             "ask": self._asked,
@@ -83,6 +84,7 @@ class Contents:
     def forget(self) -> None:
         """Look anew from now on."""
         self._states.clear()
+        self._replaced.clear()
 
     def distrust(self, reading: Reading, notebook: str) -> str:
         """Say why the places may not be now as they were when a notebook looked at them, or nothing.
@@ -92,10 +94,14 @@ class Contents:
         notebook
             Its path, relative to the project's root.
         """
+        now = time.time_ns()
+        if now < reading.began:
+            return "the clock was set back while the notebook ran"
         for look in (Look("file", notebook), *reading.looks):
             path = self._at(look.path)
-            if self._changed_at(look) >= reading.began:
-                return f"{look.path} changed while the notebook ran"
+            if (changed := self._changed_at(look)) >= reading.began:
+                future = changed > now + SETTLED_NS
+                return f"{look.path} {'has a time in the future' if future else 'changed while the notebook ran'}"
             if look.kind == "file" and not path.is_relative_to(self._root):
                 size = _size(path)
                 if size > LARGEST_OUTSIDE:
@@ -117,8 +123,16 @@ class Contents:
             missing = path != self._at(look.path)
             folder = stat.S_ISDIR(status.st_mode)
             tells = folder is (missing or look.kind in {"list", "metadata", "modules"})
-            return status.st_ctime_ns if tells and not stat.S_ISCHR(status.st_mode) else 0
+            changed = status.st_ctime_ns if tells and not stat.S_ISCHR(status.st_mode) else 0
+            return max(changed, self._replaced_at(path))
         return 0
+
+    def _replaced_at(self, path: Path) -> int:
+        """Return when a path, or a folder of the project above it, became a link, or was put in another's place."""
+        if path not in self._replaced:
+            above = path != self._root and path.parent.is_relative_to(self._root)
+            self._replaced[path] = max(_put_there_at(path), self._replaced_at(path.parent) if above else 0)
+        return self._replaced[path]
 
     def _file(self, look: Look) -> str:
         return self._digest(look.path)
@@ -134,7 +148,7 @@ class Contents:
         found = self.fresh.get(name) or self._known.get(name)
         if found is not None and found[0] == stamp:
             return found[1]
-        content = _content_digest(path)
+        content = content_digest(path)
         after = path.stat()
         same = stamp == f"{after.st_size} {after.st_mtime_ns} {after.st_ctime_ns} {after.st_ino}"
         if not same:
@@ -201,12 +215,23 @@ def _may_be_module(entry: os.DirEntry[str], names: Collection[str]) -> bool:
     return stem in names and (entry.is_dir() if not ending else ending.rpartition(".")[2] in _MODULES)
 
 
-def _content_digest(path: Path) -> str:
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     made = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             made.update(piece)
     return made.hexdigest()
+
+
+def _put_there_at(path: Path) -> int:
+    """Return when a link was made, or a folder got its place, 0 for anything else; new files in it are another time."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return 0
+    moved = stat.S_ISDIR(status.st_mode) and status.st_ctime_ns != status.st_mtime_ns
+    return status.st_ctime_ns if moved or stat.S_ISLNK(status.st_mode) else 0
 
 
 def _size(path: Path) -> int:

@@ -1,6 +1,6 @@
 """Which notebooks need not run, since they passed and nothing that they depend on has changed; and what passes leave.
 
-A notebook is cached only by a fingerprint that is the same whole. Whatever is not known for certain makes it run.
+A notebook is cached only when its whole fingerprint is the same. What is not known for certain makes it run.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Unchanged:
         try:
             age = self._now - datetime.fromisoformat(last.started)
         except (ValueError, TypeError, OverflowError):
-            return "nobody knows when it passed"
+            return "the time of its last pass cannot be read"
         if age < timedelta(minutes=-5):
             return "its last pass is in the future: the clock was set"
         return f"its last pass is {age.days} days old" if age > timedelta(days=days) else ""
@@ -171,7 +171,7 @@ class Recorder:
     directory
         The run's folder.
     session
-        Gets the fingerprints of whatever told what it read, failures included.
+        Gets the fingerprints of all whose reading is known, failures included.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class Recorder:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprints")
 
     def add(self, result: Result) -> None:
-        """Keep the fingerprint of a pass, and forget that of whatever did not pass."""
+        """Keep the fingerprint of a pass; after any other verdict, forget the one before."""
         self._thread.submit(self._record, result)
 
     def close(self) -> None:
@@ -209,12 +209,12 @@ class Recorder:
     def _record(self, result: Result) -> None:
         job = self._jobs[result.key]
         lock = self._resolution.locks.get(job.target)
-        told = lock is not None and result.reading is not None
-        # One without the local project, which could not be built, is not what the lock says.
-        whole = told and lock is not None and result.environment == self._project.store.key_for(lock)
-        if whole and (result.status == "passed" or self._session is not None):
+        # An environment without the local project, which could not be built, is not what the lock says.
+        as_locked = lock is not None and result.environment == self._project.store.key_for(lock)
+        complete = as_locked and result.reading is not None
+        if complete and (result.status == "passed" or self._session is not None):
             fingerprint = self._fingerprint(job, result)
-        if whole and result.status == "passed":
+        if complete and result.status == "passed":
             self._project.passes.keep(result, fingerprint, self._run)
         else:
             self._project.passes.drop(result.key)

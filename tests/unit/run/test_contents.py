@@ -52,6 +52,17 @@ def made_and_removed(root: Path) -> None:
     (root / "d/y").unlink()
 
 
+def old_link_in_its_place(root: Path) -> None:
+    """Put a link to a file that did not change in a file's place, as another program does in one step."""
+    (root / "new").symlink_to(root / "old/x")
+    (root / "new").replace(root / "d/x")
+
+
+def old_folder_in_its_place(root: Path) -> None:
+    (root / "d").rename(root / "before")
+    (root / "old").rename(root / "d")
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], set[Look]]] = {
     "nothing": (lambda _: None, set()),
     "touched": (lambda root: (root / "d/x").touch(), set()),
@@ -132,6 +143,9 @@ def began(root: Path) -> int:
         (lambda root: (root / "d/y").write_text(""), (LIST,), True),
         (lambda root: (root / "d/y").write_text(""), (Look("ask", "d"),), False),
         (made_and_removed, (Look("file", "d/y"),), True),
+        (old_link_in_its_place, (FILE,), True),
+        (old_folder_in_its_place, (FILE,), True),
+        (old_folder_in_its_place, (Look("file", "old/x"),), True),
         (lambda root: (root / "n.ipynb").write_text("{}"), (), True),
     ],
 )
@@ -139,12 +153,56 @@ def test_what_changed_while_a_notebook_ran_is_not_trusted(
     change: Callable[[Path], object], looks: tuple[Look, ...], distrusted: bool, root: Path
 ) -> None:
     (root / "n.ipynb").write_text("")
+    (root / "old").mkdir()
+    (root / "old/x").write_text("old")
     time.sleep(0.02)
     start = began(root)
     time.sleep(0.02)
     change(root)
     reason = Contents(root, {}).distrust(Reading(looks=looks, began=start), "n.ipynb")
     assert ("changed while the notebook ran" in reason) is distrusted
+
+
+def test_a_file_that_changes_while_it_is_read_is_like_nothing_that_was(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = contents.content_digest
+
+    def changing(path: Path) -> str:
+        found = read(path)
+        time.sleep(0.02)
+        path.write_text("two")
+        return found
+
+    monkeypatch.setattr(contents, "content_digest", changing)
+    states = {Contents(root, {}).state(FILE) for _ in range(3)}
+    assert len(states) == 3
+    assert all(state.startswith("changing ") for state in states)
+
+
+HOUR_NS = 3600 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("hours", "reason"),
+    [(0, ""), (-1, "the clock was set back while the notebook ran")],
+)
+def test_a_clock_that_was_set_back_since_a_notebook_began_is_noticed(
+    hours: int, reason: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "n.ipynb").write_text("")
+    time.sleep(0.02)
+    reading, now = Reading(looks=(FILE,), began=began(root)), time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + hours * HOUR_NS)
+    assert Contents(root, {}).distrust(reading, "n.ipynb") == reason
+
+
+def test_a_file_that_is_newer_than_the_clock_is_not_trusted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, now = time.time_ns() - 2 * HOUR_NS, time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now - HOUR_NS)
+    (root / "n.ipynb").write_text("")
+    reading = Reading(looks=(FILE,), began=began)
+    assert Contents(root, {}).distrust(reading, "n.ipynb") == "n.ipynb has a time in the future"
 
 
 def test_a_large_file_outside_of_the_project_is_told(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
