@@ -14,7 +14,7 @@ from envsolver.core.errors import ConfigurationError
 @click.option("--check", is_flag=True, help="Try each on this machine: commands, address, shared folder.")
 @click.pass_obj
 def profiles_command(directory: Path, /, *, check: bool) -> int:
-    """List where notebooks can run, and the file that says so; what is wrong with a profile is told.
+    """List where notebooks can run, and the file that says so; what is wrong with a profile is said.
 
     Nothing is queued. The exit code is 2 when a profile is wrong or, with --check, lacks something here.
     """

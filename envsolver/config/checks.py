@@ -148,11 +148,11 @@ def _one_group_faults(key: Key, group: GroupSettings, config: Config) -> Iterato
 
 def _content_faults(key: Key, group: GroupSettings) -> Iterator[KeyFault]:
     """Yield why the keys that say what a group holds cannot stand together."""
-    told = {"dependency-groups": group.dependency_groups, "extras": group.extras, "lock": group.lock == "uv.lock"}
-    if group.prefix and (group.requirements or any(told.values())):
+    written = {"dependency-groups": group.dependency_groups, "extras": group.extras, "lock": group.lock == "uv.lock"}
+    if group.prefix and (group.requirements or any(written.values())):
         text = "cannot stand beside what else says what the group holds: the environment is used as it is"
         yield KeyFault(key=(*key, "prefix"), text=text)
-    for name in (name for name, value in told.items() if value and group.requirements):
+    for name in (name for name, value in written.items() if value and group.requirements):
         text = "cannot stand beside `requirements`: a group is either a file or sets of pyproject.toml"
         yield KeyFault(key=(*key, name), text=text)
 

@@ -120,6 +120,13 @@ class Lock:
     """The environment that it describes, when somebody else has built it; empty for one that is ours to build."""
 
 
+class EnvironmentUse(NamedTuple):
+    """An environment as one group uses it: groups of the same lock share what is built."""
+
+    key: str
+    group: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
     """A lock installed in a cached virtualenv."""
@@ -135,3 +142,8 @@ class Environment:
     """True when this run built it, False when the cache had it."""
     seconds: float = 0.0
     """What solving and building it took."""
+
+    @property
+    def use(self) -> EnvironmentUse:
+        """What tells it from the others of a run."""
+        return EnvironmentUse(self.key, self.group)

@@ -36,7 +36,7 @@ ERROR_LINES = 20
 """Lines of an error's message that are shown at most."""
 REASONS = 8
 NAMED = 3
-"""How many reasons to run are told, and of each how many notebooks are named."""
+"""How many reasons to run are listed, and of each how many notebooks."""
 LEFT_BEHIND = 10
 """Files left behind that are named at most."""
 
@@ -223,10 +223,10 @@ def _remark_lines(run: Run, style: Style) -> Iterator[str]:
         yield ""
 
 
-def _why_lines(title: str, told: list[tuple[str, str]], style: Style) -> Iterator[str]:
+def _why_lines(title: str, reasons: list[tuple[str, str]], style: Style) -> Iterator[str]:
     """Yield each reason once, with the notebooks that it is the reason of; the rarest first, which says the most."""
     names: dict[str, list[str]] = {}
-    for reason, name in told:
+    for reason, name in reasons:
         if reason:
             names.setdefault(one_line(reason, None), []).append(name)
     if not names:

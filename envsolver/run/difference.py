@@ -7,10 +7,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
-from envsolver.core.environments import Environment
+from envsolver.core.environments import Environment, EnvironmentUse
 from envsolver.core.results import Result, Run
 from envsolver.core.verdicts import Verdict
 from envsolver.run.merge import find_runs, merge
@@ -101,26 +102,31 @@ def _seen_from(place: Path, run: Run) -> Run:
     return replace(run, results=tuple(moved))
 
 
-_Environments = Mapping[tuple[str, str], Environment]
+class _Key(NamedTuple):
+    """What is compared: a notebook on a Python version; a derived group may be called otherwise in another run."""
+
+    notebook: str
+    python: str
 
 
-def _by_key(run: Run) -> dict[tuple[str, str], Result]:
-    # A derived group may be called otherwise in another run.
-    return {(result.notebook, result.python): result for result in run.results}
+_Environments = Mapping[EnvironmentUse, Environment]
 
 
-def _names(keys: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    return tuple(sorted({notebook for notebook, _ in keys}))
+def _by_key(run: Run) -> dict[_Key, Result]:
+    return {_Key(result.notebook, result.python): result for result in run.results}
+
+
+def _names(keys: Iterable[_Key]) -> tuple[str, ...]:
+    return tuple(sorted({key.notebook for key in keys}))
 
 
 def _environments(run: Run) -> _Environments:
-    return {(each.key, each.group): each for each in run.environments}
+    return {each.use: each for each in run.environments}
 
 
 def _broken(run: Run, old: Result, new: Result, environments: tuple[_Environments, _Environments]) -> Changed:
-    before, after = (
-        found.get((result.environment, result.group)) for found, result in zip(environments, (old, new), strict=True)
-    )
+    uses = [EnvironmentUse(result.environment, result.group) for result in (old, new)]
+    before, after = (found.get(use) for found, use in zip(environments, uses, strict=True))
     differing = changes(before, after) if before and after else _named_in(new.reason, before)
     found = suspects(run, new, differing, Distributions([after, before]))
     return _changed(old, new, new.reason, tuple(found))

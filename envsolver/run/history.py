@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from envsolver.core.environments import Target
 from envsolver.core.errors import ConfigurationError
@@ -314,14 +314,21 @@ def _is_table(text: object) -> bool:
 _Row = tuple[str, str, str, float, "int | None", int]
 
 
+class _Inputs(NamedTuple):
+    """What a verdict belongs to: an environment and a digest of the notebook's inputs."""
+
+    environment: str
+    digest: str
+
+
 def _record(key: ResultKey, rows: list[_Row]) -> Record:
     every = [row for row in rows if row[2] == "passed"]
     # A warm kernel saves the imports, so a warm run says nothing of a cold one; the next will be as the last was.
     passed = [row for row in every if (row[5] == 1) == (every[-1][5] == 1)][-RECENT:]
     peaks = [row[4] for row in passed if row[4] is not None]
-    verdicts: dict[tuple[str, str], set[str]] = {}
+    verdicts: dict[_Inputs, set[str]] = {}
     for environment, digest, status, *_ in rows:
-        verdicts.setdefault((environment, digest), set()).add(status)
+        verdicts.setdefault(_Inputs(environment, digest), set()).add(status)
     return Record(
         notebook=key[0],
         group=key[1],

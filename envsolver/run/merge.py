@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from envsolver.core.environments import Environment
+from envsolver.core.environments import Environment, EnvironmentUse
 from envsolver.core.errors import ConfigurationError, NothingToRunError
 from envsolver.core.paths import HISTORY, RESULTS, RUNS
 from envsolver.core.results import Result, ResultKey, Run
@@ -184,13 +184,13 @@ def _named(run: Run, result: Result) -> Result:
 
 
 def _environments(runs: Iterable[Run]) -> tuple[Environment, ...]:
-    found: dict[tuple[str, str], Environment] = {}
+    found: dict[EnvironmentUse, Environment] = {}
     for run in runs:
         for environment in run.environments:
-            first = found.setdefault((environment.key, environment.group), environment)
+            first = found.setdefault(environment.use, environment)
             # It counts as built when any machine had to build it, and by the longest time that took.
             longest = max(first, environment, key=lambda each: (each.built, each.seconds))
-            found[environment.key, environment.group] = longest
+            found[environment.use] = longest
     return tuple(found.values())
 
 

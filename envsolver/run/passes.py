@@ -22,6 +22,8 @@ from envsolver.run.history_file import HistoryFile
 KEPT_DIGESTS = 200_000
 """Of how many files the digests are remembered."""
 
+_KINDS: dict[str, LookKind] = {kind: kind for kind in get_args(LookKind)}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pass:
@@ -105,7 +107,7 @@ def _pass(row: Any) -> Pass | None:
     started, run, executed, seconds, memory, packed = row
     try:
         content: Any = parse_json(zlib.decompress(packed).decode())
-        states = {_look(kind, path, names): str(state) for kind, path, names, state in content["states"]}
+        states = {Look(_KINDS[kind], path, names): str(state) for kind, path, names, state in content["states"]}
         facts = {str(name): str(value) for name, value in content["facts"].items()}
         return Pass(
             fingerprint=Fingerprint(facts=facts, states=states),
@@ -117,9 +119,3 @@ def _pass(row: Any) -> Pass | None:
         )
     except (zlib.error, MalformedError, KeyError, TypeError, ValueError, AttributeError):
         return None
-
-
-def _look(kind: str, path: str, names: str) -> Look:
-    if kind not in get_args(LookKind):
-        raise ValueError(kind)
-    return Look(kind, path, names)  # type: ignore[arg-type]

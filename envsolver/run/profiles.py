@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from envsolver.config.faults import nearest
 from envsolver.config.profiles import ProfileTable, read_profiles, user_file
@@ -63,8 +63,8 @@ def make_profile(table: ProfileTable) -> Profile:
         texts = [table.fault(fault.text, fault.key) for fault in faults]
         raise ConfigurationError(texts, tip="docs/clusters.md tells envsolver's own keys; all others are Parsl's.")
     own = {each.name for each in fields(ProfileSettings)}
-    values = {key.replace("-", "_"): as_python(value) for key, value in table.values.items()}
-    settings = ProfileSettings(**{name: value for name, value in values.items() if name in own})  # type: ignore[arg-type]  # checked
+    values: dict[str, Any] = {key.replace("-", "_"): as_python(value) for key, value in table.values.items()}
+    settings = ProfileSettings(**{name: value for name, value in values.items() if name in own})
     options = {name: value for name, value in values.items() if name not in own}
     return Profile(name=table.name, settings=settings, options=options, file=table.file, folder=table.folder)
 

@@ -219,7 +219,7 @@ def shared_directory(context: RunContext) -> Path:
 
 
 def _keep_parsl_files(parsl: Path, directory: Path) -> None:
-    """Move what Parsl wrote to the run's folder, without its keys: nobody needs them now, and CI uploads runs."""
+    """Move what Parsl wrote to the run's folder, without its keys: they are of no use now, and CI uploads runs."""
     for keys in parsl.glob("*/*/certificates"):
         shutil.rmtree(keys, ignore_errors=True)
     if parsl.exists():

@@ -1,6 +1,6 @@
 """What git says changed since a commit, and whether a notebook of which nothing is remembered may depend on it.
 
-Without a history nobody knows what a notebook reads, so any file may matter, but for other notebooks that it does not
+Without a history it is unknown what a notebook reads, so any file may matter, but for other notebooks that it does not
 name. This is coarse, and runs too many rather than too few.
 """
 

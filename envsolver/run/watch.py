@@ -92,8 +92,8 @@ class WatchSession:
 
     def keep(self, result: Result, directory: Path) -> None:
         """Take note of a verdict; `directory` is its run's folder."""
-        places = {name: str(directory / place) for name in ("executed", "log") if (place := getattr(result, name))}
-        self.results[result.key] = replace(result, **places)  # type: ignore[arg-type]
+        executed, log = (str(directory / place) if place else "" for place in (result.executed, result.log))
+        self.results[result.key] = replace(result, executed=executed, log=log)
         self.fingerprints.pop(result.key, None)
 
     def settle(self, results: Iterable[Result]) -> None:
@@ -104,9 +104,8 @@ class WatchSession:
     def result(self, key: ResultKey, directory: Path) -> Result:
         """Return the newest verdict of a notebook, its files relative to a run's folder."""
         kept = self.results[key]
-        named = {name: getattr(kept, name) for name in ("executed", "log")}
-        places = {name: os.path.relpath(place, directory) for name, place in named.items() if place}
-        return replace(kept, **places)  # type: ignore[arg-type]
+        executed, log = (os.path.relpath(place, directory) if place else "" for place in (kept.executed, kept.log))
+        return replace(kept, executed=executed, log=log)
 
     def attend(self, post: Callable[[Event], None]) -> None:
         """Have the round that begins stopped by the next save."""

@@ -58,12 +58,12 @@ async def ask_binding(kernel: Kernel, seconds: float) -> tuple[str, tuple[str, .
 
 
 async def finish_reading(kernel: Kernel, *, opened: Path | None) -> None:
-    """Have the kernel tell the rest of what it read; one that has ended told what it could.
+    """Have the kernel report the rest of what it read; one that has ended has reported what it could.
 
     Parameters
     ----------
     opened
-        The file in which its keeper writes what was opened; None when nobody does.
+        The file in which its keeper writes what was opened; None when there is none.
     """
     with contextlib.suppress(KernelDiedError, OutOfTimeError):
         await kernel.unless_dead(kernel.ask(_FINISH), _PATIENCE)

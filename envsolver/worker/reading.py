@@ -1,4 +1,4 @@
-"""What a notebook read, put together from what its kernel told and from what was seen of the project's files.
+"""What a notebook read, put together from what its kernel reported and from what was seen of the project's files.
 
 Inside the project everybody's reading is seen where the kernel has its own view of it (`in_environment.namespaces`).
 Elsewhere, and where that did not see all, every file that the notebook could see counts: C libraries and child
@@ -40,7 +40,7 @@ _LOOPBACK = re.compile(r"127\.|::1$|localhost$|0\.0\.0\.0$|::$")
 
 
 @dataclass(kw_only=True)
-class _Told:
+class _Reported:
     """What the lines of a kernel say."""
 
     root: Path
@@ -92,8 +92,8 @@ class _Told:
         return "" if f"{path}/".startswith(f"{self.base}/") else path
 
     def _program(self, path: str, words: str, folder: str) -> None:
-        """Take note of a program: whatever it is, nobody sees what it reads outside of the project."""
-        self.hindrance = self.hindrance or f"started {path}, which may read what nobody sees"
+        """Take note of a program: whatever it is, what it reads outside of the project is not seen."""
+        self.hindrance = self.hindrance or f"started {path}, which may read what is not seen"
         for place in set(_PIECES.split(words.partition("\0")[2].replace("\0", " "))) - {""}:
             self._word(os.path.normpath(os.path.join(folder, os.path.expanduser(place))))  # noqa: PTH111, PTH118
 
@@ -127,49 +127,49 @@ def collect(job: Job, place: Scratch, *, clock: tuple[float, float], began: int)
     """
     root = Path(job.root)
     ports = frozenset(re.findall(r"\d+", " ".join(job.binding.env.values())))
-    told = _Told(root=root, home=place.home, base=place.base, ports=ports)
+    reported = _Reported(root=root, home=place.home, base=place.base, ports=ports)
     for line in _lines(place.base / READ):
-        told.hear(line)
-    if not told.complete:
-        told.hindrance = told.hindrance or "ended before all that it read was known"
+        reported.hear(line)
+    if not reported.complete:
+        reported.hindrance = reported.hindrance or "ended before all that it read was known"
     if abs((time.time() - clock[0]) - (time.monotonic() - clock[1])) > CLOCK_SECONDS:
-        told.hindrance = told.hindrance or "ran while the clock was set"
-    looks = _seen(told, place.base / OPENED)
-    return Reading(looks=looks, hindrance=told.hindrance and f"it {told.hindrance}", began=began)
+        reported.hindrance = reported.hindrance or "ran while the clock was set"
+    looks = _seen(reported, place.base / OPENED)
+    return Reading(looks=looks, hindrance=reported.hindrance and f"it {reported.hindrance}", began=began)
 
 
-def _seen(told: _Told, opened: Path) -> tuple[Look, ...]:
+def _seen(reported: _Reported, opened: Path) -> tuple[Look, ...]:
     """Return the places, with the whole project where not all reading in it was seen."""
-    whole = told.complete
+    whole = reported.complete
     try:
         found = json.loads(opened.read_bytes())
     except (OSError, ValueError):
         whole = False
     else:
         whole = whole and not found["blind"]
-        _add_opened(told, found)
-    modules = [Look("modules", name, "/".join(sorted(names))) for name, names in told.modules.items() if name]
-    looks = (*told.looks, *modules)
+        _add_opened(reported, found)
+    modules = [Look("modules", name, "/".join(sorted(names))) for name, names in reported.modules.items() if name]
+    looks = (*reported.looks, *modules)
     if not whole or len(looks) > MOST_LOOKS:
         outside = [look for look in looks if Path(look.path).is_absolute()]
         return (_WHOLE, *outside)
     return looks
 
 
-def _add_opened(told: _Told, found: Mapping[str, Any]) -> None:
-    """Add what was opened, by whomever, to what the kernel told."""
-    opened = [path for path in found["files"] if os.path.lexists(told.root / told.name_of(path))]
+def _add_opened(reported: _Reported, found: Mapping[str, Any]) -> None:
+    """Add what was opened, by the kernel or another process, to what the kernel reported."""
+    opened = [path for path in found["files"] if os.path.lexists(reported.root / reported.name_of(path))]
     for path in opened:
-        told.look("file", told.name_of(path))
+        reported.look("file", reported.name_of(path))
     for path, count in found["folders"].items():
-        name = told.name_of(path)
-        if count > told.listed[name] and (told.root / name).is_dir():
-            told.look("list", name)
+        name = reported.name_of(path)
+        if count > reported.listed[name] and (reported.root / name).is_dir():
+            reported.look("list", name)
             opened.append(path)
     for link in found["links"]:
         target = os.path.realpath(link)
         if any(f"{path}/".startswith(f"{target}/") for path in opened):
-            told.look("link", told.name_of(link))
+            reported.look("link", reported.name_of(link))
 
 
 def _lines(log: Path) -> Iterator[list[Any]]:

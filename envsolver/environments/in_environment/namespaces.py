@@ -141,13 +141,13 @@ def _watch(library: Any, plan: dict[str, Any]) -> Any:
 
 def _keep(init: int, receive: int, opened: Any) -> None:
     """Wait for the kernel's end, and end in the same way."""
-    told = b""
+    answer = b""
     if opened is not None:
-        told = opened.wait(receive)
+        answer = opened.wait(receive)
     while piece := os.read(receive, 64):
-        told += piece
+        answer += piece
     os.waitpid(init, 0)
-    _end_as(int(told) if told else signal.SIGKILL)  # an init that said nothing was killed with all the rest
+    _end_as(int(answer) if answer else signal.SIGKILL)  # an init that said nothing was killed with all the rest
 
 
 def _end_as(status: int) -> None:

@@ -111,7 +111,7 @@ class Opened:
 
     def wait(self, pipe: int) -> bytes:
         """Collect until a pipe is closed; return what came through it."""
-        told = b""
+        answer = b""
         poll = select.poll()
         poll.register(pipe, select.POLLIN)
         if self.number >= 0:
@@ -123,9 +123,9 @@ class Opened:
                 select.select([pipe], [], [], _REST)
             if pipe in ready:
                 piece = os.read(pipe, 64)
-                told += piece
+                answer += piece
                 if not piece:
-                    return told
+                    return answer
 
     def collect(self) -> None:
         """Take in all events that there are."""

@@ -1,7 +1,7 @@
 # ruff: noqa: PTH109, PTH118, SLF001, SIM105  # it imports no more than a kernel does
 """Tells what a kernel reads: an audit hook, and stand-ins for those functions of `os` that look and raise no event.
 
-Each thing is told once, as a line of JSON in a file of the job's private directory. Names of modules are told at the
+Each thing is reported once, as a line of JSON in a file of the job's private directory. Names of modules follow at the
 end, for which the worker raises the event `FINISH`, or as soon as there are many. What is read of the environment, of
 the interpreter and of devices is left out, since no file of a project is there.
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FINISH = "envsolver.finish"
-"""The event on which all is told that is not yet."""
+"""The event on which all is reported that is not yet."""
 
 _DEVICES = ("/proc/", "/sys/", "/dev/")
 _METADATA = ("importlib/metadata", "importlib_metadata", "pkg_resources")
@@ -40,7 +40,7 @@ class Watch:
     log
         The file.
     private
-        The job's private directory, of which nothing is told.
+        The job's private directory, of which nothing is reported.
     ours
         The folder of our own modules on the import path, likewise.
     """

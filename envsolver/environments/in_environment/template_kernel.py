@@ -125,12 +125,12 @@ def probe(template: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
     In the forked child, the second value is the request to fulfil; the kernel tells and ends when it is up.
     """
     directory = template.spec["directory"]
-    told = os.path.join(directory, "probe.told")
+    place = os.path.join(directory, "probe.answer")
     pid = os.fork()
     if pid != 0:
         os.waitpid(pid, 0)
         try:
-            with open(told, "rb") as answer:
+            with open(place, "rb") as answer:
                 return json.loads(answer.read()), None
         except (OSError, ValueError):
             return {"modules": [], "environ": {}, "patterns": []}, None
@@ -148,9 +148,9 @@ def probe(template: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
         app.shell.user_expressions(_SHELL_CHECK)
         modules, environ = _plain_modules(), _environ_since(env)
         app.shell.transform_cell("x = 1\n")
-        with open(told, "wb") as file:
-            told_all = {"modules": modules, "environ": environ, "patterns": _compiled_patterns()}
-            file.write(json.dumps(told_all).encode())
+        with open(place, "wb") as file:
+            found = {"modules": modules, "environ": environ, "patterns": _compiled_patterns()}
+            file.write(json.dumps(found).encode())
         os._exit(0)
 
     patch_kernel(template, tell)

@@ -221,7 +221,7 @@ class ParslJobExecutor:
             if isinstance(error, ManagerLost) and self._pools.strategy == "none":
                 self._silent.add(executor)  # its interchange goes on, and would keep for ever what it is sent
             ended = done.result() if error is None else self._pools.explain(job, _exception(error), executor)
-        except Exception as problem:  # noqa: BLE001  whoever waits must hear of the end in any case
+        except Exception as problem:  # noqa: BLE001  the future must end in any case
             ended = problem
         with contextlib.suppress(InvalidStateError):  # it was given up
             if isinstance(ended, Exception):
@@ -275,7 +275,7 @@ class _Starter:
                 continue
             try:
                 answer.set_result(call())
-            except BaseException as error:  # noqa: BLE001  who asked is told
+            except BaseException as error:  # noqa: BLE001  the future carries it
                 answer.set_exception(error)
 
 

@@ -32,7 +32,7 @@ def main() -> None:
     # Where the scheduler grants a part of a node, Parsl would count the whole.
     granted = os.environ.get("SLURM_CPUS_ON_NODE") or str(len(os.sched_getaffinity(0)))
     os.environ.setdefault("PARSL_CORES", granted)
-    # It is never dismissed: what is left when the pool has ended belongs to nobody.
+    # It is never dismissed: what is left when the pool has ended has no owner.
     start_guardian(mark, [run_directory(mark)])
     order = Path(sys.argv.pop(1))
     environment = order.with_suffix(ENVIRONMENT_ORDER)

@@ -1,4 +1,4 @@
-"""Parsl's providers by name: what each may be told, and how one is made. What is told is checked by its signature."""
+"""Parsl's providers by name: what each may be given, and how one is made. What is given is checked by its signature."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import inspect
 import runpy
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 
 from envsolver.core.profiles import Profile
 
 if TYPE_CHECKING:
     from parsl.providers.base import ExecutionProvider
+
+    Maker = Callable[..., ExecutionProvider]
 
 PROVIDERS = {
     "slurm": "SlurmProvider",
@@ -48,7 +50,7 @@ OURS = frozenset({"self", "init_blocks", "min_blocks", "max_blocks"})
 
 
 def parameters(provider: str, folder: Path) -> Mapping[str, object]:
-    """Return what a provider may be told: its parameters and their types.
+    """Return the settings of a provider: its parameters and their types.
 
     Parameters
     ----------
@@ -83,7 +85,7 @@ def _kind(hint: object, default: object) -> object:
     return object if default in {None, inspect.Parameter.empty} else type(default)
 
 
-def find_maker(provider: str, folder: Path) -> Callable[..., Any]:
+def find_maker(provider: str, folder: Path) -> Maker:
     """Return what makes a provider: its class, or the site's function.
 
     Raises
@@ -92,7 +94,7 @@ def find_maker(provider: str, folder: Path) -> Callable[..., Any]:
         There is none; the message continues the provider's name.
     """
     if provider in PROVIDERS:
-        return getattr(importlib.import_module("parsl.providers"), PROVIDERS[provider])  # type: ignore[no-any-return]
+        return cast("Maker", getattr(importlib.import_module("parsl.providers"), PROVIDERS[provider]))
     file, colon, function = provider.rpartition(":")
     if not colon:
         raise ValueError(f"is no provider; there are {', '.join(PROVIDERS)}, or site.py:function")
@@ -105,7 +107,7 @@ def find_maker(provider: str, folder: Path) -> Callable[..., Any]:
         raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     if not callable(maker):
         raise ValueError(f"{path} has no function {function}")  # noqa: TRY004  the name is wrong, not a type
-    return maker  # type: ignore[no-any-return]
+    return cast("Maker", maker)
 
 
 def make_provider(profile: Profile, worker_init: str) -> ExecutionProvider:

@@ -196,7 +196,7 @@ class Scheduler:
         error = None if event.future.cancelled() else event.future.exception()
         if event.future.cancelled() or error is not None:
             self._lose(running, str(error or "its worker was stopped"))
-            # What ended it may have ended its pool: before anything is sent there again, all that it hit is told.
+            # What ended it may have ended its pool: before anything is sent there again, all that it hit is reported.
             self._replace_broken_workers()
         else:
             self._judge(running, event.future.result())

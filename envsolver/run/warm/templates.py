@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ class Templates:
                 excluded |= set(_node_record(directory, node.id).get("excluded", ()))
             baseline = facts["baseline"]
             with contextlib.suppress(OSError, ValueError):
-                baseline = json.loads((directory / "probe.told").read_text(encoding="utf-8"))
+                baseline = json.loads((directory / "probe.answer").read_text(encoding="utf-8"))
             found[spec.environment] = json.dumps({"baseline": baseline, "excluded": sorted(excluded)})
         return found
 
@@ -193,7 +194,7 @@ class Templates:
                 if process.stdin is not None:
                     process.stdin.close()
                 # A child may be forked while its parent is ended; it is still a member of the template's session.
-                kill_all(lambda pid=process.pid: [*tree(pid), *session_members(pid)])  # type: ignore[misc]  # bound now
+                kill_all(partial(_of_template, process.pid))
                 process.wait()
                 remove(directory)
             self._running.clear()
@@ -292,6 +293,10 @@ def _node_record(directory: Path, node: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record
+
+
+def _of_template(pid: int) -> list[psutil.Process]:
+    return [*tree(pid), *session_members(pid)]
 
 
 def _resident(directory: Path, node: str) -> int:
