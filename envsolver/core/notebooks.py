@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNDECLARED = frozenset({"pkg_resources"})
+"""Modules that each environment used to have, so that packages which import them mostly declare nothing."""
+
 NOT_INSTALLED = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
 """Packages at a project's root that its distribution does not install, and whose names mean something else in a
 registry."""

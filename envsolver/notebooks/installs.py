@@ -22,6 +22,7 @@ from envsolver.core.parsing import (
     parse_requirement,
     phrase_of,
 )
+from envsolver.core.projects import METADATA_FILES
 from envsolver.notebooks.findings import Command
 from envsolver.notebooks.install_options import InstallTarget, read_arguments, takes_value
 from envsolver.notebooks.shell import SimpleCommand, simple_commands
@@ -217,7 +218,7 @@ class InstallReader:
         target = (folder / path.removeprefix("file:")).resolve()
         if not target.is_relative_to(self.root):
             return _Refusal(_OUTSIDE)
-        if not any((target / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
+        if not any((target / name).is_file() for name in METADATA_FILES):
             return _Refusal("there is no project in that directory")
         relative = target.relative_to(self.root).as_posix()
         self._keep(f"-e {relative if relative == '.' else f'./{relative}'}{extras}", place, guarded=guarded)

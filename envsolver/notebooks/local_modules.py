@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from envsolver.core.parsing import MalformedError, parse_python
+from envsolver.core.projects import project_name
 from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.findings import ImportStatement, NotebookState
 
@@ -54,7 +55,7 @@ class LocalModules:
         # A module in a folder further up is not found when the notebook runs, but it is what the notebook means,
         # and never a package of that name in a registry. The root's own package is another matter.
         above = [directory for directory in folder.parents if directory.is_relative_to(root) and directory != root]
-        self.packages = (root / "src", root) if is_packaged(root) else ()  # where the project's own package may be
+        self.packages = (root / "src", root) if project_name(root) else ()  # where the project's own package may be
         self.above = tuple(above) if self.packages else (*above, root)
         self.elsewhere: set[str] = set()
         self.found: dict[tuple[str, tuple[str, ...]], tuple[Path, ...] | None] = {}
@@ -100,6 +101,11 @@ class LocalModules:
         files = (self._own_files(mention.module, mention.names) or () for mention in mentions)
         return self._follow(chain.from_iterable(files), self._own_files, most=_MOST_OWN_FILES)
 
+    def names_in_own(self, mentions: Iterable[ImportStatement], module: str) -> bool:
+        """Return whether files of those packages of the project that some imports name mention a module."""
+        tops = {mention.module.partition(".")[0] for mention in mentions}
+        return any(_names(file.parent, module) for top in tops for file in self._own_files(top) or ())
+
     def imports_of(self, files: Iterable[Path]) -> Iterator[FileMention]:
         """Yield what local files import when they are imported, and what the local files that they import do."""
         return self._follow(files, self.find, most=_MOST_FILES)
@@ -127,17 +133,6 @@ def ending_in(tails: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
     places = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
     for tail in dict.fromkeys(tails):
         yield from (os.path.normpath(place / tail) for place in places if (place / tail).is_dir())
-
-
-def is_packaged(root: Path) -> bool:
-    """Return whether a project distributes a package of its own."""
-    if (root / "setup.py").is_file():
-        return True
-    try:
-        text = (root / "pyproject.toml").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return any(table in text for table in ("[project]", "[tool.poetry]", "[tool.flit"))
 
 
 def states_extras(root: Path) -> bool:
@@ -221,6 +216,17 @@ def _module_files(place: Path) -> list[Path]:
     """Return the file of a module within a package, whichever form it has."""
     candidates = (place.with_name(place.name + ".py"), place / "__init__.py")
     return [candidate for candidate in candidates if candidate.is_file()]
+
+
+@lru_cache(maxsize=64)
+def _names(package: Path, module: str) -> bool:
+    """Return whether a file of a package, or of a folder of single modules, has a name in its text."""
+    found = package.rglob("*.py") if (package / "__init__.py").is_file() else package.glob("*.py")
+    for file in islice(found, _MOST_OWN_FILES):
+        with contextlib.suppress(OSError):
+            if module.encode() in file.read_bytes():
+                return True
+    return False
 
 
 def _mentions(path: Path) -> tuple[ImportStatement, ...]:

@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from envsolver.core.parsing import MalformedError, parse_python
+from envsolver.core.projects import METADATA_FILES
 from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.walk import is_skipped, marks_environment
 
-_PROJECT = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
 _DECLARING = re.compile(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|.*(?:requirements|environment|constraints).*\.(?:txt|in|ya?ml)"
 )
@@ -69,7 +69,7 @@ def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
                 entries = {entry.name: entry.is_dir(follow_symlinks=False) for entry in listing}
         except OSError:
             continue
-        inner = folder != root and (not _PROJECT.isdisjoint(entries) or marks_environment(entries))
+        inner = folder != root and (not entries.keys().isdisjoint(METADATA_FILES) or marks_environment(entries))
         if inner or "__init__.py" in entries:
             continue
         if folder not in {root, root / "src"}:

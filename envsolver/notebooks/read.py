@@ -15,7 +15,7 @@ from typing import Any
 from envsolver.core.cell_rules import cells_run, may_raise
 from envsolver.core.digests import digest, file_digest
 from envsolver.core.errors import UnusableNotebookError
-from envsolver.core.notebooks import Import, Notebook, Origin
+from envsolver.core.notebooks import UNDECLARED, Import, Notebook, Origin
 from envsolver.core.parsing import ODD_INPUT, phrase_of
 from envsolver.core.settings import NotebookSettings
 from envsolver.notebooks.cell_analysis import analyse_cell
@@ -153,8 +153,10 @@ class _Reading:
     def _own_imports(self, mentions: Iterable[ImportStatement]) -> tuple[Import, ...]:
         """Return what the files of the project's own package import that some imports of it read."""
         kept: dict[str, Import] = {}
-        if states_extras(self.root):
-            own = LocalModules(self.root, self.folder, (), ())
+        own = LocalModules(self.root, self.folder, (), ())
+        mentions = tuple(mentions)
+        # Nothing else of what they import is asked for.
+        if states_extras(self.root) or any(own.names_in_own(mentions, module) for module in UNDECLARED):
             self._take(kept, own.imports_of_own(mentions), optional=False)
         return tuple(kept.values())
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envsolver.core.parsing import MalformedError, decode_requirements, parse_toml, read_text, table_of
+from envsolver.core.projects import METADATA_FILES, pyproject
 from envsolver.resolver.groups import logical_lines
 from envsolver.resolver.project_metadata import read_metadata
-from envsolver.resolver.requirement_text import parse, pyproject
+from envsolver.resolver.requirement_text import parse
 
 _FOLDERS = ("requirements", "docs", "doc", "examples", "notebooks", "tutorials", "binder", ".binder", "ci")
 _REQUIREMENTS = re.compile(r".*(?:requirements|deps|dependencies).*\.(?:txt|in|pip)|install\.txt", re.IGNORECASE)
@@ -64,7 +65,7 @@ def _in_folder(folder: Path) -> Mapping[str, str]:
 
 def _is_list(name: str) -> bool:
     return bool(
-        name in {"pyproject.toml", "setup.py", "setup.cfg", "Pipfile"}
+        name in {*METADATA_FILES, "Pipfile"}
         or _REQUIREMENTS.fullmatch(name)
         or _CONDA.fullmatch(name)
         or name.endswith(".in")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from envsolver.core.notebooks import Notebook, Requirement
+from envsolver.core.notebooks import UNDECLARED, Notebook, Requirement
 from envsolver.resolver.assignment import WITH_KERNEL, Distributions
 from envsolver.resolver.declared import names_alike
 from envsolver.resolver.groups import canonical
@@ -73,7 +73,15 @@ def demand_of(
     imported = [(_owned(r, own), module) for r, module in _imported(notebook, wanted, own)]
     modules = {canonical(requirement.text): module for requirement, module in reversed(imported)}
     extras = [] if own is None else own.extras_for(notebook.own_imports, partial(_providers, distributions))
-    return _demand(notebook, [*asked, *(requirement for requirement, _ in imported), *extras], None, modules)
+    undeclared = _undeclared(notebook, distributions)
+    return _demand(notebook, [*asked, *(r for r, _ in imported), *extras, *undeclared], None, modules)
+
+
+def _undeclared(notebook: Notebook, distributions: Distributions) -> Iterator[Requirement]:
+    """Yield what the project's own package needs and mostly does not say."""
+    for wanted in notebook.own_imports:
+        if wanted.module in UNDECLARED and not wanted.optional:
+            yield from (Requirement(text=text, origin=wanted.origin) for text in distributions(wanted.module)[:1])
 
 
 def _demand(

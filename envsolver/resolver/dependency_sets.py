@@ -15,9 +15,10 @@ from envsolver.core.environments import DependencySets, Group
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.core.parsing import MalformedError, read_text, table_of
+from envsolver.core.projects import pyproject
 from envsolver.core.settings import GroupSettings
 from envsolver.resolver.own_project import own_project
-from envsolver.resolver.requirement_text import build_backend, project_digest, pyproject
+from envsolver.resolver.requirement_text import build_backend, project_digest
 
 UV_LOCK = "uv.lock"
 FILE = "pyproject.toml"

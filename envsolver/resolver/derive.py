@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from envsolver.core.environments import Assignment, Group, Interpreter, Lock
 from envsolver.core.notebooks import Requirement
+from envsolver.core.projects import project_name
 from envsolver.resolver.conflicts import Conflict
 from envsolver.resolver.demands import NotebookRequirements, merged
 from envsolver.resolver.explanations import sentence
@@ -21,15 +22,7 @@ from envsolver.resolver.locks import NOT_BUILT
 from envsolver.resolver.oracle import Finding, Oracle
 from envsolver.resolver.partition import Partition, partition
 from envsolver.resolver.remedies import remedy, remedy_of_fault
-from envsolver.resolver.requirement_text import (
-    BOUND,
-    address_of,
-    is_option,
-    local_path,
-    parse,
-    project_name,
-    requirement_name,
-)
+from envsolver.resolver.requirement_text import BOUND, address_of, is_option, local_path, parse, requirement_name
 from envsolver.resolver.specifiers import applies, python_allowed
 
 ONLY = "notebooks"

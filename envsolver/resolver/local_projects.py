@@ -18,8 +18,9 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envsolver.core.notebooks import Requirement
+from envsolver.core.projects import project_name
 from envsolver.resolver.project_metadata import ProjectMetadata, needs_no_build, read_metadata, stated_metadata
-from envsolver.resolver.requirement_text import local_path, parse, project_name
+from envsolver.resolver.requirement_text import local_path, parse
 
 _EXTRAS = re.compile(r"\[[^\[\]]*\]$")
 

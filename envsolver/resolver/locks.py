@@ -19,12 +19,13 @@ from envsolver.core.errors import BuildError, UnsolvableError
 from envsolver.core.files import read_json, write_json
 from envsolver.core.notebooks import Requirement
 from envsolver.core.parsing import parse_json
+from envsolver.core.projects import project_name
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer, network_error
 from envsolver.resolver.hashes import with_given_hashes
 from envsolver.resolver.local_projects import LocalProjects, stand_in
 from envsolver.resolver.project_metadata import needs_no_build
-from envsolver.resolver.requirement_text import address_of, content_digest, local_path, project_name, requirement_name
+from envsolver.resolver.requirement_text import address_of, content_digest, local_path, requirement_name
 from envsolver.resolver.solve_options import EARLY, SolveOptions, early_releases, kept, own_sets
 
 KERNEL = "ipykernel"

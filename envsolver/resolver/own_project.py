@@ -12,15 +12,9 @@ from packaging.utils import canonicalize_name
 
 from envsolver.core.notebooks import NOT_INSTALLED, Import, Requirement
 from envsolver.core.parsing import MalformedError, read_text, table_of
+from envsolver.core.projects import project_name, pyproject
 from envsolver.resolver.project_metadata import ProjectMetadata, read_metadata
-from envsolver.resolver.requirement_text import (
-    address_of,
-    build_backend,
-    parse,
-    project_name,
-    pyproject,
-    repository,
-)
+from envsolver.resolver.requirement_text import address_of, build_backend, parse, repository
 
 _NOT_EDITABLE = frozenset({"mesonpy"})
 """Build backends whose editable packages build themselves anew when imported, with tools that are gone by then."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_python, read_text, table_of
-from envsolver.resolver.requirement_text import parse, project_name, pyproject
+from envsolver.core.projects import project_name, pyproject
+from envsolver.resolver.requirement_text import parse
 
 _ASKED = frozenset({"install_requires", "extras_require", "python_requires", "version"})
 _REMOTE = ("https://", "http://", "git+")

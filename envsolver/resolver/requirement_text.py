@@ -6,23 +6,20 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
 from envsolver.core.digests import digest
-from envsolver.core.parsing import MalformedError, parse_requirement, parse_toml, read_text, table_of
+from envsolver.core.parsing import MalformedError, parse_requirement, table_of
+from envsolver.core.projects import METADATA_FILES, project_name, pyproject
 
 BOUND = "-c "
 """What an item starts with that bounds a package without asking for it, such as ``-c numpy<2``."""
 
 _ARCHIVED = re.compile(r"/(?:-/)?(?:archive|tarball|zipball)/.*$")
 _LOWERING = frozenset({"<", "<=", "==", "===", "~="})
-
-# Local projects' files that decide their dependencies and their entry points.
-_METADATA = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 def parse(text: str) -> Parsed | None:
@@ -77,27 +74,10 @@ def repository(address: str) -> str:
     return re.sub(r"(?:@[^@]*)?$", "", bare, count=1).rstrip("/").removesuffix(".git").lower()
 
 
-def project_name(directory: Path) -> str | None:
-    """Return the normalised name of the Python project in `directory`, or None when it does not say one."""
-    table = pyproject(directory)
-    name = table_of(table, "project").get("name") or table_of(table, "tool", "poetry").get("name")
-    if name is None:
-        name = _setup_name(directory)
-    return str(canonicalize_name(name)) if isinstance(name, str) else None
-
-
 def build_backend(directory: Path) -> str:
     """Return the build backend that the Python project in `directory` names; empty when it names none."""
     named = table_of(pyproject(directory), "build-system").get("build-backend")
     return named if isinstance(named, str) else ""
-
-
-def pyproject(directory: Path) -> dict[str, Any]:
-    """Return what a directory's `pyproject.toml` holds; nothing when there is none that can be read."""
-    try:
-        return parse_toml(read_text(directory / "pyproject.toml"))
-    except (OSError, MalformedError):
-        return {}
 
 
 def requirement_name(root: Path, text: str) -> str | None:
@@ -122,7 +102,7 @@ def project_digest(directory: Path) -> str:
     """Return the SHA-256 of what a solve depends on in a local project, or of a wheel or archive."""
     if not directory.is_dir():
         return hashlib.sha256(_bytes(directory)).hexdigest()
-    return digest(f"{name}\0{_read(directory / name)}" for name in _METADATA)
+    return digest(f"{name}\0{_read(directory / name)}" for name in METADATA_FILES)
 
 
 def content_digest(directory: Path, *, editable: bool) -> str:
@@ -140,12 +120,6 @@ def content_digest(directory: Path, *, editable: bool) -> str:
             status = (Path(folder) / file).lstat()
             parts.append(f"{folder}/{file}:{status.st_size}:{status.st_mtime_ns}")
     return digest(parts)
-
-
-def _setup_name(directory: Path) -> str | None:
-    found = re.search(r"^\s*name\s*=\s*['\"]?([A-Za-z0-9._-]+)", _read(directory / "setup.cfg"), re.MULTILINE)
-    found = found or re.search(r"\bname\s*=\s*['\"]([A-Za-z0-9._-]+)['\"]", _read(directory / "setup.py"))
-    return found[1] if found else None
 
 
 def _read(path: Path) -> str:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import notebook, required
+from fakes import notebook, required, write_notebook
 
 from envsolver.core.notebooks import Import, Origin
+from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.read import read_notebook
 from envsolver.resolver.demands import demand_of
 from envsolver.resolver.own_project import OwnProject, own_project
@@ -145,3 +146,36 @@ def test_what_the_packages_files_import_is_found_from_the_notebooks_imports(root
         ("torch", "src/my_lib/near.py:2", True),
     }
     assert [i.module for i in found.imports] == ["my_lib"]
+
+
+SETUP_CFG = "[metadata]\nname = my_lib\n[options]\npackages = find:\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"pyproject.toml": "[project]\nname = 'my_lib'\n"},
+        {"pyproject.toml": "[build-system]\nrequires = ['setuptools']\n", "setup.cfg": SETUP_CFG},
+        {"setup.py": "from setuptools import setup\nsetup()\n", "setup.cfg": SETUP_CFG},
+        {"setup.py": "import setuptools\nsetuptools.setup(**{'name': 'my' + '_lib'})\n"},
+    ],
+)
+def test_a_package_at_the_root_is_installed_however_the_project_says_that_it_is_one(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    for name, text in {**files, "my_lib/__init__.py": "import six, pkg_resources\n"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    write_notebook(tmp_path, "docs/guide/a.ipynb", "import my_lib")
+    found = read_notebook(tmp_path, "docs/guide/a.ipynb")
+    asked = demand_of(found, distributions=lambda module: distributions_for(module, {}), own=own(tmp_path))
+    # What it imports is its own affair, but for the module that each environment used to have.
+    assert [requirement.text for requirement in asked.requirements] == ["-e .", "setuptools<82"]
+
+
+def test_an_old_module_that_the_package_can_do_without_is_not_asked_for(root: Path) -> None:
+    text = "try:\n    import pkg_resources\nexcept ImportError:\n    pass\n\ndef f():\n    import pkg_resources\n"
+    (root / "src" / "my_lib" / "__init__.py").write_text(text, encoding="utf-8")
+    write_notebook(root, "a.ipynb", "import my_lib")
+    asked = demand_of(read_notebook(root, "a.ipynb"), distributions=lambda m: distributions_for(m, {}), own=own(root))
+    assert [requirement.text for requirement in asked.requirements] == ["-e ."]
