@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from envsolver.core.environments import Environment, Package
-from envsolver.core.results import CellTime, Failure, Result, Run
+from envsolver.core.results import CellTime, Failure, Result, Run, WarningPlace
 
 STARTED = datetime(2026, 3, 14, 9, 26, 53, tzinfo=timezone.utc)
 
@@ -104,6 +104,26 @@ ENDLESS = Failure(
 )
 
 
+OLD_NUMPY = WarningPlace(
+    category="DeprecationWarning",
+    message="`np.trapz` is deprecated <script>alert(2)</script>",
+    path="qmcpy/integrand/asian_option.py",
+    line=112,
+    count=64,
+    hidden=True,
+)
+"""What a library is warned of in several notebooks."""
+
+OWN_CELL = WarningPlace(
+    category="matplotlib.MatplotlibDeprecationWarning",
+    message="The get_cmap function was deprecated",
+    path="",
+    line=3,
+    cell=4,
+)
+"""What a notebook's own cell is warned of."""
+
+
 def lay_out(
     durations: dict[str, tuple[tuple[str, float], ...]], workers: int
 ) -> list[tuple[str, str, float, float, str]]:
@@ -176,6 +196,8 @@ def with_failures(directory: Path, workers: int = 2) -> Run:
             "failure": ASSERTION,
             "reason": "cell 9 raised AssertionError",
             "left_behind": ("demos/finance/price.png",),
+            "warnings": (OLD_NUMPY, OWN_CELL),
+            "warning_count": 65,
         },
         "demos/papers/2023_figure_2.ipynb": {
             "status": "timeout",
@@ -195,6 +217,7 @@ def with_failures(directory: Path, workers: int = 2) -> Run:
             "worker": "",
         },
         "demos/finance/greeks.ipynb": {"reason": "passed at the second attempt; the first was lost", "attempts": 2},
+        "demos/finance/barrier_option.ipynb": {"warnings": (OLD_NUMPY,), "warning_count": 64},
     }
     results = [dataclasses.replace(result, **changes.get(result.notebook, {})) for result in run.results]  # type: ignore[arg-type]
     results.append(

@@ -39,6 +39,10 @@ MODULES = {
     "reads_settings": "import settings\nseen = settings.options['a']['b'], settings.options['c'], settings.inner.level, settings.level()",
     "imports_main": "import __main__\nprogram = bool(__main__)",
     "knows_its_process": "import os\nprocess = os.getpid()",
+    "deprecates_itself": "import warnings\nwarnings.warn('this module goes', DeprecationWarning)\nwarnings.warn('so does this', PendingDeprecationWarning)",
+    "deprecates_its_import": "import warnings\nwarnings.warn('do not import this', DeprecationWarning, stacklevel=2)",
+    "imports_a_deprecated": "import os\nimport deprecates_its_import",
+    "has_old_functions": "import warnings\ndef old(): warnings.warn('old', DeprecationWarning)\ndef older(): warnings.warn('older', FutureWarning, stacklevel=2)",
     "knows_the_program": "import sys\nprogram = sys.argv[0].rpartition('/')[2]",
 }
 """Modules outside the environment, on ``PYTHONPATH``; each does at import what a template must notice."""

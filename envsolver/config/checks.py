@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from envsolver.config.faults import Key, KeyFault, nearest
+from envsolver.config.warning_filters import warning_filter_fault
 from envsolver.core.globs import is_glob
 from envsolver.core.parsing import MalformedError, parse_specifiers
 from envsolver.core.settings import Config, GroupSettings, NotebookSettings, ServiceSettings
@@ -143,6 +144,7 @@ def _one_group_faults(key: Key, group: GroupSettings, config: Config) -> Iterato
             yield KeyFault(key=(*key, "services"), text=text)
     yield from _glob_faults((*key, "notebooks"), group.notebooks, config)
     yield from _variable_faults((*key, "env"), group.env)
+    yield from _filter_faults(key, group.warnings)
     yield from _specifier_faults(key, group.requires_python)
 
 
@@ -155,6 +157,12 @@ def _content_faults(key: Key, group: GroupSettings) -> Iterator[KeyFault]:
     for name in (name for name, value in written.items() if value and group.requirements):
         text = "cannot stand beside `requirements`: a group is either a file or sets of pyproject.toml"
         yield KeyFault(key=(*key, name), text=text)
+
+
+def _filter_faults(key: Key, filters: Iterable[str]) -> Iterator[KeyFault]:
+    for text in filters:
+        if fault := warning_filter_fault(text):
+            yield KeyFault(key=(*key, "warnings"), text=f'"{text}" {fault}')
 
 
 def _specifier_faults(key: Key, text: str | None) -> Iterator[KeyFault]:
@@ -209,6 +217,7 @@ def _settings_faults(key: Key, settings: NotebookSettings, config: Config) -> It
         if not name.isidentifier() or keyword.iskeyword(name):
             yield KeyFault(key=(*key, "parameters", name), text="is not a name that Python can assign to")
     yield from _variable_faults((*key, "env"), settings.env)
+    yield from _filter_faults(key, settings.warnings or ())
     yield from _specifier_faults(key, settings.requires_python)
     if settings.before is not None:
         if problem := _path_problem(settings.before):

@@ -97,6 +97,8 @@ class Job:
     edits: Edits = field(default_factory=Edits)
     strategy: str = ""
     """The strategy that it is run with; empty for none."""
+    warnings: tuple[str, ...] = ()
+    """Filters of warnings, beside Python's own, in pytest's syntax; a later one comes before those ahead of it."""
     allow_errors: bool = False
     """Run all cells even when one raises, and pass."""
     want_values: bool = False

@@ -63,6 +63,45 @@ class CellTime:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WarningPlace:
+    """A line that warned while a notebook ran."""
+
+    category: str
+    """Name of the warning's class, with its module unless it is Python's own, such as ``DeprecationWarning``."""
+    message: str
+    """Text of the first warning that came from there."""
+    path: str
+    """File of the line, relative to the project's root, or to where modules are installed, such as ``numpy/_core.py``;
+    empty for a cell of the notebook."""
+    line: int
+    cell: int | None = None
+    """Number of the cell, as in `Failure`; None for a line of a file."""
+    count: int = 1
+    """How often it was seen to warn. Where Python shows a line's warning once, that is once."""
+    hidden: bool = False
+    """Whether Python shows it to nobody, as it does deprecations outside of a notebook's own cells."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunWarning:
+    """A line that warned in one or more of a run's notebooks."""
+
+    category: str
+    message: str
+    """As in `WarningPlace`."""
+    path: str
+    """File of the line, as in `WarningPlace`; the notebook itself for a line of one of its cells."""
+    line: int
+    cell: int | None
+    hidden: bool
+    """As in `WarningPlace`."""
+    count: int
+    """How often it was seen to warn, over all notebooks."""
+    notebooks: tuple[str, ...]
+    """In which notebooks, sorted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """What became of a job, or of a notebook that never became one."""
 
@@ -88,6 +127,9 @@ class Result:
     """One sentence for people; always present unless the verdict is a plain pass."""
     failure: Failure | None = None
     cells: tuple[CellTime, ...] = ()
+    warnings: tuple[WarningPlace, ...] = ()
+    warning_count: int = 0
+    """The lines that warned while it ran, in order, the first 200 of them; and how many warnings all lines gave."""
     left_behind: tuple[str, ...] = ()
     left_behind_count: int = 0
     """Files that the notebook made, changed or deleted, relative to the project's root: the first ones, and how

@@ -52,6 +52,9 @@ class GroupSettings:
     """Environment variables for this group's notebooks."""
     timeout: Seconds | None = None
     """Seconds for a whole notebook of this group."""
+    warnings: tuple[str, ...] = ()
+    """Filters of warnings in pytest's syntax, such as `"error::DeprecationWarning:mypackage"`, which makes those of one
+    package fail this group's notebooks."""
     requires_python: str | None = None
     """Versions of Python that the group supports, such as `">=3.11"`; on others its notebooks are skipped."""
     prefix: str = ""
@@ -85,6 +88,8 @@ class NotebookSettings:
     """The first code cell that holds this text, and all after it, are not run."""
     parameters: Mapping[str, bool | int | float | str | None] = field(default_factory=dict)
     """Values assigned right after the cell tagged `parameters`."""
+    warnings: tuple[str, ...] | None = None
+    """Filters of warnings in pytest's syntax, beside its group's; the last that fits a warning decides."""
     skip: Text | None = None
     """The reason why it is not run at all."""
     requires_python: str | None = None

@@ -38,6 +38,7 @@ from envsolver.report.html_view import (
     version_key,
 )
 from envsolver.report.run_files import file_in, read_log_tail
+from envsolver.report.run_warnings import warning_rows
 from envsolver.report.summaries import count_verdicts
 from envsolver.report.timeline import timeline
 
@@ -82,6 +83,7 @@ def build_html(
         ],
         "rows": rows_of(run, expected or {}),
         "compared": bool(expected),
+        "warnings": warning_rows(run),
         "conflicts": [strip_ansi(sentence) for sentence in conflicts],
         "version": __version__,
     }

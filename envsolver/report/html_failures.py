@@ -11,6 +11,7 @@ from envsolver.core.results import Result, Run
 from envsolver.report.ansi import ansi_to_html
 from envsolver.report.formatting import one_line
 from envsolver.report.run_files import file_in
+from envsolver.report.run_warnings import told_warnings
 from envsolver.report.summaries import error_text, has_own_error, headline, reason_beyond_error
 from envsolver.report.tracebacks import SourceLine, fault_line, last_frames, source_lines
 
@@ -45,6 +46,7 @@ class FailureView:
     source: list[SourceLine]
     traceback: str
     left_behind: tuple[str, ...]
+    warnings: tuple[str, ...]
     log: str
     executed: str | None
     height: int
@@ -77,6 +79,7 @@ def failure_view(run: Run, index: int, result: Result, log: str, executed: str |
         source=source_lines(source, fault_line(failure.traceback), SOURCE_LINES) if failure and source.strip() else [],
         traceback=traceback,
         left_behind=tuple(one_line(name) for name in result.left_behind),
+        warnings=told_warnings(result),
         log=ansi_to_html(log.strip("\n")),
         executed=executed,
         height=frame_height(executed or ""),

@@ -14,6 +14,7 @@ from envsolver.core.quantities import clock, duration, plural, size
 from envsolver.core.results import Result, ResultKey, Run
 from envsolver.report.formatting import one_line, shorten
 from envsolver.report.html_failures import anchor_of, links_of, slowest_cells
+from envsolver.report.run_warnings import told_warnings
 from envsolver.report.summaries import (
     VERDICTS,
     count_verdicts,
@@ -170,7 +171,7 @@ def _row(index: int, result: Result, usual: float | None, longest: float) -> dic
 def _more_of_row(run: Run, result: Result) -> dict[str, Any]:
     """Return what a row of a notebook that ran holds back until it is opened; a failure's card has all of it."""
     if not result.good or result.status == "cached":
-        return {"cells": [], "facts": (), "links": (), "left_behind": ()}
+        return {"cells": [], "facts": (), "links": (), "left_behind": (), "warnings": ()}
     started, begun = parse_time(result.started), parse_time(run.started)
     facts = (
         f"started at {clock((started - begun).total_seconds())}" if started and begun else "",
@@ -183,6 +184,7 @@ def _more_of_row(run: Run, result: Result) -> dict[str, Any]:
         "facts": tuple(fact for fact in facts if fact),
         "links": links_of(run, result),
         "left_behind": tuple(one_line(name) for name in result.left_behind),
+        "warnings": told_warnings(result),
     }
 
 

@@ -18,10 +18,14 @@ from envsolver.core.files import write_atomically
 from envsolver.core.parsing import MalformedError, parse_json, read_text
 from envsolver.core.paths import RESULTS
 from envsolver.core.redaction import redact
-from envsolver.core.results import Result, Run
+from envsolver.core.results import Result, Run, RunWarning
+from envsolver.report.run_warnings import warnings_of
 
 SCHEMA = 1
 """Number of the schema that is written, and the only one that is read."""
+
+SCHEMA_ID = "https://envsolver.invalid/results.schema.json"
+"""A name and no place, as that of the configuration's schema."""
 
 HISTORY_ONLY = ("modules", "reading")
 """What a result tells the history alone: it is long, and says nothing to a person."""
@@ -45,6 +49,7 @@ def run_to_data(run: Run) -> dict[str, Any]:
         "state": run.state,
         "conflicts": run.conflicts,
         "shard": asdict(run.shard) if run.shard else None,
+        "warnings": [asdict(each) for each in warnings_of(run)],
     }
     plain: dict[str, Any] = _plain(data)
     return plain
@@ -87,8 +92,11 @@ def results_schema() -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     texts = field_texts(environments, results)
+    texts.setdefault("Run", {})["warnings"] = "What the notebooks were warned of, over all of them."
     schema: dict[str, Any] = TypeAdapter(Run).json_schema(mode="serialization")
     definitions: dict[str, Any] = schema["$defs"]
+    definitions["RunWarning"] = TypeAdapter(RunWarning).json_schema(mode="serialization")
+    schema["properties"]["warnings"] = {"type": "array", "items": {"$ref": "#/$defs/RunWarning"}}
     del schema["properties"]["directory"], definitions["Reading"], definitions["Look"]
     for key in HISTORY_ONLY:
         del definitions["Result"]["properties"][key]
@@ -98,7 +106,8 @@ def results_schema() -> dict[str, Any]:
                 table["properties"][key]["description"] = text
     schema["properties"] = {"schema": {"const": SCHEMA, "description": "Number of the schema."}, **schema["properties"]}
     schema["required"] = ["schema", *(key for key in schema["required"] if key != "directory")]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": RESULTS}
+    names = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID}
+    return {**names, **schema, "title": RESULTS}
 
 
 def write_results(run: Run) -> Path:

@@ -15,6 +15,7 @@ from envsolver.core.paths import REPORT, RESULTS
 from envsolver.core.quantities import duration, plural
 from envsolver.core.results import Failure, Result, Run
 from envsolver.report.formatting import keep_colours, one_line, strip_ansi
+from envsolver.report.run_warnings import warnings_line
 from envsolver.report.summaries import (
     count_verdicts,
     error_name,
@@ -298,6 +299,8 @@ def _total_lines(run: Run, style: Style) -> Iterator[str]:
     yield total
     if strategies := strategies_of(run):
         yield f"Strategy: {strategies}"
+    if warned := warnings_line(run):
+        yield warned
     yield ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no notebooks"
     yield ""
     last = verdict_line(run)

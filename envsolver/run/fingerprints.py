@@ -99,6 +99,7 @@ def facts(job: Job, resolution: Resolution, config: Config, *, building: str) ->
     edits = job.edits
     changes = [*edits.replace.items(), edits.skip_cells, edits.stop_at, *edits.parameters.items()]
     changes += [edits.before] if edits.before else []
+    changes += [("warnings", *job.warnings)] if job.warnings else []
     variables = {**outer_variables(job, os.environ), **job.binding.env}
     group = config.groups.get(job.group)
     services = {name: config.services[name] for name in (group.services if group else ())}

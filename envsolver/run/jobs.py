@@ -132,6 +132,7 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
             before=_source_before(config, settings.before),
         ),
         strategy=config.strategy,
+        warnings=(*group.warnings, *(settings.warnings or ())),
         allow_errors=notebook.allow_errors,
     )
 

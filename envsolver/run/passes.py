@@ -10,12 +10,12 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from envsolver.core.fingerprints import Fingerprint, Look, LookKind
 from envsolver.core.parsing import ODD_INPUT, MalformedError, parse_json
-from envsolver.core.results import Result, ResultKey
+from envsolver.core.results import Result, ResultKey, WarningPlace
 from envsolver.run.contents import Stamp
 from envsolver.run.history_file import HistoryFile
 
@@ -38,6 +38,9 @@ class Pass:
     seconds: float
     memory: int | None
     """Peak of its process tree, bytes."""
+    warnings: tuple[WarningPlace, ...] = ()
+    warning_count: int = 0
+    """As in `Result`."""
 
 
 class Passes(HistoryFile):
@@ -72,7 +75,7 @@ class Passes(HistoryFile):
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "INSERT OR REPLACE INTO pass VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*result.key, *measured, _packed(fingerprint)),
+                (*result.key, *measured, _packed(fingerprint, result)),
             )
 
         self._write(write)
@@ -97,9 +100,10 @@ class Passes(HistoryFile):
             self._write(write)
 
 
-def _packed(fingerprint: Fingerprint) -> bytes:
+def _packed(fingerprint: Fingerprint, result: Result) -> bytes:
     states = [[*look, state] for look, state in fingerprint.states.items()]
-    return zlib.compress(json.dumps({"facts": dict(fingerprint.facts), "states": states}).encode())
+    warned = {"warnings": [asdict(each) for each in result.warnings], "warning_count": result.warning_count}
+    return zlib.compress(json.dumps({"facts": dict(fingerprint.facts), "states": states, **warned}).encode())
 
 
 def _pass(row: Any) -> Pass | None:
@@ -116,6 +120,8 @@ def _pass(row: Any) -> Pass | None:
             executed=str(executed),
             seconds=float(seconds),
             memory=None if memory is None else int(memory),
+            warnings=tuple(WarningPlace(**each) for each in content.get("warnings", ())),
+            warning_count=int(content.get("warning_count", 0)),
         )
     except (zlib.error, MalformedError, KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -156,6 +156,8 @@ class Unchanged:
             started=last.started,
             seconds=last.seconds,
             peak_rss_bytes=last.memory,
+            warnings=last.warnings,
+            warning_count=last.warning_count,
             reason=f"passed on {when} in run {Path(last.run).name}, and nothing that it depends on has changed since",
             executed=os.path.relpath(copy, self._directory) if there else "",
         )

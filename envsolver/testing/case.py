@@ -86,6 +86,8 @@ class NotebookTestCase(unittest.TestCase):
         The group that it runs in.
     cores, memory, env, requires_python
         CPU cores, memory limit such as ``"4GiB"``, environment variables, versions of Python that it supports.
+    warnings
+        Filters of warnings in pytest's syntax.
     before
         File of code that runs in the kernel before the first cell.
     marks
@@ -108,6 +110,7 @@ class NotebookTestCase(unittest.TestCase):
     env: ClassVar[Mapping[str, str] | None] = None
     requires_python: ClassVar[str | None] = None
     before: ClassVar[str | None] = None
+    warnings: ClassVar[Sequence[str] | None] = None
     marks: ClassVar[Sequence[str] | None] = None
     cache: ClassVar[str | None] = None
 

@@ -39,6 +39,9 @@ OPENED = "opened.json"
 READ = "read.jsonl"
 """Name of the file, in a job's private directory, in which its kernel tells what it reads."""
 
+WARNED_LOG = "warned"
+"""Name of the file, in a job's private directory, in which its kernel tells what it is warned of."""
+
 _TRIAL = "import sys; open(sys.argv[1], 'x').close(); open('/proc/self/stat').close()"
 _TRIAL_SECONDS = 20.0
 

@@ -9,7 +9,7 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty
 from typing import Any, TypeVar, cast
@@ -84,6 +84,8 @@ class Kernel:
         Socket of a template to fork it from; empty for a cold start.
     plan
         The file in which `in_environment.namespaces` reads what it enters; None for nothing.
+    filters
+        Of warnings, in pytest's syntax, beside Python's own.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Kernel:
         log: Path,
         template: str = "",
         plan: Path | None = None,
+        filters: Sequence[str] = (),
     ) -> None:
         self.private = private
         self._folder = folder
@@ -122,6 +125,7 @@ class Kernel:
         self._provisioner.template = template
         self._provisioner.plan = plan
         self._provisioner.read = private / READ
+        self._provisioner.filters = filters
         self.manager.provisioner = self._provisioner
         self.client: AsyncKernelClient | None = None
 
@@ -134,6 +138,11 @@ class Kernel:
     def warm(self) -> bool:
         """Whether it was forked from a template."""
         return self._provisioner.forked is not None
+
+    @property
+    def filters(self) -> Sequence[str]:
+        """Its filters of warnings, beside Python's own."""
+        return self._provisioner.filters
 
     @property
     def exit_code(self) -> int | None:

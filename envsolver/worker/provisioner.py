@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,8 @@ class WarmProvisioner(LocalProvisioner):
     """The file in which `in_environment.namespaces` reads what the kernel enters; None for nothing."""
     read: Path | None = None
     """The file in which a kernel of a template tells what it reads."""
+    filters: Sequence[str] = ()
+    """Of warnings, for a kernel of a template, in pytest's syntax."""
     forked: WarmProcess | None = None
     """The kernel's process when it came from the template, else None."""
     refusal: str = ""
@@ -120,6 +123,7 @@ class WarmProvisioner(LocalProvisioner):
                 "env": dict(kwargs["env"]),
                 "log": str(kwargs["stdout"].name),
                 "read": str(self.read),
+                "filters": list(self.filters),
                 "plan": json.loads(self.plan.read_text(encoding="utf-8")) if self.plan is not None else None,
             }
             try:

@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from envsolver.environments.in_environment import PYTHONPATH, READING
-from envsolver.worker.isolation import READ
+from envsolver.environments.in_environment import PYTHONPATH, READING, WARNED
+from envsolver.worker.isolation import READ, WARNED_LOG
 from envsolver.worker.kernel import Kernel, KernelDiedError, OutOfTimeError
 
 _BINDING = {
@@ -45,14 +45,14 @@ _PATIENCE = 30.0  # seconds for the kernel to answer after the last cell
 async def ask_binding(kernel: Kernel, seconds: float) -> tuple[str, tuple[str, ...]]:
     """Return the kernel's real ``sys.prefix`` and its ``sys.path``; from now on a crash writes its stack to the log.
 
-    From now on a cold kernel tells what it reads, as a warm one does from its start.
+    From now on a cold kernel tells what it reads and what it is warned of, as a warm one does from its start.
 
     Raises
     ------
     KernelDiedError, OutOfTimeError
         When it does not answer in time.
     """
-    watch = {} if kernel.warm else {"watch": _watching(kernel.private)}
+    watch = {} if kernel.warm else {"watch": _watching(kernel.private, kernel.filters)}
     answer = await kernel.unless_dead(kernel.ask({**_BINDING, **watch}), seconds)
     return str(answer["prefix"]), tuple(map(str, answer["path"] or ()))
 
@@ -77,12 +77,21 @@ def _await_file(path: Path) -> None:
         time.sleep(_KEEPER_POLL)
 
 
-def _watching(private: Path) -> str:
-    program, places = str(READING), (str(private / READ), str(private), str(PYTHONPATH))
-    code = f"compile(__import__('pathlib').Path({program!r}).read_bytes(), {program!r}, 'exec')"
+def _watching(private: Path, filters: Sequence[str]) -> str:
+    places = (str(private / READ), str(private), str(PYTHONPATH))
+    start = f"recorder.start({str(private / WARNED_LOG)!r}, {list(filters)!r})"
+    finish = "setattr(watch, 'at_finish', recorder.finish)"
     return (
-        f"(lambda space: (exec({code}, space), space['Watch']{places!r}.start()) and None)({{'__name__': 'reading'}})"
+        f"(lambda watch, recorder: (recorder.install(), {start}, {finish}, watch.start()) and None)"
+        f"({_running(READING)}['Watch']{places!r}, {_running(WARNED)}['WarningRecorder']())"
     )
+
+
+def _running(program: Path) -> str:
+    """Return an expression that runs a program without a trace in ``sys.modules``, and has what it defines."""
+    code = f"compile(__import__('pathlib').Path({str(program)!r}).read_bytes(), {str(program)!r}, 'exec')"
+    space = {"__name__": program.stem, "__file__": str(program)}
+    return f"(lambda space: exec({code}, space) or space)({space!r})"
 
 
 async def ask_modules(kernel: Kernel, home: Path, search_path: Sequence[str]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from envsolver.core.results import AFTER_VOID, VOID, Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.comparison import differing_cells, first_difference
 from envsolver.worker.isolation import choose_isolation
+from envsolver.worker.raised_warnings import RaisedWarnings, collect_warnings
 from envsolver.worker.reading import collect
 from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.session import Session
@@ -211,6 +212,7 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
         asyncio.run(session.run())
         if (failure := namespace_failure(place, builder.result)) and not copies:
             raise _NamespaceError(failure)
+        _add_warnings(builder, collect_warnings(place, Path(job.root), prepared))
         left = place.left_behind()
         builder.result = replace(builder.result, left_behind=left.paths, left_behind_count=left.count)
         builder.changed([path for path in place.changed_sources() if path not in job.output_files])
@@ -219,6 +221,12 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
             builder.result = replace(builder.result, reading=reading)
     finally:
         place.remove()
+
+
+def _add_warnings(builder: ResultBuilder, raised: RaisedWarnings) -> None:
+    builder.result = replace(builder.result, warnings=raised.places, warning_count=raised.count)
+    if raised.fault and builder.passes:
+        builder.judge(Judgement(status="failed", reason=f"the setting `warnings` {raised.fault}"))
 
 
 def namespace_failure(place: scratch.Scratch, result: Result) -> str:

@@ -107,6 +107,7 @@ class Session:
             log=log,
             template="" if job.warm_start.cold else job.warm_start.template,
             plan=place.plan,
+            filters=job.warnings,
         )
         self.client = BoundedClient(
             prepared.notebook,

@@ -22,6 +22,9 @@ PIP_GUARD = PYTHONPATH / "_envsolver_guard.py"
 READING = _HERE / "reading.py"
 """Tells what a kernel reads."""
 
+WARNED = _HERE / "warned.py"
+"""Counts the warnings of a kernel."""
+
 OPENED_FILES = _HERE / "opened.py"
 """Sees which files of the project are opened below a kernel in namespaces."""
 

@@ -136,7 +136,7 @@ class Aside:
             return None
         with self._lock:
             if name in self._modules and self._kernel:
-                reason = self._state.contradiction(self._modules, self._depends(name))
+                reason = self._state.contradiction(self._modules, self._depends(name)) or self._shown(name)
                 if reason:
                     self._end(name, reason)
             self._ensure(name)
@@ -144,6 +144,12 @@ class Aside:
             if not self._modules:
                 self._stop()
         return sys.modules.get(name)
+
+    def _shown(self, name: str) -> str:
+        """Say why the warnings of an import cannot be repeated; empty when they can."""
+        fresh = self._led_to(name) - self._given
+        told = (value for each in fresh for kind, value in self._events.get(each, ()) if kind == "warning")
+        return next(filter(None, map(self._state.shown, told)), "")
 
     def _stop(self) -> None:
         _bootstrap._find_and_load, _imp.create_dynamic = self._find, self._create
@@ -171,10 +177,8 @@ class Aside:
         for kind, value in self._events.get(name, ()):
             if kind == "ask":
                 self._ensure(value)
-            elif kind == "variable":
-                self._state.set_variable(*value)
             else:
-                self._state.change_list(*value)
+                self._state.repeat(kind, value)
         if module is not _ABSENT:
             sys.modules[name] = sys.modules.pop(name)  # where the end of an import puts it
             self._state.code.remember(name, module)

@@ -32,8 +32,8 @@ class Requests:
     shared_lists
         The function of `kernel_state`.
     events
-        By the module whose import did so, in order: ``("ask", name)``, ``("variable", [name, value])`` and
-        ``("list", (which, before, after))``.
+        By the module whose import did so, in order: ``("ask", name)``, ``("variable", [name, value])``,
+        ``("list", (which, before, after))`` and ``("warning", …)`` as in `warned`.
     """
 
     def __init__(
@@ -68,6 +68,12 @@ class Requests:
         """Name the modules that any of the imports asked for, as far as they are there."""
         names = {value for events in self.events.values() for kind, value in events if kind == "ask"}
         return names & sys.modules.keys()
+
+    def note_warning(self, warning: tuple[Any, ...]) -> bool:
+        """Note a warning of the import that is going on; False when it is of the notebook's own line."""
+        if warning[3] and self._loading:
+            self.events.setdefault(self._loading[-1][0], []).append(("warning", warning))
+        return bool(warning[3]) or not self._loading
 
     def _spy_import(
         self,

@@ -45,6 +45,8 @@ class KernelState:
         The `Consulted` of the process.
     code
         The `ModuleCode`.
+    recorder
+        The `WarningRecorder` of `warned`.
 
     Attributes
     ----------
@@ -52,8 +54,8 @@ class KernelState:
         The same.
     """
 
-    def __init__(self, consulted: Any, code: Any) -> None:
-        self._consulted = consulted
+    def __init__(self, consulted: Any, code: Any, recorder: Any) -> None:
+        self._consulted, self._recorder = consulted, recorder
         self.code = code
         self._lists: dict[str, list[Any]] = shared_lists()
         self._missing = consulted.missing()
@@ -70,6 +72,20 @@ class KernelState:
         self.code.settle()
 
     # What imports do themselves
+
+    def repeat(self, kind: str, value: Any) -> None:
+        """Do what the import of a module did; `kind` and `value` are an event of `import_requests`."""
+        if kind == "variable":
+            self.set_variable(*value)
+        elif kind == "list":
+            self.change_list(*value)
+        else:
+            self._recorder.replay(value)
+
+    def shown(self, warning: tuple[Any, ...]) -> str:
+        """Say why a warning of an import cannot be repeated unseen; empty when it can."""
+        found: str = self._recorder.replay(warning, counted=False)
+        return found
 
     def set_variable(self, name: str, value: str | None) -> None:
         """Change a variable, or take it away, as an import does."""

@@ -45,6 +45,8 @@ class Watch:
         The folder of our own modules on the import path, likewise.
     """
 
+    at_finish: Callable[[], object] = bool  # called when all is to be told that is not yet
+
     def __init__(self, log: str, private: str, ours: str) -> None:
         self._log = log
         prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix)
@@ -237,6 +239,7 @@ class Watch:
             self._tell("modules", path, "/".join(sorted(fresh)))
 
     def _finish(self) -> None:
+        self.at_finish()
         self._resolve()
         for name, module in list(sys.modules.items()):
             self._loaded(name, module)

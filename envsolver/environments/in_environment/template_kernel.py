@@ -46,9 +46,9 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     spec = template.spec
     template.let_go()
     _write_mark(template.mark_place, request["env"][spec["mark_name"]])
-    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT, 0o666)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    output = os.open(request["log"], os.O_WRONLY | os.O_CREAT, 0o666)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2:  # noqa: PLR2004  # beyond standard error
             try:
@@ -73,10 +73,13 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     threading.main_thread()._set_native_id()
     private = os.path.dirname(request["env"]["TMPDIR"])
     template.preload.renew(request["cwd"], private)
+    log, filters = os.path.join(private, "warned"), request.get("filters", ())
+    spec["begin"] = lambda: spec["warned"].start(log, filters)
     if request.get("read"):
         watch = spec["reading"]["Watch"](
             request["read"], private, os.path.join(os.path.dirname(__file__), "pythonpath")
         )
+        watch.at_finish = spec["warned"].finish
         watch.start()
         watch.template(*template.preload.consulted_places(), request["cwd"])
 
@@ -110,7 +113,7 @@ def patch_kernel(template: Any, last: Any = None) -> None:
     def start(app: Any) -> None:
         for name in names:
             setattr(IPKernelApp, name, saved[name])
-        template.preload.settle()
+        template.preload.settle(template.spec["begin"])
         if last is not None:
             last(app)
         saved["start"](app)

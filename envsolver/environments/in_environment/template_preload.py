@@ -200,9 +200,10 @@ class Preload:
         if self._aside is not None:
             self._void = os.path.join(private, "void")
 
-    def settle(self) -> None:
-        """Put back what `renew` hid, as imports would put it after the kernel's start."""
+    def settle(self, begin: Callable[[], object]) -> None:
+        """Put back what `renew` hid, as imports would put it after the kernel's start, and call `begin` then."""
         self._changes.show()
+        begin()
         if self._aside is not None:
             self._aside.settle(self._void)
 

@@ -6,8 +6,8 @@ is a tree of processes. Each node holds its parent's modules and its own, listen
 a job first asks for it. The run made the sockets. A node forks only while it has no other thread;
 one that cannot answers every request with a refusal, and the job starts a cold kernel.
 
-A request is one line of JSON: ``argv`` (what follows ``python -m ipykernel_launcher``), ``cwd``, ``env``, ``log``, and
-``read`` (the file for what the kernel reads).
+A request is one line of JSON: ``argv`` (what follows ``python -m ipykernel_launcher``), ``cwd``, ``env``, ``log``,
+``read`` (the file for what the kernel reads) and ``filters`` (of warnings).
 The answer is ``{"pid": …}``, and one more line ``{"exit": …}`` when the kernel has ended, or ``{"refused": why}``.
 A connection that closes before that has the kernel's session killed.
 
@@ -272,6 +272,8 @@ def main(place: str) -> None:
 
     spec["namespaces"] = _beside("namespaces")
     spec["reading"] = _beside("reading")
+    spec["warned"] = _beside("warned")["WarningRecorder"]()
+    spec["warned"].install()
     spec["library"] = spec["namespaces"]["load_library"]()
     kernel = _beside("template_kernel")
     preload = _make_preload(spec)
@@ -297,12 +299,14 @@ def _make_preload(spec: dict[str, Any]) -> Any:
     randomness = _beside("random_state")["RandomState"]()
     tripwires = _beside("tripwires")["Tripwires"](randomness, consulted, places, spies)
     requests = _beside("import_requests")["Requests"](state["shared_lists"], spying["put_back"])
+    recorder = spec["warned"]
+    recorder.imported = lambda warning: requests.note_warning(warning) or tripwires.trip_importer()
 
     def set_aside(base: frozenset[str], lists: dict[str, list[Any]]) -> Any:
         standard = consulted.watched()
         watched = standard | requests.asked() | (sys.modules.keys() - base)
         code = module_code["ModuleCode"](watched, base | standard, places.names_private)
-        return adoption["Aside"](requests, base, state["KernelState"](consulted, code), lists)
+        return adoption["Aside"](requests, base, state["KernelState"](consulted, code, recorder), lists)
 
     make = _beside("template_preload")["Preload"]
     return make(tripwires, randomness, consulted=consulted, places=places, requests=requests, set_aside=set_aside)

@@ -165,6 +165,10 @@ class Tripwires:
             self.tainted[name] = "it is excluded"
             self._trip(f"it imports {name}")
 
+    def trip_importer(self) -> None:
+        """Taint what warns of the line that imports it: in a kernel that is the notebook's, and Python shows it."""
+        self._taint(_in_progress(), "it warns whoever imports it")
+
     def _taint(self, names: Iterable[str], why: str) -> None:
         for name in names:
             self.tainted.setdefault(name, why)

@@ -182,6 +182,10 @@ TABLE = [
     ("groups.ml.memory = -1", "tool.envsolver.groups.ml.memory: must be a size"),
     ("groups.ml.lock = 'no'", 'tool.envsolver.groups.ml.lock: must be true, false or "uv.lock", not the text "no"'),
     ("groups.ml.services = ['bem']", 'tool.envsolver.groups.ml.services: no service is called "bem"'),
+    (
+        "groups.ml.warnings = ['eror']",
+        'tool.envsolver.groups.ml.warnings: "eror" must begin with one of default, always',
+    ),
     ("groups.ml.requires-python = 'new'", 'tool.envsolver.groups.ml.requires-python: "new" is not a set of version'),
     ("booktests = '../outside'", 'tool.envsolver.booktests: "../outside" leads out of the project'),
     ("booktests = '/tmp/outside'", 'tool.envsolver.booktests: "/tmp/outside" is absolute'),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from envsolver.core.fingerprints import Fingerprint, Look
-from envsolver.core.results import Result, ResultKey
+from envsolver.core.results import Result, ResultKey, WarningPlace
 from envsolver.core.verdicts import Verdict
 from envsolver.run.history import History
 from envsolver.run.passes import Passes
@@ -33,6 +33,13 @@ def test_a_pass_comes_back_as_it_was(passes: Passes) -> None:
     passes.keep(result(), PRINT, "run-1")
     found = passes.known()[KEY]
     assert (found.fingerprint, found.run, found.started) == (PRINT, "run-1", "2026-01-01")
+
+
+def test_a_pass_comes_back_with_its_warnings(passes: Passes) -> None:
+    warned = WarningPlace(category="UserWarning", message="m", path="a.py", line=3, count=2)
+    passes.keep(replace(result(), warnings=(warned,), warning_count=2), PRINT, "run-1")
+    found = passes.known()[KEY]
+    assert (found.warnings, found.warning_count) == ((warned,), 2)
 
 
 def test_a_later_pass_takes_the_place_of_an_earlier(passes: Passes) -> None:
