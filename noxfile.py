@@ -132,8 +132,9 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Build the documentation's site, warnings as errors; on GitHub, follow the links that lead out as well."""
+    """Run one group's demos and build the site with them, warnings as errors; on GitHub, follow links out as well."""
     install(session, "docs")
+    session.run("envsolver", "run", "--group", "core", *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
     session.run("sphinx-build", "-W", "--keep-going", "-q", "-E", "-a", "-b", "html", "docs", "docs/_build/html")
     if "GITHUB_ACTIONS" in os.environ:
         session.run("sphinx-build", "-q", "-b", "linkcheck", "docs", "docs/_build/linkcheck")

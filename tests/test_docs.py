@@ -7,14 +7,16 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 from fakes import write_notebook
 from reference_pages import pages, table
+from shown_pages import PAGES, ROOT, File, Step, blocks, name_of, parts
 from validate_pyproject import api
 from validate_pyproject.errors import ValidationError
-from workflow_schemas import GITLAB, ROOT, WORKFLOW, examples, schema_of
+from workflow_schemas import CIRCLE, GITLAB, HOOKS, KUBERNETES, WORKFLOW, examples, schema_of
 
 from envsolver import __version__
 from envsolver.cli.main import cli
@@ -23,37 +25,38 @@ from envsolver.config.profiles import read_profiles
 from envsolver.config.schema import reference_rows
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.parsing import parse_toml
+from envsolver.core.verdicts import Verdict
 from envsolver.report.results_json import results_schema
 from envsolver.run.profiles import make_profile
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-WRITTEN = [page for page in PAGES if "_build" not in page.parts and "generated" not in page.parts]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """Return a page's fenced blocks of a language."""
-    text = page.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+OTHERS = ("yaml", "make", "ini", "groovy")
+"""Languages of files that hold commands."""
 
 
 def shown(language: str) -> list[tuple[str, str]]:
     """Return all pages' blocks of a language, with the page that shows them."""
-    return [(page.relative_to(ROOT).as_posix(), block) for page in WRITTEN for block in blocks(page, language)]
+    return [(name_of(page), block) for page in PAGES for block in blocks(page, language)]
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
     """Yield the page and the arguments of each call of envsolver that a page shows, through nox as well."""
-    for page, block in shown("console"):
-        for line in block.splitlines():
-            words = shlex.split(line.removeprefix("$ "), comments=True)
-            if words[:1] == ["UV_OFFLINE=1"]:
-                del words[0]
-            if "||" in words:
-                del words[words.index("||") :]
-            if words[:1] == ["envsolver"]:
-                yield page, words[1:]
-            elif words[:1] == ["nox"] and any(word.startswith("booktests") for word in words) and "--" in words:
-                yield page, ["run", *words[words.index("--") + 1 :]]
+    for page in PAGES:
+        typed = [part.command for part in parts(page) if isinstance(part, Step)]
+        typed += [part.text for part in parts(page) if isinstance(part, File) and part.path.endswith((".sh", ".pbs"))]
+        text = "\n".join((*typed, *(block for language in OTHERS for block in blocks(page, language))))
+        for line in re.findall(r"(?<![\w./-])(?:\.envsolver/venv/bin/)?envsolver ([a-z-][^&|\n)\]]*)", text):
+            yield name_of(page), split(line)
+        for line in re.findall(r"nox -s \"?booktests\S* -- (.*)", text):
+            yield name_of(page), ["run", *split(line)]
+
+
+def split(line: str) -> list[str]:
+    """Return a command's words; quotes that began before it, and what a shell fills in, are no part of it."""
+    line = re.sub(r"\$\{\{.*?\}\}|\$\?", "1", line).strip()
+    for quote in "'\"":
+        if line.count(quote) % 2:
+            line = line[: line.rindex(quote)]
+    return shlex.split(line, comments=True)
 
 
 @pytest.mark.parametrize(("page", "arguments"), list(commands()))
@@ -61,13 +64,29 @@ def test_every_command_shown_is_one_that_there_is(
     page: str, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if arguments[0] == "merge":  # it wants the folders of runs that there are
+    if "merge" in arguments:  # it wants the folders of runs that there are
         for word in arguments[1:]:
-            Path(word).mkdir(exist_ok=True)
+            Path(word).mkdir(exist_ok=True, parents=True)
     context = click.Context(cli)
+    if arguments[:1] == ["-C"]:
+        del arguments[:2]
     name, command, rest = cli.resolve_command(context, arguments)
     assert command is not None
     command.make_context(name, rest, parent=context)  # an option that there is not would raise
+
+
+def test_sessions_that_pages_name_are_nox_sessions() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = {name for words in re.findall(r"nox -s ((?:[a-z_]+ ?)+)", text) for name in words.split()}
+    defined = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE))
+    assert named - defined == set()
+
+
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+def test_each_verdict_has_a_page_whose_example_comes_to_it(verdict: str) -> None:
+    page = ROOT / f"docs/verdicts/{verdict}.md"
+    assert any(f"] {verdict} " in line for part in parts(page) if isinstance(part, Step) for line in part.shown)
+    assert f"verdicts/{verdict}.md" in (ROOT / "docs/reference/verdicts.md").read_text(encoding="utf-8")
 
 
 def a_project(root: Path, text: str) -> Path:
@@ -79,7 +98,7 @@ def a_project(root: Path, text: str) -> Path:
         (root / "requirements" / f"{name}.in").touch()
         if sets := group.get("dependency-groups"):
             text += "[dependency-groups]\n" + "".join(f"{name} = []\n" for name in sets)
-        if extras := group.get("extras"):
+        if (extras := group.get("extras")) and "project" not in data:
             text += "[project]\nname = 'mine'\nversion = '1'\n[project.optional-dependencies]\n"
             text += "".join(f"{name} = []\n" for name in extras)
     (root / "uv.lock").touch()
@@ -111,7 +130,7 @@ def test_a_wrong_example_would_be_found(tmp_path: Path) -> None:
         load_config(a_project(tmp_path, "[tool.envsolver]\ntimeut = 3\n"))
 
 
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
@@ -140,7 +159,7 @@ def test_the_page_on_variables_names_all_of_envsolvers_own() -> None:
 
 
 def test_a_workflow_for_each_system_is_shown() -> None:
-    assert {schema_of(text) for text in examples()} == {WORKFLOW, GITLAB}
+    assert {schema_of(text) for text in examples()} == {WORKFLOW, GITLAB, CIRCLE, HOOKS, KUBERNETES}
 
 
 OWN = r"\./\S+|OWNER/envsolver/\S+@main"

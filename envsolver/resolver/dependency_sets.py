@@ -143,14 +143,16 @@ def _project(root: Path, table: Mapping[str, Any], extras: tuple[str, ...]) -> I
 
 
 def _placed(root: Path, text: str) -> Requirement:
-    """Return a requirement with the line of `pyproject.toml` that holds its name first."""
+    """Return a requirement with the line of `pyproject.toml` that holds it, or else its name, first."""
     name = re.escape(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0])
     try:
         lines = read_text(root / FILE).splitlines()
     except (OSError, MalformedError):
         lines = []
-    quoted = re.compile(rf"""["']{name}(?![A-Za-z0-9._-])""", re.IGNORECASE)
-    line = next((number for number, each in enumerate(lines, start=1) if quoted.search(each)), 1)
+    whole = re.compile(rf"""["']{re.escape(text)}["']""")
+    begun = re.compile(rf"""["']{name}(?![A-Za-z0-9._-])""", re.IGNORECASE)
+    places = (number for form in (whole, begun) for number, each in enumerate(lines, start=1) if form.search(each))
+    line = next(places, 1)
     return Requirement(text=text, origin=Origin(path=FILE, line=line))
 
 

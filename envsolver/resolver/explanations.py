@@ -69,7 +69,7 @@ def sentence(requirements: Sequence[Requirement], explanation: str, root: Path) 
         if said:
             return said
     listed = " and ".join(f"{r.text} ({r.origin})" for r in requirements) or "ipykernel"
-    last = explanation.splitlines()[0] if explanation else ""
+    last = explanation.splitlines()[0].rstrip(".") if explanation else ""
     together = "cannot be installed together" if len(requirements) > 1 else "cannot be installed"
     cause = build_failure(explanation)
     return f"{listed} {together}" + (f": {last}" if last else "") + (f" ({cause})" if cause else "")

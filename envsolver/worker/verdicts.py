@@ -183,17 +183,24 @@ def _judge_exception(job: Job, cell: CurrentCell, raised: Mapping[str, Any]) -> 
         reason += ": let it go on without input() or getpass()"
     else:
         said = f"cell {cell.number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
-        reason = said + _remedy(job, ename, evalue)
+        reason = said + _remedy(job, _missing(ename, evalue, traceback))
     failure = Failure(
         cell=cell.number, ename=ename, evalue=_bounded(evalue), traceback=_bounded(traceback), source=cell.source
     )
     return Judgement(status="failed", reason=reason, failure=failure, shown=True)
 
 
-def _remedy(job: Job, ename: str, evalue: str) -> str:
+def _missing(ename: str, evalue: str, traceback: str) -> str:
+    """Return what says which module was missing, also where a library tells it in its own words, with it as cause."""
+    if ename == "ImportError" and (cause := re.search(r"No module named '[\w.]+'", traceback)):
+        return cause[0]
+    return evalue if ename == "ModuleNotFoundError" else ""
+
+
+def _remedy(job: Job, evalue: str) -> str:
     """Say what to do when a module was missing; empty for any other error."""
     missing = re.match(r"No module named '([\w.]+)'(?:; '([\w.]+)' is not a package)?", _first_line(evalue))
-    if ename != "ModuleNotFoundError" or missing is None:
+    if missing is None:
         return ""
     module, hidden = missing[1], missing[2]
     if hidden:

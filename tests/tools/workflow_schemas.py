@@ -1,4 +1,4 @@
-"""As a program: check by their schemas what GitHub, GitLab and pre-commit read, here and in the documentation."""
+"""As a program: check by their schemas what GitHub, GitLab, CircleCI and pre-commit read, here and in the pages."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW, ACTION, GITLAB = "vendor.github-workflows", "vendor.github-actions", "vendor.gitlab-ci"
+CIRCLE, HOOKS, KUBERNETES = "vendor.circle-ci", "pre-commit", "Kubernetes"
 
 
-PAGES = [ROOT / "docs/how-to" / name for name in ("github.md", "gitlab.md")]
+_KEYS = {"runs": ACTION, "on": WORKFLOW, "version": CIRCLE, "repos": HOOKS, "apiVersion": KUBERNETES}
+"""Keys of the outermost level that only one kind of file has; what has none of them is GitLab's."""
 
 
 def examples() -> list[str]:
-    """Return the blocks of YAML of the pages on systems."""
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    """Return the blocks of YAML that the pages show."""
+    pages = sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts)
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     return re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def schema_of(text: str) -> str:
-    """Return the schema that a block of YAML must fit, by the keys at its beginning."""
-    if re.search(r"^runs:", text, re.MULTILINE):
-        return ACTION
-    return WORKFLOW if re.search(r"^on:", text, re.MULTILINE) else GITLAB
+    """Return the schema that a block of YAML must fit."""
+    keys = re.findall(r"^(\w+):", text, re.MULTILINE)
+    return next((_KEYS[key] for key in keys if key in _KEYS), GITLAB)
 
 
 def check(schema: str, *paths: Path) -> None:
-    """End the program unless files fit a schema."""
+    """End the program unless files fit a schema; of Kubernetes' there is none at hand."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *map(str, paths)]
-    subprocess.run(command, check=True)
+    if schema == HOOKS:
+        command = [sys.executable, "-m", "pre_commit", "validate-config", *map(str, paths)]
+    if schema != KUBERNETES:
+        subprocess.run(command, check=True)
 
 
 def main(directory: Path) -> None:

@@ -57,6 +57,13 @@ def test_of_a_project_that_is_no_package_its_dependencies_are_taken(root: Path, 
     assert [text for text, _ in written(root, DependencySets(extras=("ml",)))] == ["numpy", "torch"]
 
 
+def test_of_two_extras_that_name_one_package_each_has_its_own_line(root: Path) -> None:
+    extras = "[project.optional-dependencies]\nold = ['idna<3']\nnew = ['idna>=3']\n"
+    (root / "pyproject.toml").write_text(f"[project]\nname = 'a'\nversion = '1'\n{extras}", encoding="utf-8")
+    assert written(root, DependencySets(extras=("old",))) == [("idna<3", "pyproject.toml:5")]
+    assert written(root, DependencySets(extras=("new",))) == [("idna>=3", "pyproject.toml:6")]
+
+
 def test_versions_of_python_that_uv_is_told_of_a_group_count(root: Path) -> None:
     assert declared_group(root, "a", DependencySets(groups=("plot",)), ">=3.10").requires_python == ">=3.10,>=3.11"
 

@@ -180,3 +180,12 @@ def test_the_command_lists_profiles_and_tells_what_is_wrong(tmp_path: Path) -> N
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["profile", "local", "p", "q"]
     assert "envsolver.toml:4: profiles.p.colour" in done.stderr
     assert done.return_value == 2
+
+
+def test_a_file_that_makes_a_provider_is_run_only_to_check_it(tmp_path: Path) -> None:
+    root = own(tmp_path, 'provider = "site.py:nodes"\n')
+    (root / "site.py").write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\nnodes = print\n")
+    for options, ran in (((), False), (("--check",), True)):
+        done = CliRunner().invoke(cli, ["-C", str(root), "profiles", *options], standalone_mode=False)
+        assert "site.py:nodes" in done.stdout
+        assert (root / "ran").exists() is ran

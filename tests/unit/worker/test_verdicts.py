@@ -122,6 +122,23 @@ def test_a_missing_module_is_told_with_what_to_do(evalue: str, advice: str) -> N
     assert judgement.reason == f"cell 3 raised ModuleNotFoundError: {evalue}{advice}"
 
 
+@pytest.mark.parametrize(
+    ("cause", "advice"),
+    [
+        (
+            "\x1b[31mModuleNotFoundError\x1b[39m: No module named 'optree'",
+            f"; if it should be there, add what provides optree to {PLACE}",
+        ),
+        ("OSError: no", ""),
+    ],
+)
+def test_a_module_that_a_library_missed_and_tells_in_its_own_words_is_named(cause: str, advice: str) -> None:
+    raised = {"status": "error", "ename": "ImportError", "evalue": "Please install it", "traceback": [cause, "more"]}
+    judgement = judge_reply(replace(JOB, binding=GROUPED), CELL, raised)
+    assert judgement is not None
+    assert judgement.reason == f"cell 3 raised ImportError: Please install it{advice}"
+
+
 def test_an_exception_is_in_the_executed_copy_already_and_what_is_ours_is_not() -> None:
     raised, refused = judge_reply(JOB, CELL, RAISED), judge_reply(JOB, CELL, OK, refused="no x")
     assert raised is not None
