@@ -111,6 +111,15 @@ def with_an_old_lock(root: Path) -> None:
     lock.write_text("\n".join((*new[:2], *old[2:])) + "\n", encoding="utf-8")  # the first two say from what it was made
 
 
+def with_a_package(root: Path) -> None:
+    """Write a package of the project, in either of the usual places, that notebooks import."""
+    demos(root)
+    for place in ("mypackage", "src/mypackage"):
+        (root / place).mkdir(parents=True)
+        (root / place / "__init__.py").write_text("x = 1\n", encoding="utf-8")
+    write_notebook(root, "demos/core/greeks.ipynb", "import sys; sys.path.insert(0, '../..')", "import mypackage")
+
+
 def this_project(root: Path) -> None:
     """Copy this repository's own groups and demos."""
     shutil.copyfile(ROOT / "pyproject.toml", root / "pyproject.toml")
@@ -123,6 +132,7 @@ SETUPS: dict[str, Callable[[Path], None]] = {
     "docs/explanation/conflicts.md": this_project,
     "docs/how-to/any-repository.md": with_a_bound,
     "docs/how-to/choose-notebooks.md": with_git,
+    "docs/how-to/coverage.md": with_a_package,
     "docs/how-to/data-in-ci.md": with_data,
     "docs/how-to/from-papermill.md": with_a_parameter,
     "docs/how-to/pytest.md": with_a_failure,
