@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from envsolver.cli import completion
+from envsolver.cli.coverage import coverage_options, covering
 from envsolver.cli.options import output, selection, versions
 from envsolver.cli.streams import GuardedStream
 from envsolver.core.errors import ConfigurationError
@@ -61,6 +62,10 @@ class Choices(TypedDict):
     verify: float
     shard: str | None
     times: Path | None
+    cov: tuple[str, ...]
+    cov_branch: bool
+    cov_config: Path | None
+    cov_append: bool
 
 
 def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
@@ -155,6 +160,7 @@ def percentage(_: click.Context, __: click.Parameter, value: str) -> float:
     metavar="FILE",
     help="With --shard: a history, results.json or run folder with the notebooks' times, the same for all shards.",
 )
+@covering
 @click.option("--watch", is_flag=True, help="Stay, and after each save run what depends on the saved file.")
 @output
 @click.pass_obj
@@ -187,7 +193,7 @@ def run_command(
     def opened() -> tuple[Project, Options]:
         project = _open(directory, choices, strategy=strategy, build=not dry_run)
         names, project = _resolve_names(notebooks, project, cwd)
-        return project, _options(names, choices, cwd)
+        return project, _options(names, choices, cwd, project.root)
 
     if watch:
         return _watch(opened, partial(make_progress, sys.stdout, color=color, quiet=quiet, verbose=verbose), cwd)
@@ -206,7 +212,9 @@ def _watch(opened: Callable[[], tuple[Project, Options]], make_progress: Callabl
     from dataclasses import replace
 
     given = click.get_current_context().params
-    if others := [f"--{name.replace('_', '-')}" for name in ("dry_run", "profile", "run_dir", "shard") if given[name]]:
+    if others := [
+        f"--{name.replace('_', '-')}" for name in ("dry_run", "profile", "run_dir", "shard", "cov") if given[name]
+    ]:
         raise ConfigurationError([f"--watch does not go with {others[0]}"])
     from envsolver.report.text import verdict_lines
     from envsolver.run.watch import WatchSession, run_round, watch
@@ -311,7 +319,7 @@ def _on_cluster(
     return project, replace(options, profile=profile)
 
 
-def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options:
+def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path, root: Path) -> Options:
     from envsolver.run.options import Options
     from envsolver.run.shards import parse_shard
 
@@ -340,6 +348,14 @@ def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path) -> Options
         directory=None if choices["run_dir"] is None else (cwd / choices["run_dir"]).resolve(),
         shard=None if shard is None else parse_shard(shard, os.environ),
         times=None if times is None else cwd / times,
+        coverage=coverage_options(
+            choices["cov"],
+            branch=choices["cov_branch"],
+            config=choices["cov_config"],
+            append=choices["cov_append"],
+            root=root,
+            cwd=cwd,
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from envsolver.core.paths import RUNS
 from envsolver.core.progress import Progress
 from envsolver.core.results import Result, ResultKey, Run, RunState, Shard
 from envsolver.report.results_json import write_results
+from envsolver.run.coverage import RunCoverage
 from envsolver.run.directories import named_run_directory, new_run_directory, prepare_state
 from envsolver.run.options import Options, worker_count
 from envsolver.run.parsl.prestart import ParslPrestart
@@ -45,6 +46,8 @@ class RunContext:
     """What was started ahead, with the run's mark."""
     session: WatchSession | None = None
     """What stays for the next run, while files are watched."""
+    coverage: RunCoverage | None = None
+    """What measures it; None for nothing."""
 
 
 def make_context(
@@ -63,11 +66,14 @@ def make_context(
     """
     state, named = prepare_state(project.state), options.directory
     owner = session or prestart
+    directory = new_run_directory(state / RUNS) if named is None else named_run_directory(named)
+    asked = options.coverage
     return RunContext(
         project=project,
         options=options,
         progress=progress,
-        directory=new_run_directory(state / RUNS) if named is None else named_run_directory(named),
+        directory=directory,
+        coverage=None if asked is None else RunCoverage(project=project, options=asked, directory=directory),
         run_id=uuid.uuid4().hex if owner is None else owner.run_id,
         prestart=prestart,
         session=session,

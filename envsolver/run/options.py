@@ -9,6 +9,7 @@ from pathlib import Path
 
 from envsolver.core.profiles import Profile
 from envsolver.core.results import Result
+from envsolver.run.coverage_options import CoverageOptions
 from envsolver.run.scheduler.policy import Order
 
 
@@ -52,6 +53,8 @@ class Options:
         Run all notebooks, also those of which nothing changed since they passed.
     profile
         The cluster that notebooks run on; None for this machine.
+    coverage
+        What is asked of coverage; None to measure nothing.
     stop
         Asked after each verdict: what it answers is why the run stops there; empty to go on.
     shard, times
@@ -80,6 +83,7 @@ class Options:
     profile: Profile | None = None
     shard: tuple[int, int] | None = None
     times: Path | None = None
+    coverage: CoverageOptions | None = None
     stop: Callable[[Result], str] | None = None
 
     def why_stop(self, result: Result) -> str:

@@ -112,7 +112,9 @@ class Preparation:
             self._post(Message(text=f"{group}: environment built in {environment.seconds:.1f} s"))
         if profile is not None and profile.settings.node_environments and not lock.prefix:
             self._order(lock, environment)
-        variables = self._resources.services.start(settings.services, environment)
+        variables = dict(self._resources.services.start(settings.services, environment))
+        if self._context.coverage is not None:
+            variables |= self._context.coverage.variables(lock.interpreter)
         self._resources.templates.start_for(group, version, environment, variables)
         self._post(EnvironmentReady(target=target, environment=environment, env=variables))
 
@@ -214,7 +216,7 @@ def choose_templates(
             job,
             warm_start=WarmStart(
                 cold=cold,
-                want_modules=not known.get(job.id, KernelHistory()).modules,
+                want_modules=context.coverage is None and not known.get(job.id, KernelHistory()).modules,
                 verify=_is_sampled(job, context.options.verify_warm),
             ),
         )

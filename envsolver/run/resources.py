@@ -17,6 +17,7 @@ from envsolver.core.jobs import Job
 from envsolver.core.paths import LOGS
 from envsolver.core.redaction import redact_file
 from envsolver.run.context import RunContext
+from envsolver.run.coverage import not_ahead
 from envsolver.run.faults import keep_traceback, own_failure
 from envsolver.run.healing import HealingExecutor
 from envsolver.run.parsl.executor import ParslJobExecutor
@@ -125,9 +126,15 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         templates = _make_templates(context, plan, parsl)
         if session is None:
             on_exit("templates", templates.stop)
-        on_exit("history", lambda: project.history.record_facts(templates.template_facts()))
+        on_exit("history", lambda: _record_facts(context, templates))
         on_exit("work", lambda: _stop_work(context, ending))
         yield Resources(parsl=parsl, services=services, templates=templates, executor=executor, ending=ending)
+
+
+def _record_facts(context: RunContext, templates: Templates | RemoteTemplates) -> None:
+    """Remember what was found out of templates, unless coverage was in them, whose modules no other kernel has."""
+    if context.coverage is None:
+        context.project.history.record_facts(templates.template_facts())
 
 
 def _redact_logs(logs: Path) -> None:
@@ -186,7 +193,10 @@ def _make_templates(context: RunContext, plan: WarmPlan, directory: Path) -> Tem
     from envsolver.run.warm.remote import RemoteTemplates
     from envsolver.run.warm.templates import Templates
 
-    facts = context.project.history.template_facts()
+    facts = dict(context.project.history.template_facts())
+    if context.coverage is not None:
+        for key in {spec.environment for spec in plan.templates}:
+            facts[key] = not_ahead(facts.get(key, ""), context.project.root, context.coverage.options.source)
     if context.options.profile is not None:
         return RemoteTemplates(plan, directory=directory, facts=facts)
     new = partial(Templates, plan, run_id=context.run_id, logs=context.directory / LOGS, facts=facts)

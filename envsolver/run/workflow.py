@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -127,7 +128,8 @@ def _sift(
     defaults = _defaults(project, options, run_id=context.run_id, directory=context.directory)
     planned, settled = plan_jobs(defaults, resolution, chosen)
     unchanged = Unchanged(project, resolution, directory=context.directory, session=session)
-    jobs, cached = unchanged.split(planned, rerun=options.rerun, verify=options.verify, since=options.since)
+    rerun = options.rerun or context.coverage is not None  # what is cached ran unmeasured
+    jobs, cached = unchanged.split(planned, rerun=rerun, verify=options.verify, since=options.since)
     unchanged.keep()
     if session is not None:
         session.planned = planned
@@ -143,6 +145,11 @@ def _check(project: Project, options: Options) -> None:
     if not options.sequential:
         check_semaphores()
         check_process_limit(worker_count(options) if options.profile is None else 1)
+    profile = options.profile
+    if options.coverage is not None and profile is not None and profile.settings.node_environments:
+        raise ConfigurationError(
+            [f"--cov needs environments that all nodes see; those of {profile.name} build their own"]
+        )
     if options.profile is not None and options.sequential:
         raise ConfigurationError([f"--profile {options.profile.name} needs Parsl, which --sequential leaves out"])
     if options.monitor:
@@ -348,7 +355,8 @@ def _run_jobs(
             record.add(result, digests[result.notebook])
             if session is not None:
                 session.keep(result, context.directory)
-            recorder.add(result)
+            if context.coverage is None or not result.good:  # a pass is one of a kernel that nobody measures
+                recorder.add(result)
             if result.why == VERIFIED and not result.good:
                 context.progress.note(f"WRONG: {result.notebook} was cached, and does not pass: {result.reason}")
 
@@ -369,7 +377,18 @@ def _run_jobs(
         preparation = Preparation(context, resolution, resources, record, scheduler.post)
         preparation.start(dict.fromkeys(job.target for job in jobs))
         resources.ending.outcome = outcome = scheduler.run()
+    _combine_coverage(context)
     return outcome
+
+
+def _combine_coverage(context: RunContext) -> None:
+    """Combine what was measured; that this failed must cost no verdict, and the data stay in the run's folder."""
+    if context.coverage is None:
+        return
+    try:
+        context.progress.note(context.coverage.combine())
+    except (EnvsolverError, OSError, subprocess.SubprocessError) as error:
+        context.progress.note(f"WRONG: {error}")
 
 
 def _budget(options: Options) -> Budget:

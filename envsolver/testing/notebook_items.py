@@ -29,6 +29,7 @@ from envsolver.run.options import Options
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.project import Project, open_project
 from envsolver.run.workflow import run
+from envsolver.testing.coverage import coverage_asked, hand_over
 from envsolver.testing.failure_texts import FailureText, NotebookFailedError, printed
 
 NAME = "notebook"
@@ -152,7 +153,7 @@ class NotebooksPlugin:
                 item.config.addinivalue_line("markers", f"{mark}: of a notebook")
                 item.add_marker(mark)
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)  # within pytest-cov's, which combines its data at its end
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Let pytest run the other tests, then run the notebooks that were selected."""
         option = session.config.option
@@ -225,6 +226,7 @@ class _Reporting:
             order="failed" if option.maxfail or getattr(option, "failedfirst", False) else None,
             stop=lambda _: self._why_stop(),
             directory=new_run_directory(state / RUNS),
+            coverage=coverage_asked(self._session.config, self._project.root),
         )
         for item in self._waiting.values():
             item.directory = options.directory or Path()
@@ -235,6 +237,7 @@ class _Reporting:
             finished, status = run(self._project, options, self, cwd=self._project.root, start=start)
         finally:
             start.stop()
+            hand_over(self._session.config, options.directory)
         if status != InterruptedRunError.exit_code and not self._why_stop():
             for item in tuple(self._waiting.values()):
                 self._report(item, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envsolver.core.jobs import Job
 from envsolver.core.variables import chosen
-from envsolver.environments.in_environment import PIP_GUARD, PYTHONPATH
+from envsolver.environments.in_environment import COVERING, PIP_GUARD, PYTHONPATH
 from envsolver.worker.processes import JOB_MARK, RUN_MARK
 
 KERNEL_ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
@@ -17,6 +17,12 @@ KERNEL_ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
 
 INSTALL_RECORD = "ENVSOLVER_INSTALL_RECORD"
 """Names the file in which the pip guard records each install that the environment does not satisfy."""
+
+COVERAGE = "ENVSOLVER_COVERAGE"
+"""What coverage is to measure, as JSON; there while it measures."""
+
+COVERAGE_DATA = "ENVSOLVER_COVERAGE_DATA"
+"""The directory for what it measures of one job."""
 
 SAFE = (
     "CI", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "XDG_CACHE_HOME",
@@ -54,7 +60,8 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
     binding = job.binding
     bin_directory = Path(binding.prefix, "bin")
     path = [str(private / "bin"), str(bin_directory), outer.get("PATH") or os.defpath]
-    library = [*filter(None, [binding.env.get("PYTHONPATH", "")]), str(PYTHONPATH)]
+    covering = [str(COVERING)] if COVERAGE in binding.env else []
+    library = [*covering, *filter(None, [binding.env.get("PYTHONPATH", "")]), str(PYTHONPATH)]
     return {
         **outer_variables(job, outer),
         **dict.fromkeys(THREADS, str(job.limits.cores)),
@@ -72,6 +79,7 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
         RUN_MARK: job.run_id,
         JOB_MARK: mark,
         INSTALL_RECORD: str(private / "installs.jsonl"),
+        **({COVERAGE_DATA: str(private / "coverage")} if covering else {}),
         "ENVSOLVER_GROUP": job.group,
         "ENVSOLVER_REQUIREMENTS_PLACE": binding.requirements_place,
         "ENVSOLVER_PROJECT": binding.project,

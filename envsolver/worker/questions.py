@@ -36,6 +36,7 @@ _MODULES = {
     "path": "[__import__('os').path.abspath(place) for place in __import__('sys').path if isinstance(place, str)]",
 }
 _FINISH = {"finish": "__import__('sys').audit('envsolver.finish')"}
+_SAVE_COVERAGE = {"saved": "__import__('_envsolver_coverage').save()"}
 _VALUES = {"values": "__import__('_envsolver_values').captured(globals())"}
 _KEEPER_SECONDS = 2.0
 _KEEPER_POLL = 0.002
@@ -69,6 +70,12 @@ async def finish_reading(kernel: Kernel, *, opened: Path | None) -> None:
         await kernel.unless_dead(kernel.ask(_FINISH), _PATIENCE)
         if opened is not None:
             await asyncio.to_thread(_await_file, opened)
+
+
+async def finish_coverage(kernel: Kernel) -> None:
+    """Have the kernel write down what coverage measured; one that has ended did so by itself."""
+    with contextlib.suppress(KernelDiedError, OutOfTimeError):
+        await kernel.unless_dead(kernel.ask(_SAVE_COVERAGE), _PATIENCE)
 
 
 def _await_file(path: Path) -> None:

@@ -23,6 +23,7 @@ from envsolver.core.parsing import parse_json, read_text
 from envsolver.core.results import AFTER_VOID, VOID, Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.comparison import differing_cells, first_difference
+from envsolver.worker.coverage_data import data_directory, keep_coverage
 from envsolver.worker.isolation import choose_isolation
 from envsolver.worker.raised_warnings import RaisedWarnings, collect_warnings
 from envsolver.worker.reading import collect
@@ -204,7 +205,10 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
     isolation = "copies" if copies else choose_isolation(Path(job.root))[0]
     builder.result = replace(builder.result, isolation=isolation)
     place = scratch.create(Path(job.root), job.notebook, job.run_id, isolation)
+    covered = kernel_env.COVERAGE in job.binding.env
     try:
+        if covered:
+            data_directory(place).mkdir()
         kernel_env.write_shims(job, place.base)
         variables = kernel_env.variables(job, place.base, job.mark, os.environ)
         builder.result = replace(builder.result, log=job.log)
@@ -212,6 +216,8 @@ def _execute(job: Job, prepared: prepare.PreparedNotebook, builder: ResultBuilde
         asyncio.run(session.run())
         if (failure := namespace_failure(place, builder.result)) and not copies:
             raise _NamespaceError(failure)
+        if covered:
+            keep_coverage(job, place)
         _add_warnings(builder, collect_warnings(place, Path(job.root), prepared))
         left = place.left_behind()
         builder.result = replace(builder.result, left_behind=left.paths, left_behind_count=left.count)

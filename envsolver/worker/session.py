@@ -20,7 +20,7 @@ from envsolver.worker.bounded_client import BoundedClient
 from envsolver.worker.isolation import OPENED
 from envsolver.worker.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeError
 from envsolver.worker.memory import Monitor, oom_kills
-from envsolver.worker.questions import ask_binding, ask_modules, ask_values, finish_reading
+from envsolver.worker.questions import ask_binding, ask_modules, ask_values, finish_coverage, finish_reading
 from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.verdicts import (
     CurrentCell,
@@ -256,7 +256,10 @@ class Session:
         if late and not job.allow_errors and builder.passes:
             self._judge(judge_install(self._current(), late))
         # A warm kernel tells the same as a cold one: its template held nothing that the notebook does not load itself.
-        if builder.passes and job.warm_start.want_modules and job.edits == Edits():
+        covered = kernel_env.COVERAGE in job.binding.env
+        if covered and builder.tells:
+            await finish_coverage(self.kernel)
+        if builder.passes and job.warm_start.want_modules and job.edits == Edits() and not covered:
             modules = await ask_modules(self.kernel, self.place.home, self.search_path)
             builder.result = replace(builder.result, modules=modules)
         if builder.tells:

@@ -16,6 +16,12 @@ COMPILE_BYTECODE = _HERE / "compile_bytecode.py"
 PYTHONPATH = _HERE / "pythonpath"
 """What stands on the notebooks' import path: `pip` and `uv` that leave the environment as it is."""
 
+COVERING = _HERE / "covering"
+"""What stands on the import path ahead of the rest while coverage is measured."""
+
+COMBINE_COVERAGE = _HERE / "combine_coverage.py"
+"""Combines what was measured; runs where coverage is installed."""
+
 PIP_GUARD = PYTHONPATH / "_envsolver_guard.py"
 """What `pip`, `uv` and `conda` are while a notebook runs."""
 

@@ -75,6 +75,9 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     template.preload.renew(request["cwd"], private)
     log, filters = os.path.join(private, "warned"), request.get("filters", ())
     spec["begin"] = lambda: spec["warned"].start(log, filters)
+    covering = sys.modules.get("_envsolver_coverage")
+    if covering is not None:
+        covering.start()
     if request.get("read"):
         watch = spec["reading"]["Watch"](
             request["read"], private, os.path.join(os.path.dirname(__file__), "pythonpath")

@@ -26,7 +26,7 @@ from envsolver.core.environments import Environment
 from envsolver.core.jobs import Job
 from envsolver.environments.in_environment import TEMPLATE_SERVER
 from envsolver.run.warm.plan import BASE, NodeSpec, TemplateSpec, WarmPlan
-from envsolver.worker.kernel_env import KERNEL_ARGUMENTS, variables
+from envsolver.worker.kernel_env import COVERAGE_DATA, KERNEL_ARGUMENTS, variables
 from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import JOB_MARK, kill_all, session_members, tree
 
@@ -35,6 +35,7 @@ from envsolver.worker.processes import JOB_MARK, kill_all, session_members, tree
 PRIVATE = (
     "PATH", "PWD", "TMPDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
     "ENVSOLVER_INSTALL_RECORD", "ENVSOLVER_REQUIREMENTS_PLACE", "JPY_PARENT_PID", "JPY_SESSION_NAME", JOB_MARK,
+    COVERAGE_DATA,
 )  # fmt: skip
 """Variables that differ from job to job. All others must be the same in a template and in its kernels."""
 
