@@ -30,6 +30,9 @@ SIDE_BY_SIDE = ("-n", "logical", "--dist", "loadgroup")
 INTERRUPT_SECONDS = 10.0
 
 SLURM = "tests/integration/slurm"
+CLOUDS = ("tests/integration/kubernetes", "tests/integration/clouds")
+APART = tuple(f"--ignore={folder}" for folder in (SLURM, *CLOUDS))
+"""Tests of clusters have sessions of their own."""
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -93,9 +96,9 @@ def check_booktests(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests but those on Slurm, side by side; arguments go to pytest."""
+    """Run all tests but those on clusters, side by side; arguments go to pytest."""
     install(session, "test")
-    session.run("pytest", *SIDE_BY_SIDE, f"--ignore={SLURM}", *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+    session.run("pytest", *SIDE_BY_SIDE, *APART, *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
 
 
 @nox.session(default=False)
@@ -103,6 +106,13 @@ def slurm(session: nox.Session) -> None:
     """Run the tests on a real Slurm, which they start; they wait most of the time. Arguments go to pytest."""
     install(session, "test")
     session.run("pytest", "-n", "4", SLURM, *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+
+
+@nox.session(default=False)
+def clouds(session: nox.Session) -> None:
+    """Run the tests on what stands in for Kubernetes and for Amazon's cloud here. Arguments go to pytest."""
+    install(session, "clouds")
+    session.run("pytest", "-n", "3", *CLOUDS, *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
 
 
 @nox.session(default=False)
@@ -118,7 +128,7 @@ def coverage(session: nox.Session) -> None:
     install(session, "coverage")
     if not session.posargs:  # a second run, of what failed, adds to the first
         session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, f"--ignore={SLURM}", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, *APART, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

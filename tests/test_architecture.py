@@ -48,6 +48,7 @@ ENTRANCES = {"run": {"run", "testing", "cli"}, "testing": {"testing", "cli"}, "c
 # The only modules that may import a library which must stay behind one door.
 DOORS = {
     "parsl": {"run.parsl"},
+    "kubernetes": {"run.parsl.kubernetes"},
     "click": {"cli"},
     "pydantic": {"config.validation", "report.results_json"},
     "nbclient": {"worker.bounded_client"},

@@ -17,7 +17,7 @@ class ProfileSettings:
     """The keys of a profile that are envsolver's own; all others are those of its provider in Parsl."""
 
     provider: Text
-    """`slurm`, `pbspro`, `lsf`, `gridengine`, `condor`, `local`, or `site.py:function`, which makes one of Parsl's."""
+    """`slurm`, `kubernetes`, or another of Parsl's by name, or `site.py:function`, which makes one."""
     address: Text | None = None
     """Address of this machine that the nodes reach; without it and `interface`, they try all that it has."""
     interface: Text | None = None

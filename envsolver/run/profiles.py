@@ -20,7 +20,7 @@ from envsolver.core.jobs import Cost, Job
 from envsolver.core.profiles import LOCAL, Profile, ProfileSettings
 from envsolver.core.quantities import duration
 from envsolver.run.parsl.addresses import address_of
-from envsolver.run.parsl.providers import COMMANDS, OURS, parameters
+from envsolver.run.parsl.providers import COMMANDS, LIBRARIES, OURS, Parameter, parameters, unusable
 
 VARIABLE = "ENVSOLVER_PROFILE"
 """Names the profile of a run that is started without `--profile`."""
@@ -47,7 +47,11 @@ def choose_profile(root: Path, name: str | None) -> Profile | None:
             [f"--profile {name}: no profile is called that{nearest(name, [LOCAL, *tables])}"],
             tip=f"`envsolver profiles` lists them. Yours stand in {user_file()}.",
         )
-    return make_profile(tables[name])
+    profile = make_profile(tables[name])
+    key, why = unusable(profile)
+    if why:
+        raise ConfigurationError([tables[name].fault(why, key)])
+    return profile
 
 
 def make_profile(table: ProfileTable) -> Profile:
@@ -95,7 +99,7 @@ def _faults(table: ProfileTable) -> Iterator[_Fault]:
 
 
 def _provider_faults(
-    values: Mapping[str, object], known: Mapping[str, object], own: Collection[str]
+    values: Mapping[str, object], known: Mapping[str, Parameter], own: Collection[str]
 ) -> Iterator[_Fault]:
     names = {name.replace("_", "-"): name for name in known}
     for key, value in values.items():
@@ -106,10 +110,12 @@ def _provider_faults(
         elif key not in names:
             close = nearest(key, [*names, *own])
             yield _Fault(key, f"is no key of a profile, nor one of its provider in Parsl{close}")
-        elif text := value_fault(value, known[names[key]]):
+        elif text := value_fault(value, known[names[key]].kind):
             yield _Fault(key, text)
         elif key == "walltime" and isinstance(value, str) and not _WALLTIME.fullmatch(value):
             yield _Fault(key, f'must be hours, minutes and seconds, such as "01:30:00", not {value!r}')
+    for key in [name for name in names if known[names[name]].required and name not in values]:
+        yield _Fault("", f"needs {key}")
     if "cores_per_node" in known and not values.keys() & {"workers-per-node", "cores-per-node"}:
         yield _Fault("", "needs workers-per-node or cores-per-node: how many notebooks a node can run at once")
 
@@ -149,6 +155,8 @@ def check_profile(profile: Profile, cache: Path) -> Iterator[tuple[str, str]]:
     """
     for command in COMMANDS.get(profile.settings.provider, ()):
         yield f"command {command}", "" if shutil.which(command) else "is not found on PATH"
+    if profile.settings.provider in LIBRARIES:
+        yield "what it needs here", " ".join(filter(None, unusable(profile)))
     if profile.settings.address or profile.settings.interface:
         yield f"address {profile.settings.address or profile.settings.interface}", _address_fault(profile)
     shared = Path(profile.settings.environments or cache).expanduser()

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from nodes_project import NAME
 from slurm_cluster import ClusterProject, Slurm, cluster
 
 NOTEBOOKS = 200
@@ -34,7 +35,7 @@ def main() -> None:
                 [sys.executable, "-m", "envsolver", "sync"], cwd=project.root, env=project.environ, check=True
             )
             for _ in range(RUNS):
-                for profile in ("local", "slurm"):
+                for profile in ("local", NAME):
                     print(f"{profile}: {timed(project, profile) / count:.3f} s for each notebook")
             print(f"first result {first_result(project, slurm):.0f} s after its block started")
 

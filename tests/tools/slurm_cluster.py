@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import secrets
 import shutil
@@ -12,15 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import psutil
-from fakes import PATIENCE, until
-from nbformat.v4 import new_code_cell, new_notebook
+from nodes_project import NodesProject, environ
 
 from envsolver.run.parsl.task import NODE_RUN
 from envsolver.worker.processes import RUN_MARK, kill_all
@@ -31,7 +27,7 @@ START_SECONDS = 60.0
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
 PROFILE = """\
-[profiles.slurm]
+[profiles.nodes]
 provider = "slurm"
 partition = "main"
 exclusive = true
@@ -226,14 +222,6 @@ _MUNGE = {
 }
 
 
-def environ(process: psutil.Process) -> dict[str, str]:
-    """Return the variables of a process; none when it is gone."""
-    try:
-        return process.environ()
-    except (psutil.Error, OSError):
-        return {}
-
-
 @contextmanager
 def cluster(folder: Path, private: Path | None = None) -> Iterator[Slurm]:
     """Run a cluster in a folder, and end it; its nodes have disks of their own in place of a private folder."""
@@ -263,84 +251,19 @@ def cluster(folder: Path, private: Path | None = None) -> Iterator[Slurm]:
         slurm.stop()
 
 
-def run_id(started: subprocess.Popen[str]) -> str:
-    """Return the mark of a run that goes on, which its own processes carry."""
-    children = psutil.Process(started.pid).children(recursive=True)
-    return next(mark for each in children if (mark := environ(each).get(RUN_MARK, "")))
-
-
-class ClusterProject:
+class ClusterProject(NodesProject):
     """A project whose notebooks run on the cluster."""
 
     def __init__(self, slurm: Slurm, root: Path, cache: Path) -> None:
         self.slurm = slurm
-        self.root = root
-        self.started: list[subprocess.Popen[str]] = []
-        self.environ = {**slurm.environ, "ENVSOLVER_CACHE_DIR": str(cache)}
-        self.group("base", "# only the kernel\n")
-        self.configure()
+        super().__init__(root, {**slurm.environ, "ENVSOLVER_CACHE_DIR": str(cache)}, PROFILE)
 
-    def configure(self, extra: str = "", **changes: str) -> None:
-        """Write the profile, with other values for some of its keys, and further text before it."""
-        lines = [line for line in PROFILE.splitlines() if line.partition(" =")[0] not in changes]
-        lines += [f"{key} = {value}" for key, value in changes.items()]
-        (self.root / "envsolver.toml").write_text("\n".join([extra, *lines, ""]))
-
-    def group(self, name: str, requirements: str) -> None:
-        path = self.root / "requirements" / f"{name}.in"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(requirements)
-
-    def notebook(self, name: str, *cells: str) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), path)
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "envsolver", "run", "--profile", "slurm", *arguments],
-            cwd=self.root,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.started.append(started)
-        return started
-
-    def end(self) -> None:
-        """End the runs that a test that failed has left."""
-        for each in self.started:
-            if each.poll() is None:
-                each.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    each.communicate(timeout=PATIENCE)
-                each.kill()
-
-    def run(self, *arguments: str) -> str:
-        """Run notebooks and return what is printed; no block is left in the queue then."""
-        return self.finish(self.start(*arguments))
-
-    def finish(self, started: subprocess.Popen[str]) -> str:
-        printed, _ = started.communicate(timeout=240)
-        # Of a node that is dead, Slurm waits for minutes to hear that a job that was cancelled has ended.
-        until(lambda: not self.slurm.jobs("PENDING", "RUNNING"))
-        return printed
-
-    def left(self, run: str) -> list[psutil.Process]:
-        """Return the processes that a run's blocks started and that are still there."""
-        return [each for each in psutil.process_iter() if environ(each).get(RUN_MARK, "").startswith(f"{run}-")]
+    def idle(self) -> bool:
+        """Return whether no block is left; of a node that is dead, Slurm waits for minutes to hear of its end."""
+        return not self.slurm.jobs("PENDING", "RUNNING")
 
     def batch(self, arguments: str, *options: str) -> str:
         """Have the cluster call envsolver, and return the job's id."""
         script = f"{sys.executable} -m envsolver {arguments}"
         asked = ("sbatch", "--parsable", "--exclusive", f"--chdir={self.root}", *options, f"--wrap={script}")
         return self.slurm.ask(*asked, environ=self.environ).strip()
-
-    def results(self, run: str = ".envsolver/runs/latest") -> dict[str, dict[str, Any]]:
-        found = json.loads((self.root / run / "results.json").read_text())
-        return {result["notebook"]: result for result in found["results"]}
-
-    def verdicts(self, run: str = ".envsolver/runs/latest") -> dict[str, str]:
-        return {name: result["status"] for name, result in self.results(run).items()}

@@ -58,7 +58,7 @@ class BlockBudget:
             self._closed = True
         with contextlib.ExitStack() as stack:  # the blocks of all, even when the scheduler does not answer for one
             for provider in self._providers:
-                stack.callback(provider.give_back)
+                stack.callback(provider.close)
 
 
 class Blocks(ExecutionProvider):
@@ -86,7 +86,8 @@ class Blocks(ExecutionProvider):
         self.silence = ""
         self.asked: dict[Any, float] = {}
         self.wanted = False
-        self.resources: dict[object, Any] = inner.resources
+        # What Parsl's own keep has other keys with some, and not all note there what they have given back.
+        self.resources: dict[Any, dict[str, JobStatus]] = {}
         self.cores_per_node = getattr(inner, "cores_per_node", None)
         self.mem_per_node = getattr(inner, "mem_per_node", None)
         budget.add(self)
@@ -105,19 +106,28 @@ class Blocks(ExecutionProvider):
             job = self._inner.submit(command, tasks_per_node, job_name)
         if job is not None:
             self.asked[job] = time.monotonic()
+            self.resources[job] = {"status": self._told(job, JobStatus(JobState.PENDING))}
         return job
 
     def status(self, job_ids: Sequence[Any]) -> list[JobStatus]:
         """Return the state of blocks; the last that is known where the scheduler does not answer."""
+        active = [job for job in job_ids if not self.resources[job]["status"].terminal]
         try:
-            states: list[JobStatus] = self._inner.status(job_ids)
+            if active:
+                answered = self._inner.status(active)
+                self.resources |= {job: {"status": self._told(job, status)} for job, status in zip(active, answered)}  # noqa: B905  one that is unknown may be left out
             self.silence = str(getattr(self._inner, "silence", ""))
         except Exception as error:  # noqa: BLE001  a command that hangs, or is not there; Parsl would look at no block
-            states = [self.resources[job]["status"] for job in job_ids]
             self.silence = str(error)
         if not self.silence:
             self._heard = time.monotonic()
-        return states
+        return [self.resources[job]["status"] for job in job_ids]
+
+    def _told(self, job: Any, answered: JobStatus) -> JobStatus:
+        """Return what a provider has noted of a block; what it answers may stand in another order."""
+        noted = self._inner.resources.get(job)
+        status = noted.get("status") if isinstance(noted, dict) else None
+        return status if isinstance(status, JobStatus) else answered
 
     def silent_seconds(self) -> float:
         """Return for how long the scheduler has not answered; `silence` has what its command said."""
@@ -125,11 +135,22 @@ class Blocks(ExecutionProvider):
 
     def cancel(self, job_ids: Sequence[Any]) -> list[bool]:
         """Give blocks back."""
-        return self._inner.cancel(job_ids) if job_ids else []
+        done: list[bool] = self._inner.cancel(job_ids) if job_ids else []
+        for job, cancelled in zip(job_ids, done, strict=True):
+            if cancelled and not self.resources[job]["status"].terminal:
+                self.resources[job] = {"status": JobStatus(JobState.CANCELLED)}
+        return done
 
     def give_back(self) -> None:
         """Give all blocks back."""
         self.cancel(self.active())
+
+    def close(self) -> None:
+        """Give all blocks back, and have the provider remove what else it has made."""
+        with contextlib.ExitStack() as stack:
+            if hasattr(self._inner, "clean_up"):
+                stack.callback(self._inner.clean_up)
+            self.give_back()
 
     def active(self) -> list[Any]:
         """Return the blocks that wait or run, as the scheduler calls them."""

@@ -111,7 +111,8 @@ class ClusterPools:
         """Make an environment's executor."""
         profile, settings = self._profile, self._profile.settings
         low, high = settings.ports or DEFAULT_PORTS
-        provider = Blocks(make_provider(profile, self._worker_init(request.prefix)), self._budget, settings.poll)
+        inner = make_provider(profile, self._worker_init(request.prefix), request, self._run_id)
+        provider = Blocks(inner, self._budget, settings.poll)
         python, program = settings.python or sys.executable, Path(__file__).with_name("node.py")
         pool = shlex.join([python, str(program), self._run_id, str(order_file(self._directory, label))])
         memory = None if request.memory is None else request.memory / GIB

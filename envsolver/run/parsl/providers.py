@@ -6,10 +6,14 @@ import importlib
 import inspect
 import runpy
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_type_hints
+
+from platformdirs import user_state_path
 
 from envsolver.core.profiles import Profile
+from envsolver.run.scheduler.protocols import PoolRequest
 
 if TYPE_CHECKING:
     from parsl.providers.base import ExecutionProvider
@@ -22,6 +26,10 @@ PROVIDERS = {
     "lsf": "LSFProvider",
     "gridengine": "GridEngineProvider",
     "condor": "CondorProvider",
+    "kubernetes": "KubernetesProvider",
+    "aws": "AWSProvider",
+    "googlecloud": "GoogleCloudProvider",
+    "azure": "AzureProvider",
     "local": "LocalProvider",
 }
 """Names of providers, and their classes in `parsl.providers`."""
@@ -34,6 +42,17 @@ COMMANDS = {
     "condor": ("condor_submit", "condor_q", "condor_rm"),
 }
 """The scheduler's commands that each calls."""
+
+LIBRARIES = {"kubernetes": "kubernetes", "aws": "boto3", "googlecloud": "googleapiclient", "azure": "azure"}
+"""The library that each needs, which comes with the extra of the provider's name."""
+
+MORE: Mapping[str, Mapping[str, object]] = {
+    "kubernetes": {"walltime": str, "pod_template": str, "gpus_per_node": int, "persistent_volumes": list[list[str]]},
+}
+"""Settings of some beside the parameters of Parsl's class, or in another form."""
+
+FEWER: Mapping[str, frozenset[str]] = {"kubernetes": frozenset({"nodes_per_block", "pod_name"})}
+"""Parameters that are no settings: a block is one pod, whose name is the run's to choose."""
 
 LAUNCHERS = {
     "simple": "SimpleLauncher",
@@ -49,8 +68,15 @@ OURS = frozenset({"self", "init_blocks", "min_blocks", "max_blocks"})
 """Parameters that envsolver sets, or has under a key of its own."""
 
 
-def parameters(provider: str, folder: Path) -> Mapping[str, object]:
-    """Return the settings of a provider: its parameters and their types.
+class Parameter(NamedTuple):
+    """A setting of a provider: the type of the value, and whether there must be one."""
+
+    kind: object
+    required: bool = False
+
+
+def parameters(provider: str, folder: Path) -> Mapping[str, Parameter]:
+    """Return the settings of a provider by their names.
 
     Parameters
     ----------
@@ -67,11 +93,13 @@ def parameters(provider: str, folder: Path) -> Mapping[str, object]:
     maker = find_maker(provider, folder)
     called = maker.__init__ if inspect.isclass(maker) else maker
     hints = get_type_hints(called)
-    return {
-        name: _kind(hints.get(name), parameter.default)
+    hidden = OURS | FEWER.get(provider, frozenset())
+    found = {
+        name: Parameter(_kind(hints.get(name), parameter.default), parameter.default is inspect.Parameter.empty)
         for name, parameter in inspect.signature(called).parameters.items()
-        if name not in OURS and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        if name not in hidden and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
+    return found | {name: Parameter(kind) for name, kind in MORE.get(provider, {}).items()}
 
 
 def _kind(hint: object, default: object) -> object:
@@ -110,36 +138,85 @@ def find_maker(provider: str, folder: Path) -> Maker:
     return cast("Maker", maker)
 
 
-def make_provider(profile: Profile, worker_init: str) -> ExecutionProvider:
+def make_provider(profile: Profile, worker_init: str, request: PoolRequest, run_id: str) -> ExecutionProvider:
     """Make a profile's provider.
 
     Parameters
     ----------
     worker_init
         Shell text that a block runs before its pool, after the profile's own.
+    request
+        What the workers of its environment are to be.
+    run_id
+        The run's mark.
 
     Raises
     ------
     TypeError
         The site's function returns none.
     """
-    from parsl import launchers
     from parsl.providers.base import ExecutionProvider
 
-    arguments = {
-        name: getattr(launchers, LAUNCHERS[str(value)])()
-        if name == "launcher"
-        else list(value)
-        if isinstance(value, tuple)
-        else value
-        for name, value in profile.options.items()
-    }
-    maker = find_maker(profile.settings.provider, profile.folder)
-    if profile.settings.provider == "slurm":
-        from envsolver.run.parsl.slurm import SlurmBlocks as maker  # noqa: N813  one of the makers
-    provider: Any = maker(**arguments)
-    if not isinstance(provider, ExecutionProvider):
-        raise TypeError(f"{profile.settings.provider} returned {type(provider).__name__}, which is no Parsl provider")
-    own = getattr(provider, "worker_init", "")
-    setattr(provider, "worker_init", f"{own}\n{worker_init}\n")  # noqa: B010  each kind of provider has it, their base has not
-    return provider
+    name = profile.settings.provider
+    if name == "kubernetes":
+        from envsolver.run.parsl.kubernetes import KubernetesBlocks
+
+        provider: Any = KubernetesBlocks(profile, request, run_id)
+    elif name == "slurm":
+        from envsolver.run.parsl.slurm import SlurmBlocks
+
+        provider = SlurmBlocks(**_arguments(profile))
+    else:
+        provider = find_maker(name, profile.folder)(**_arguments(profile))
+    if name not in PROVIDERS and not isinstance(provider, ExecutionProvider):
+        raise TypeError(f"{name} returned {type(provider).__name__}, which is no Parsl provider")
+    launch: Any = getattr(provider, "launcher", None)
+    if hasattr(provider, "worker_init"):
+        provider.worker_init = f"{provider.worker_init}\n{worker_init}\n"
+    else:
+        provider.launcher = lambda command, *rest: launch(f"{worker_init}\n{command}", *rest)
+    if name in {"aws", "azure"}:
+        # What halts the machine stands after it, and must not be left out by its `exit`.
+        provider.launcher = lambda command, *rest: f"(\n{launch(command, *rest)}\n)"
+    return cast("ExecutionProvider", provider)
+
+
+def _arguments(profile: Profile) -> dict[str, Any]:
+    """Return what Parsl's class, or the site's function, is called with."""
+    from parsl import launchers
+
+    def converted(name: str, value: object) -> object:
+        if name == "launcher":
+            return getattr(launchers, LAUNCHERS[str(value)])()
+        return list(value) if isinstance(value, tuple) else value
+
+    found = {name: converted(name, value) for name, value in profile.options.items()}
+    if profile.settings.provider == "aws":
+        # Parsl's own bound on instances, and the file by which a later run finds the same network: not in the project.
+        found = {"max_blocks": profile.settings.max_blocks, "state_file": _aws_state(profile.name), **found}
+    return found
+
+
+def _aws_state(name: str) -> str:
+    folder = user_state_path("envsolver", ensure_exists=True)
+    return str(folder / f"aws-{name}.json")
+
+
+def unusable(profile: Profile) -> tuple[str, str]:
+    """Return why a profile cannot be used here, after the key that says so; two empty texts when it can."""
+    name, template = profile.settings.provider, profile.options.get("pod_template")
+    library = LIBRARIES.get(name)
+    if library is not None and find_spec(library) is None:
+        return "provider", f"needs the library {library}: install envsolver[{name}]"
+    if name != "kubernetes":
+        return "", ""
+    from envsolver.run.parsl.kubernetes import configuration_fault
+    from envsolver.run.parsl.pods import read_template
+
+    try:
+        if template is not None:
+            read_template(profile.folder / str(template))
+    except ValueError as error:
+        return "pod-template", f"{template} {error}"
+    fault = configuration_fault()
+    return ("provider", fault) if fault else ("", "")

@@ -11,21 +11,15 @@ from pathlib import Path
 
 import pytest
 from fakes import until
-from slurm_cluster import ClusterProject, run_id
+from nodes_project import run_id, waits_at_first
+from slurm_cluster import ClusterProject
 
 from envsolver.run.history import History
-from envsolver.worker.processes import RUN_MARK
 
 pytestmark = pytest.mark.integration
 
 LONG = "import time, pathlib; pathlib.Path('{flag}').touch(); time.sleep({seconds})"
 """A cell that says outside its notebook's sight that it runs."""
-
-
-def waits_at_first(flag: Path) -> tuple[str, ...]:
-    """Return the cells of a notebook that says that it runs, and ends only when it is run again."""
-    begin = f"import os, time, pathlib; flag = pathlib.Path('{flag}'); again = flag.exists()"
-    return begin, f"again or flag.write_text(os.environ['{RUN_MARK}'])", "again or time.sleep(600)"
 
 
 def test_notebooks_run_on_nodes_with_the_verdicts_of_one_machine(project: ClusterProject) -> None:

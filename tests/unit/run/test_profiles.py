@@ -18,6 +18,7 @@ from envsolver.run.profiles import check_profile, choose_profile, fitting_no_blo
 DOCUMENT = Path(__file__).parents[3] / "docs" / "clusters.md"
 
 SLURM = 'provider = "slurm"\nworkers-per-node = 2\n'
+PODS = 'provider = "kubernetes"\nimage = "i"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -94,12 +95,40 @@ def test_all_faults_of_a_profile_are_told_at_once_in_the_order_of_the_file(tmp_p
         (SLURM + "ports = [1, 70000]\n", "the first and the last port"),
         (SLURM + 'address = "a"\ninterface = "b"\n', "only one of the two"),
         ('provider = "site.py:nodes"\n', "site.py does not exist"),
+        ('provider = "kubernetes"\n', "profiles.p: needs image"),
+        (PODS + "nodes-per-block = 2\n", "is no key of a profile"),
+        (PODS + 'walltime = "1h"\n', "must be hours, minutes and seconds"),
+        (PODS + "max-cpu = '2'\n", "must be a number"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_its_line(text: str, said: str, tmp_path: Path) -> None:
     (told,) = faults(own(tmp_path, text))
     assert said in told
     assert re.match(r"envsolver\.toml:\d+: profiles\.p", told)
+
+
+def test_kubernetes_takes_volumes_by_claim_and_path_and_what_envsolver_adds(tmp_path: Path) -> None:
+    text = PODS + 'persistent-volumes = [["data", "/work"]]\nextra-limits = { a = "1" }\nmax-cpu = 2\n'
+    profile = make_profile(table(tmp_path, text + 'pod-template = "pod.yaml"\nwalltime = "00:10:00"\n'))
+    assert (profile.walltime, profile.options["persistent_volumes"]) == (600, (("data", "/work"),))
+
+
+def test_a_template_of_pods_that_is_none_is_refused_with_its_line(tmp_path: Path) -> None:
+    (told,) = faults(own(tmp_path, PODS + 'pod-template = "pod.yaml"\n'))
+    assert told.startswith("envsolver.toml:4: profiles.p.pod-template: pod.yaml cannot be read")
+
+
+@pytest.mark.parametrize("provider", ["kubernetes", "aws"])
+def test_a_library_that_is_missing_is_named_with_what_brings_it(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envsolver.run.parsl.providers.find_spec", lambda _: None)
+    needed = {"kubernetes": PODS, "aws": 'provider = "aws"\nimage-id = "i"\nkey-name = "k"\n'}
+    root = own(tmp_path, needed[provider])
+    (told,) = faults(root)
+    assert f"install envsolver[{provider}]" in told
+    profile = make_profile(read_profiles(root)["p"])
+    assert f"install envsolver[{provider}]" in dict(check_profile(profile, tmp_path))["what it needs here"]
 
 
 def test_a_sites_own_function_is_checked_by_its_signature(tmp_path: Path) -> None:

@@ -131,3 +131,42 @@ def test_only_the_last_blocks_that_never_worked_count(states: tuple[JobState, ..
 )
 def test_a_block_that_slurm_will_never_start_is_known_by_its_reason(reason: str, never: bool) -> None:
     assert never_starts(reason) is never
+
+
+class OddProvider(FakeProvider):
+    """A provider that notes no end of its blocks, keeps other things beside them, and answers in another order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[str]] = []
+        self.cleaned = False
+        self.resources["group"] = "not a block"  # type: ignore[assignment]  # as Parsl's for Azure does
+
+    def status(self, job_ids: list[str]) -> list[JobStatus]:
+        self.asked.append(job_ids)
+        return list(reversed(super().status(job_ids)))
+
+    def cancel(self, job_ids: list[str]) -> list[bool]:
+        return [True for _ in job_ids]
+
+    def clean_up(self) -> None:
+        self.cleaned = True
+
+
+def test_a_providers_own_way_of_keeping_blocks_does_not_matter() -> None:
+    scheduler = OddProvider()
+    blocks = Blocks(scheduler, BlockBudget(2), 1.0)
+    first, second = blocks.submit("a", 1), blocks.submit("b", 1)
+    scheduler.resources[first]["status"] = JobStatus(JobState.FAILED)
+    assert [each.state for each in blocks.status([first, second])] == [JobState.FAILED, JobState.RUNNING]
+    blocks.cancel([second])
+    assert blocks.active() == []
+    blocks.status([first, second])
+    assert scheduler.asked == [[first, second]]  # what has ended, some forget
+
+
+def test_at_the_end_a_provider_removes_what_else_it_has_made() -> None:
+    budget, scheduler = BlockBudget(1), OddProvider()
+    Blocks(scheduler, budget, 1.0)
+    budget.close()
+    assert scheduler.cleaned

@@ -1,0 +1,181 @@
+"""Promise: the state of pods is what their cluster says, and of what a run made there nothing is left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+from parsl.jobs.states import JobState, JobStatus
+
+from envsolver.core.profiles import Profile, ProfileSettings
+from envsolver.run.parsl.kubernetes import KubernetesBlocks, KubernetesError, configuration_fault
+from envsolver.run.scheduler.protocols import PoolRequest
+
+CONFIG = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:9"}}]
+users: [{name: u, user: {token: t}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+"""
+
+
+class FakeClient:
+    """The official client's calls, on pods and Secrets in memory."""
+
+    def __init__(self) -> None:
+        self.pods: dict[str, Any] = {}
+        self.secrets: dict[str, Any] = {}
+        self.broken = 0
+        self.asked: list[dict[str, Any]] = []
+
+    def _answer(self, answer: object, **asked: Any) -> SimpleNamespace:
+        assert asked["_request_timeout"]  # no question without an end
+        self.asked.append(asked)
+        if self.broken > 0:
+            self.broken -= 1
+            raise refusal(500, "etcd is gone")
+        return SimpleNamespace(data=json.dumps(answer))
+
+    def create_namespaced_pod(self, **asked: Any) -> SimpleNamespace:
+        answer = self._answer({}, **asked)
+        self.pods[asked["body"]["metadata"]["name"]] = asked["body"] | {"status": {"phase": "Pending"}}
+        return answer
+
+    def create_namespaced_secret(self, **asked: Any) -> SimpleNamespace:
+        self.secrets[asked["body"]["metadata"]["name"]] = asked["body"]
+        return self._answer({}, **asked)
+
+    def list_namespaced_pod(self, **asked: Any) -> SimpleNamespace:
+        return self._answer({"items": list(self.pods.values())}, **asked)
+
+    def list_namespaced_secret(self, **asked: Any) -> SimpleNamespace:
+        return self._answer({"items": list(self.secrets.values())}, **asked)
+
+    def delete_namespaced_pod(self, name: str, **asked: Any) -> SimpleNamespace:
+        answer = self._answer({}, **asked)
+        if name not in self.pods:
+            raise refusal(404, "not found")
+        del self.pods[name]
+        return answer
+
+    def delete_namespaced_secret(self, name: str, **asked: Any) -> SimpleNamespace:
+        del self.secrets[name]
+        return self._answer({}, **asked)
+
+
+def refusal(status: int, message: str) -> ApiException:
+    error = ApiException(status=status, reason="Refused")
+    error.body = json.dumps({"message": message})
+    return error
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    return FakeClient()
+
+
+@pytest.fixture
+def blocks(tmp_path: Path, client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> KubernetesBlocks:
+    path = tmp_path / "config"
+    path.write_text(CONFIG)
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    monkeypatch.setattr("envsolver.run.parsl.kubernetes.time.sleep", lambda _: None)
+    settings = ProfileSettings(provider="kubernetes", workers_per_node=2)
+    profile = Profile(name="p", settings=settings, options={"image": "i", "walltime": "01:00:00"})
+    made = KubernetesBlocks(profile, PoolRequest(prefix=tmp_path, workers=2, cores=2), "run")
+    made.kube_client = client
+    return made
+
+
+def told(blocks: Any, name: str) -> JobStatus:
+    (status,) = blocks.status([name])
+    assert isinstance(status, JobStatus)
+    return status
+
+
+def test_a_pod_waits_until_its_cluster_says_that_it_runs(blocks: KubernetesBlocks, client: FakeClient) -> None:
+    name = blocks.submit("pool", 1)
+    assert told(blocks, name).state is JobState.PENDING
+    client.pods[name]["status"]["phase"] = "Running"
+    assert told(blocks, name).state is JobState.RUNNING
+    body = client.pods[name]
+    assert body["spec"]["activeDeadlineSeconds"] == 3600
+    assert body["metadata"]["labels"]["envsolver-run"] == "run"
+    assert body["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "4"}}
+
+
+def test_a_pod_that_is_gone_was_deleted(blocks: KubernetesBlocks, client: FakeClient) -> None:
+    name = blocks.submit("pool", 1)
+    del client.pods[name]
+    status = told(blocks, name)
+    assert status.state is JobState.CANCELLED
+    assert str(status.message).endswith("it was deleted")
+
+
+def test_a_pod_that_cannot_start_has_failed_and_is_deleted(blocks: KubernetesBlocks, client: FakeClient) -> None:
+    name = blocks.submit("pool", 1)
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
+    client.pods[name]["status"]["containerStatuses"] = [{"state": waiting}]
+    status = told(blocks, name)
+    assert (status.state, client.pods) == (JobState.FAILED, {})
+    assert "ErrImagePull: not found" in str(status.message)
+
+
+def test_certificates_travel_as_one_secret_and_are_copied_to_a_private_folder(
+    blocks: KubernetesBlocks, client: FakeClient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    (folder / "client.key").write_bytes(b"key")
+    names = [blocks.submit(f"pool --cert_dir {folder} --logdir /l", 1) for _ in range(2)]
+    ((secret, body),) = client.secrets.items()
+    assert body["data"] == {"client.key": "a2V5"}
+    for name in names:
+        spec = client.pods[name]["spec"]
+        assert spec["volumes"] == [{"name": "envsolver-certificates", "secret": {"secretName": secret}}]
+        assert str(folder) not in spec["containers"][0]["command"][-1]
+
+
+def test_what_a_cluster_refuses_is_told_in_its_words(blocks: KubernetesBlocks, client: FakeClient) -> None:
+    client.broken = 1
+    with pytest.raises(KubernetesError, match=r"^Kubernetes: etcd is gone \(500\)$"):
+        blocks.submit("pool", 1)
+
+
+def test_a_pod_that_is_given_back_is_gone_or_still_counts(blocks: KubernetesBlocks, client: FakeClient) -> None:
+    first, second = blocks.submit("pool", 1), blocks.submit("pool", 1)
+    del client.pods[first]
+    assert blocks.cancel([first]) == [True]
+    client.broken = 1
+    assert blocks.cancel([second]) == [False]
+    assert told(blocks, second).state is JobState.PENDING
+
+
+def test_at_the_end_all_that_carries_the_label_is_deleted_however_it_came_there(
+    blocks: KubernetesBlocks, client: FakeClient
+) -> None:
+    client.pods["unknown"] = {"metadata": {"name": "unknown"}}
+    client.secrets["s"] = {"metadata": {"name": "s"}}
+    client.broken = 2
+    blocks.clean_up()
+    assert (client.pods, client.secrets) == ({}, {})
+    chosen = {each["label_selector"] for each in client.asked if "label_selector" in each}
+    assert [each.partition("=")[0] for each in chosen] == ["envsolver-pool"]  # and not what other environments have
+
+
+def test_a_cluster_that_deletes_nothing_is_told_of_at_last(blocks: KubernetesBlocks, client: FakeClient) -> None:
+    client.broken = 1000
+    with pytest.raises(KubernetesError, match="etcd is gone"):
+        blocks.clean_up()
+
+
+def test_without_a_configuration_there_is_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "nosuch"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert configuration_fault().startswith("finds no cluster")
