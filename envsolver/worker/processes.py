@@ -29,6 +29,7 @@ PATIENCE = 5.0
 """Seconds after which a process that survives SIGKILL is left to the system."""
 
 _LOOKS = 500  # at a process that is about to start another program
+_SETTLED = 3  # of them that find arguments and no environment: it has none
 _LISTS = 20  # of all processes for one answer, where others start without end
 _LINUX = sys.platform.startswith("linux")
 
@@ -121,16 +122,19 @@ def _carries_linux(pid: int, entry: bytes) -> bool:
     process = Path(f"/proc/{pid}")
     environ = process / "environ"
     try:
-        data = environ.read_bytes()
+        data, settled = environ.read_bytes(), 0
         for _ in range(_LOOKS):
-            if data:
+            if data or settled == _SETTLED:
                 break
-            # While it starts another program it has neither arguments nor an environment, for a moment.
-            settled = bool((process / "cmdline").read_bytes()) or not (process / "exe").exists()
+            # While it starts another program it has neither arguments nor an environment, for a moment. Arguments alone
+            # may be those of the moment between two programs.
+            if (process / "cmdline").read_bytes():
+                settled += 1
+            elif (process / "exe").exists():
+                time.sleep(0.001)
+            else:
+                break
             data = environ.read_bytes()
-            if settled:
-                break
-            time.sleep(0.001)
     except OSError:
         return False
     return entry in data and entry in data.split(b"\0")
