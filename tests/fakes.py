@@ -19,7 +19,7 @@ from envsolver.core.environments import Group, Interpreter, Package
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
 from envsolver.core.notebooks import Import, Notebook, Origin, Requirement
-from envsolver.core.results import Result
+from envsolver.core.results import Block, Result
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import Answer
@@ -209,6 +209,12 @@ class FakeProgress:
         pass
 
     def started(self, job: Job, expected: float | None = None) -> None:
+        pass
+
+    def returned(self, job: Job) -> None:
+        pass
+
+    def block(self, block: Block) -> None:
         pass
 
     def finished(self, result: Result) -> None:

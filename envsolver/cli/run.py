@@ -261,6 +261,7 @@ def _open(directory: Path, choices: Choices, *, strategy: str | None, build: boo
 def _print_plan(project: Project, options: Options, cwd: Path) -> int:
     """Print what a run would do; the exit code is 0 when all of it could run."""
     from envsolver.cli.tables import print_table
+    from envsolver.core.profiles import LOCAL
     from envsolver.core.quantities import duration
     from envsolver.resolver.locks import NOT_BUILT
     from envsolver.run.options import worker_count
@@ -270,15 +271,18 @@ def _print_plan(project: Project, options: Options, cwd: Path) -> int:
     states = dict.fromkeys(made.missing, "to be built")
     for target, fault in made.faults.items():
         states[target] = "to be solved" if NOT_BUILT in fault.message else "cannot be had"
+    several = bool(options.placement.clusters)
     rows = []
     for number, job in enumerate(made.jobs, 1):
         seconds = made.costs[job.id].seconds if job.id in made.costs else None
         time = "?" if seconds is None else duration(seconds)
-        rows.append((str(number), job.notebook, job.group, job.python, time, states.get(job.target, "ready")))
+        state = states.get(job.target, "ready")
+        place = f"{state}, {job.profile or LOCAL}" if several else state
+        rows.append((str(number), job.notebook, job.group, job.python, time, place))
     rows += [
         ("-", each.notebook, each.group, each.python, "", f"{each.status}: {each.reason}") for each in made.settled
     ]
-    print_table(("", "notebook", "group", "python", "time", "environment"), rows)
+    print_table(("", "notebook", "group", "python", "time", "environment, profile" if several else "environment"), rows)
     for target, fault in made.faults.items():
         click.echo(f"\n{target.group}, Python {target.python}: {fault.message}", err=True)
     whole = "" if made.seconds is None else f", about {duration(made.seconds)}"
@@ -304,19 +308,19 @@ def _prestart(directory: Path, *, rerun: bool) -> ParslPrestart:
 def _on_cluster(
     project: Project, options: Options, name: str | None, start: ParslPrestart | None
 ) -> tuple[Project, Options]:
-    """Return the project and the options of a run with a profile, whose environments the nodes must see."""
-    if name is None:
+    """Return the project and the options of a run with profiles, whose environments the nodes must see."""
+    if name is None and all(group.profile is None for group in project.config.groups.values()):
         return project, options
     from dataclasses import replace
 
     if start is not None:
         start.wait()  # Parsl's packages cannot be imported by two threads at once
-    from envsolver.run.profiles import choose_profile
+    from envsolver.run.profiles import choose_placement, environments_folder
 
-    profile = choose_profile(project.root, name)
-    if profile is not None and profile.settings.environments is not None:
-        project = replace(project, cache=Path(profile.settings.environments).expanduser())
-    return project, replace(options, profile=profile)
+    placement = choose_placement(project.config, name, options.groups)
+    if (folder := environments_folder(placement)) is not None:
+        project = replace(project, cache=folder)
+    return project, replace(options, placement=placement)
 
 
 def _options(notebooks: tuple[str, ...], choices: Choices, cwd: Path, root: Path) -> Options:

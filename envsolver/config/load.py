@@ -278,6 +278,18 @@ def _group_files(root: Path) -> list[Path]:
     return [file for file in files if file.resolve() not in included and file.stem[0] not in "_."]
 
 
+def fault_in(config: Config, key: Key, text: str) -> str:
+    """Return what is wrong with a key of a configuration that was read, with its file and line.
+
+    Where the strategy sets that key, that is its place.
+    """
+    source = read_source(config.root) or Source(name="", text="", prefix=(), table={})
+    if key_lines(source.text).keys() & {(*source.prefix, "strategies", config.strategy, *key)}:
+        key = ("strategies", config.strategy, *key)
+    (placed,) = _with_places([KeyFault(key=key, text=text)], source)
+    return placed
+
+
 def _with_places(faults: list[KeyFault], source: Source) -> list[str]:
     """Write each fault with its file, line and key, in the order of the file."""
     lines = key_lines(source.text)

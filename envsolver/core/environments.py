@@ -119,6 +119,11 @@ class Lock:
     prefix: str = ""
     """The environment that it describes, when somebody else has built it; empty for one that is ours to build."""
 
+    @property
+    def editable(self) -> bool:
+        """Whether it installs a folder as it is, whose path the environment then holds."""
+        return any(line.startswith("-e ") for line in self.text.splitlines())
+
 
 class EnvironmentUse(NamedTuple):
     """An environment as one group uses it: groups of the same lock share what is built."""

@@ -56,6 +56,20 @@ class BuildError(EnvsolverError):
     exit_code = 5
 
 
+class HandedBackError(Exception):
+    """A worker gives a job back that it has not started: its block ends too soon.
+
+    Parameters
+    ----------
+    seconds
+        How much is left of the block.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class UnusableNotebookError(Exception):
     """A file is not a usable notebook, or its settings do not fit it; the message says why.
 

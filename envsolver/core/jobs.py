@@ -77,6 +77,24 @@ class WarmStart:
     """Whether a pass in a warm kernel counts only when a cold one passes with the same outputs."""
 
 
+NEEDED_SHARE = 1.25
+NEEDED_SECONDS = 10.0
+"""A notebook is taken to need its time by history times the one, and the other to start and to come home."""
+
+
+def seconds_needed(expected: float | None, timeout: float) -> float:
+    """Return how much must be left of a block so that a notebook ends in it.
+
+    Parameters
+    ----------
+    expected
+        Its seconds by history; None when nothing is known.
+    timeout
+        Its limit, past which it is ended in any case.
+    """
+    return NEEDED_SECONDS + (timeout if expected is None else min(NEEDED_SHARE * expected, timeout))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One notebook in one environment, with its limits: what is scheduled and sent to a worker."""
@@ -99,6 +117,8 @@ class Job:
     """The strategy that it is run with; empty for none."""
     warnings: tuple[str, ...] = ()
     """Filters of warnings, beside Python's own, in pytest's syntax; a later one comes before those ahead of it."""
+    profile: str = ""
+    """The profile that it runs under; empty for this machine."""
     allow_errors: bool = False
     """Run all cells even when one raises, and pass."""
     want_values: bool = False
@@ -121,6 +141,11 @@ class Job:
         return ResultKey(self.notebook, self.group, self.python)
 
     @property
+    def pool(self) -> str:
+        """What the workers are called that can run it: those of its environment, under its profile."""
+        return pool_of(self.binding.environment, self.profile)
+
+    @property
     def mark(self) -> str:
         """What marks the processes of this attempt, unlike any other's."""
         return f"{self.run_id}/{self.id}/{self.attempt}"
@@ -129,6 +154,11 @@ class Job:
     def log(self) -> str:
         """Its kernel's log, relative to the run's folder; a worker opens it as it starts the kernel."""
         return f"logs/{self.id}.log"
+
+
+def pool_of(environment: str, profile: str) -> str:
+    """Return what the workers of an environment are called under a profile."""
+    return f"{environment}@{profile}" if profile else environment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from envsolver.core.settings import PositiveCount, Seconds, Text
 
 LOCAL = "local"
 """The profile of this machine, which needs no table."""
+
+
+Sending: TypeAlias = Literal["shared", "send"]
+"""Whether nodes see the project, or are sent it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +35,8 @@ class ProfileSettings:
     """Folder on the shared file system for environments and for what nodes and controller exchange."""
     node_environments: bool = False
     """Each node builds the environments anew on its own disk, at the path that they have here; uv must be there."""
+    project: Sending = "shared"
+    """`"send"`: nodes do not see the project; git's files of it, with their changes, travel as one archive."""
     scratch: Text | None = None
     """Folder on a node's own disk for what notebooks write, such as `$TMPDIR`; the node's variables may stand in it."""
     workers_per_node: PositiveCount | None = None
@@ -94,3 +101,38 @@ class Profile:
     def _whole(self, name: str, otherwise: int) -> int:
         value = self.options.get(name)
         return value if isinstance(value, int) else otherwise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Under which profile the notebooks of each group run; None stands for this machine.
+
+    Attributes
+    ----------
+    default
+        The profile of groups that name none.
+    groups
+        Those of groups that do.
+    """
+
+    default: Profile | None = None
+    groups: Mapping[str, Profile | None] = field(default_factory=dict)
+
+    def of(self, group: str) -> Profile | None:
+        """Return a group's profile."""
+        return self.groups.get(group, self.default)
+
+    def only(self, groups: Iterable[str]) -> Placement:
+        """Return it without the profiles that none of these groups needs; the same when there is no group."""
+        placed = {group: self.of(group) for group in groups}
+        return Placement(default=next(iter(placed.values())), groups=placed) if placed else self
+
+    @property
+    def clusters(self) -> tuple[Profile, ...]:
+        """The profiles of clusters, each once."""
+        return tuple({each.name: each for each in (self.default, *self.groups.values()) if each is not None}.values())
+
+    @property
+    def here(self) -> bool:
+        """Whether notebooks may run on this machine."""
+        return self.default is None or None in self.groups.values()

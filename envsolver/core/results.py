@@ -122,7 +122,12 @@ class Result:
     peak_rss_bytes: int | None = None
     """Largest sum seen of the resident memory of the process tree; None when nothing ran."""
     worker: str = ""
-    """Which worker ran it, such as ``core/0``."""
+    """Which worker ran it: ``worker 2`` on this machine, node, block and worker such as ``n1/0/1`` on a cluster."""
+    node: str = ""
+    block: str = ""
+    """The cluster's node that it ran on, and the scheduler's name of the block; empty on this machine."""
+    queued_seconds: float = 0.0
+    """How long it waited on a cluster from when it was sent until a worker took it, mostly for a block to start."""
     reason: str = ""
     """One sentence for people; always present unless the verdict is a plain pass."""
     failure: Failure | None = None
@@ -196,6 +201,33 @@ class Shard:
         return f"{self.index}/{self.count}"
 
 
+BlockState: TypeAlias = Literal["queued", "running", "ended"]
+"""What has become of a block."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """What a cluster's scheduler was asked for: nodes for a time. Times are ISO 8601 with a zone."""
+
+    name: str
+    """What the scheduler calls it."""
+    profile: str
+    environment: str
+    """The first digits of the key of the environment whose notebooks it runs."""
+    state: BlockState
+    node: str = ""
+    """The nodes that it has, as the scheduler writes them; empty before it runs."""
+    asked: str
+    """When it was asked for."""
+    started: str | None = None
+    ended: str | None = None
+    """When it began to run, and when it was seen to have ended; None when it has not."""
+    ends: str | None = None
+    """When its walltime is over; None when that is not known."""
+    reason: str = ""
+    """The scheduler's words."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One invocation, as its reports see it."""
@@ -216,6 +248,8 @@ class Run:
     """Why the run ended early, as a sentence; empty when it did not."""
     conflicts: tuple[str, ...] = ()
     """Why groups are kept apart, a sentence each."""
+    blocks: tuple[Block, ...] = ()
+    """What a cluster's scheduler was asked for."""
     shard: Shard | None = None
     """Which part this is, when the run was split over several machines."""
     state: RunState = "complete"

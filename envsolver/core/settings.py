@@ -46,6 +46,9 @@ class GroupSettings:
     """Memory limit of one notebook's process tree, such as `"4GiB"`."""
     gpus: Count = 0
     """GPUs that one notebook of this group needs."""
+    profile: Text | None = None
+    """Profile that this group's notebooks run under, such as `"gpu"`, whatever that of the run is; `"local"` keeps them
+    on this machine (see docs/clusters.md)."""
     services: tuple[str, ...] = ()
     """Names of the services that must run while notebooks of this group run."""
     env: Mapping[str, str] = field(default_factory=dict)

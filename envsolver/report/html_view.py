@@ -23,7 +23,7 @@ from envsolver.report.summaries import (
     strategies_of,
     work_seconds,
 )
-from envsolver.report.timeline import Bar, Timeline, parse_time
+from envsolver.report.timeline import Bar, Timeline, Wait, parse_time
 
 History = Mapping[ResultKey, float]
 """The usual seconds of a notebook, by its path, group and Python."""
@@ -103,9 +103,25 @@ def figures_of(run: Run) -> list[dict[str, str]]:
 def lanes_of(run: Run, laid: Timeline) -> list[dict[str, Any]]:
     """Return the timeline's lanes, places and widths in per cent of its length."""
     return [
-        {"busy": f"{laid.busy(number):.0%}", "bars": [_bar(run, bar, laid.seconds) for bar in lane]}
+        {
+            "name": one_line(laid.names[number]) if laid.names else "",
+            "busy": f"{laid.busy(number):.0%}",
+            "waits": [_wait(wait, laid.seconds) for wait in (laid.waits[number] if laid.waits else ())],
+            "bars": [_bar(run, bar, laid.seconds) for bar in lane],
+        }
         for number, lane in enumerate(laid.lanes)
     ]
+
+
+def _wait(wait: Wait, seconds: float) -> dict[str, str]:
+    block = wait.block
+    return {
+        "left": percent(wait.start / seconds),
+        "width": percent(wait.seconds / seconds),
+        "title": one_line(
+            f"block {block.name} of {block.profile}: queued for {duration(wait.seconds)}; {block.reason}"
+        ),
+    }
 
 
 def _bar(run: Run, bar: Bar, seconds: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from envsolver.core.jobs import Job
 from envsolver.core.progress import Progress
 from envsolver.core.quantities import duration
-from envsolver.core.results import Result
+from envsolver.core.results import Block, Result
 from envsolver.core.verdicts import Verdict
 from envsolver.report.formatting import one_line
 from envsolver.report.live_view import ProgressState, live_view
@@ -118,6 +118,12 @@ class PlainProgress:
             why = f"  {one_line(job.why)}" if job.why else ""
             self._write(f"{'':{self._counter_width}} started {self._columns(job)}{about}{why}")
 
+    def returned(self, job: Job) -> None:
+        """Say nothing: a line about why was said."""
+
+    def block(self, block: Block) -> None:
+        """Say nothing: lines tell what has become of blocks."""
+
     def finished(self, result: Result) -> None:
         """Say a verdict, with the error below that the notebook raised, if it did; its reason is for the report."""
         self._done += 1
@@ -197,6 +203,16 @@ class LiveProgress:
         """Show a running job."""
         with self._lock:
             self._state.start(job, expected)
+
+    def returned(self, job: Job) -> None:
+        """Show a job no more that waits again."""
+        with self._lock:
+            self._state.running.pop(job.key, None)
+
+    def block(self, block: Block) -> None:
+        """Show a block as it is now."""
+        with self._lock:
+            self._state.note_block(block)
 
     def finished(self, result: Result) -> None:
         """Count a verdict; one that is not good is said above the view at once."""

@@ -9,12 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envsolver.core.jobs import Job
 from envsolver.core.quantities import clock
-from envsolver.core.results import Result, ResultKey
+from envsolver.core.results import Block, Result, ResultKey
+from envsolver.report.block_lines import block_lines
 from envsolver.report.formatting import columns, fitted, one_line
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ class ProgressState:
         self.running: dict[ResultKey, WatchedJob] = {}
         self.done: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
+        self.blocks: dict[tuple[str, str], Block] = {}
         self._pace = Pace()
 
     def begin(
@@ -103,6 +106,12 @@ class ProgressState:
     def start(self, job: Job, expected: float | None) -> None:
         """Take note of a job that was sent."""
         self.running[job.key] = WatchedJob(job=job, expected=expected)
+
+    def note_block(self, block: Block) -> None:
+        """Take note of what has become of a block; one that has ended is not shown."""
+        self.blocks.pop((block.profile, block.name), None)
+        if block.state != "ended":
+            self.blocks[block.profile, block.name] = block
 
     def refresh(self) -> None:
         """See which jobs have begun since the last refresh."""
@@ -160,6 +169,8 @@ def live_view(state: ProgressState, width: int, height: int) -> Group:
     groups = [group for group in state.total if state.total[group]]
     # One line for the bar, one for what is left out, one for the cursor.
     room = max(1, height - 3)
+    blocks = block_lines(state.blocks.values(), datetime.now(timezone.utc), room // 3)
+    room = max(1, room - len(blocks))
     lines: list[Text] = []
     if len(groups) + len(state.running) <= room:
         for group in groups:
@@ -172,7 +183,7 @@ def live_view(state: ProgressState, width: int, height: int) -> Group:
         lines = [_job_line(state, job, width) for job in jobs[:room]]
         if len(jobs) > room:
             lines.append(_text(f"  … and {len(jobs) - room} more running", "dim"))
-    return Group(*lines, _bar_line(state, width))
+    return Group(*(_text(fitted(line, width), "dim") for line in blocks), *lines, _bar_line(state, width))
 
 
 def _text(text: str, style: str = "") -> Text:

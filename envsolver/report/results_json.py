@@ -48,6 +48,7 @@ def run_to_data(run: Run) -> dict[str, Any]:
         "stopped": run.stopped,
         "state": run.state,
         "conflicts": run.conflicts,
+        "blocks": [asdict(block) for block in run.blocks],
         "shard": asdict(run.shard) if run.shard else None,
         "warnings": [asdict(each) for each in warnings_of(run)],
     }

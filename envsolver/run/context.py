@@ -15,7 +15,7 @@ from envsolver.core.environments import Environment
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.paths import RUNS
 from envsolver.core.progress import Progress
-from envsolver.core.results import Result, ResultKey, Run, RunState, Shard
+from envsolver.core.results import Block, Result, ResultKey, Run, RunState, Shard
 from envsolver.report.results_json import write_results
 from envsolver.run.coverage import RunCoverage
 from envsolver.run.directories import named_run_directory, new_run_directory, prepare_state
@@ -114,6 +114,7 @@ class RunRecord:
         self._started = datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds")
         self._shard = shard
         self._results = list(settled)
+        self._blocks: dict[tuple[str, str], Block] = {}
         self._planned = tuple(planned)
         self._save()
 
@@ -123,6 +124,11 @@ class RunRecord:
         self._context.project.history.add(result, digest)
         if time.monotonic() - self._saved > SAVE_SECONDS:
             self._save()
+
+    def add_block(self, block: Block) -> None:
+        """Keep what has become of a block of nodes, instead of what was known of it before."""
+        self._blocks[block.profile, block.name] = block
+        self._context.progress.block(block)
 
     def _save(self) -> None:
         self._saved = time.monotonic()
@@ -158,4 +164,5 @@ class RunRecord:
             state=state,
             conflicts=tuple(conflicts),
             shard=self._shard,
+            blocks=tuple(self._blocks.copy().values()),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from envsolver.config.load import settings_for
@@ -13,6 +13,7 @@ from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Binding, Edits, Job, Limits
 from envsolver.core.notebooks import Notebook
 from envsolver.core.parsing import ODD_INPUT, phrase_of, read_text
+from envsolver.core.profiles import Placement
 from envsolver.core.results import Result
 from envsolver.core.settings import Config, GroupSettings
 from envsolver.resolver.own_project import own_project
@@ -36,6 +37,8 @@ class JobDefaults:
     """Seconds for a whole notebook, over every other setting; None leaves the settings alone."""
     output_files: tuple[str, ...] = ()
     """As in `Job`."""
+    placement: Placement = field(default_factory=Placement)
+    """Under which profile each group runs."""
 
 
 def plan_jobs(
@@ -100,6 +103,7 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
     group = config.groups.get(assignment.group or "", GroupSettings())
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(notebook.path).stem).strip("-")[:SLUG_LENGTH]
     memory = settings.memory if settings.memory is not None else group.memory
+    profile = defaults.placement.of(assignment.group or "")
     return Job(
         id=f"{defaults.run_id[:8]}-{number:04d}-{slug}",
         notebook=notebook.path,
@@ -133,6 +137,7 @@ def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, 
         ),
         strategy=config.strategy,
         warnings=(*group.warnings, *(settings.warnings or ())),
+        profile="" if profile is None else profile.name,
         allow_errors=notebook.allow_errors,
     )
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import psutil
 
 from envsolver.core.errors import ConfigurationError
+from envsolver.run.options import Options, available_cores, worker_count
+from envsolver.run.scheduler.policy import Budget
+
+MEMORY_SHARE = 0.9
+"""The part of the memory that is free at the start which running notebooks may take together."""
 
 _FOR_THE_RUN = 26
 """Threads and processes that a run starts whatever it runs: Parsl's programs, templates, the guardian."""
@@ -67,4 +73,26 @@ def count_threads(user: int) -> int:
         uids = process.info["uids"]
         if uids is not None and uids.real == user:
             found += process.info["num_threads"] or 1
+    return found
+
+
+def budgets(options: Options) -> dict[str, Budget]:
+    """Return what the notebooks of a run may use together, by their profile."""
+    workers = worker_count(options)
+    # What a node holds is for its pool to say.
+    found = {
+        profile.name: Budget(
+            slots=min(workers, profile.slots),
+            cores=sys.maxsize,
+            memory=sys.maxsize,
+            blocks=profile.settings.max_blocks,
+            block_size=profile.slots // profile.settings.max_blocks,
+        )
+        for profile in options.placement.clusters
+    }
+    if options.placement.here:
+        # Asked for more workers than there are cores, a run that has no other place takes the person's word for it.
+        here = min(workers, available_cores()) if found else workers
+        memory = int(psutil.virtual_memory().available * MEMORY_SHARE)
+        found[""] = Budget(slots=here, cores=max(here, available_cores()), memory=memory)
     return found

@@ -108,6 +108,7 @@ def merge(runs: Sequence[Run], directory: Path, *, copy: bool = True) -> Run:
         state="complete" if whole else "interrupted",
         stopped=_why_incomplete(ordered, missing),
         conflicts=tuple(dict.fromkeys(text for run in ordered for text in run.conflicts)),
+        blocks=tuple(block for run in ordered for block in run.blocks),
     )
 
 

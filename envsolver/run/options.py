@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from envsolver.core.profiles import Profile
+from envsolver.core.profiles import Placement
 from envsolver.core.results import Result
 from envsolver.run.coverage_options import CoverageOptions
 from envsolver.run.scheduler.policy import Order
@@ -51,8 +51,8 @@ class Options:
         A commit: what never passed runs only if it may depend on what git says changed since; None for all.
     rerun
         Run all notebooks, also those of which nothing changed since they passed.
-    profile
-        The cluster that notebooks run on; None for this machine.
+    placement
+        Which clusters notebooks run on.
     coverage
         What is asked of coverage; None to measure nothing.
     stop
@@ -80,7 +80,7 @@ class Options:
     since: str | None = None
     rerun: bool = False
     verify: float = 0.0
-    profile: Profile | None = None
+    placement: Placement = field(default_factory=Placement)
     shard: tuple[int, int] | None = None
     times: Path | None = None
     coverage: CoverageOptions | None = None
@@ -97,7 +97,10 @@ def worker_count(options: Options) -> int:
     """Return how many notebooks may run at once."""
     if options.sequential:
         return 1
-    return options.workers or (available_cores() if options.profile is None else options.profile.slots)
+    if options.workers:
+        return options.workers
+    here = available_cores() if options.placement.here else 0
+    return here + sum(profile.slots for profile in options.placement.clusters)
 
 
 def available_cores() -> int:

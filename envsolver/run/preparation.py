@@ -90,7 +90,7 @@ class Preparation:
         group, version = target
         store = self._project.store
         settings = self._project.config.groups.get(group, GroupSettings())
-        profile = self._context.options.profile
+        profile = self._context.options.placement.of(group)
         gpus = gpu_sets(settings.gpus, os.environ if profile is None else gpu_variables(profile.gpus_per_node))
         if settings.gpus and not gpus:
             place = "this machine" if profile is None else f"a node of profile {profile.name}"
@@ -102,6 +102,12 @@ class Preparation:
                 f"group {group} needs services, which no node of profile {profile.name} could reach on this machine"
             )
         lock = self._lock_of(target)
+        if profile is not None and profile.settings.project == "send" and lock.editable:
+            raise EnvsolverError(
+                f"group {group} installs a folder of the project as it is (-e), which no node of profile "
+                f'{profile.name} has at that path, since it is sent the project (project = "send")',
+                tip="Leave out the -e, so that the environment holds a copy.",
+            )
         self._post(EnvironmentLocated(target=target, key=store.key_for(lock), prefix=store.prefix_for(lock), gpus=gpus))
         if not store.has(lock):
             text = f"{group}: building an environment of {len(lock.packages)} packages, Python {version}"

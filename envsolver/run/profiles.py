@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import socket
@@ -9,18 +10,20 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from envsolver.config.faults import nearest
+from envsolver.config.load import fault_in
 from envsolver.config.profiles import ProfileTable, read_profiles, user_file
 from envsolver.config.tables import as_python
 from envsolver.config.validation import kinds_of, value_fault
 from envsolver.core.errors import ConfigurationError
-from envsolver.core.jobs import Cost, Job
-from envsolver.core.profiles import LOCAL, Profile, ProfileSettings
+from envsolver.core.jobs import Cost, Job, seconds_needed
+from envsolver.core.profiles import LOCAL, Placement, Profile, ProfileSettings, Sending
 from envsolver.core.quantities import duration
+from envsolver.core.settings import Config
 from envsolver.run.parsl.addresses import address_of
-from envsolver.run.parsl.providers import COMMANDS, LIBRARIES, OURS, Parameter, parameters, unusable
+from envsolver.run.parsl.providers import COMMANDS, LIBRARIES, OURS, Parameter, default_walltime, parameters, unusable
 
 VARIABLE = "ENVSOLVER_PROFILE"
 """Names the profile of a run that is started without `--profile`."""
@@ -47,11 +50,71 @@ def choose_profile(root: Path, name: str | None) -> Profile | None:
             [f"--profile {name}: no profile is called that{nearest(name, [LOCAL, *tables])}"],
             tip=f"`envsolver profiles` lists them. Yours stand in {user_file()}.",
         )
-    profile = make_profile(tables[name])
+    return _usable(tables[name])
+
+
+def _usable(table: ProfileTable) -> Profile:
+    """Return a profile that is right, and for which all is here that it needs."""
+    profile = make_profile(table)
     key, why = unusable(profile)
     if why:
-        raise ConfigurationError([tables[name].fault(why, key)])
+        raise ConfigurationError([table.fault(why, key)])
     return profile
+
+
+def choose_placement(config: Config, name: str | None, groups: Collection[str] = ()) -> Placement:
+    """Return under which profile the notebooks of each group run.
+
+    Parameters
+    ----------
+    name
+        The run's profile; ``local`` keeps all groups on this machine, None those that name no other.
+    groups
+        The groups that are to run; empty for all.
+
+    Raises
+    ------
+    ConfigurationError
+        With all that is wrong with the profiles, or when two keep environments in different folders.
+    """
+    default = choose_profile(config.root, name)
+    own = {
+        group: settings.profile
+        for group, settings in config.groups.items()
+        if settings.profile is not None and (not groups or group in groups)
+    }
+    if name == LOCAL or not own:
+        return Placement(default=default)
+    tables = read_profiles(config.root)
+    unknown = [
+        fault_in(config, ("groups", group, "profile"), f'no profile is called "{profile}"{nearest(profile, tables)}')
+        for group, profile in own.items()
+        if profile not in {LOCAL, *tables}
+    ]
+    if unknown:
+        raise ConfigurationError(
+            unknown,
+            tip="`envsolver profiles` lists them. With `--profile local` all notebooks run on this machine.",
+        )
+    made: dict[str, Profile | None] = {LOCAL: None}
+    made |= {profile: _usable(tables[profile]) for profile in sorted(set(own.values())) if profile in tables}
+    return Placement(default=default, groups={group: made[profile] for group, profile in own.items()})
+
+
+def environments_folder(placement: Placement) -> Path | None:
+    """Return the folder that the profiles name for environments; None when none does.
+
+    Raises
+    ------
+    ConfigurationError
+        They name several, and a run has one.
+    """
+    named = {profile.name: profile.settings.environments for profile in placement.clusters}
+    folders = {name: Path(folder).expanduser() for name, folder in named.items() if folder is not None}
+    if len(set(folders.values())) > 1:
+        told = ", ".join(f"{name} has {folder}" for name, folder in folders.items())
+        raise ConfigurationError([f"the profiles of one run must keep `environments` in one folder: {told}"])
+    return next(iter(folders.values()), None)
 
 
 def make_profile(table: ProfileTable) -> Profile:
@@ -66,11 +129,18 @@ def make_profile(table: ProfileTable) -> Profile:
     if faults:
         texts = [table.fault(fault.text, fault.key) for fault in faults]
         raise ConfigurationError(texts, tip="docs/clusters.md tells envsolver's own keys; all others are Parsl's.")
-    own = {each.name for each in fields(ProfileSettings)}
+    own = {each.name for each in fields(ProfileSettings)} - ({"project"} if _is_providers(table.values) else set())
     values: dict[str, Any] = {key.replace("-", "_"): as_python(value) for key, value in table.values.items()}
     settings = ProfileSettings(**{name: value for name, value in values.items() if name in own})
     options = {name: value for name, value in values.items() if name not in own}
+    if (walltime := default_walltime(settings.provider)) is not None:
+        options.setdefault("walltime", walltime)
     return Profile(name=table.name, settings=settings, options=options, file=table.file, folder=table.folder)
+
+
+def _is_providers(values: Mapping[str, object]) -> bool:
+    """Return whether `project` is the provider's key, as LSF has one for accounts, and not envsolver's."""
+    return values.get("provider") == "lsf" and values.get("project", "shared") not in get_args(Sending)
 
 
 class _Fault(NamedTuple):
@@ -82,6 +152,8 @@ class _Fault(NamedTuple):
 
 def _faults(table: ProfileTable) -> Iterator[_Fault]:
     own, values = kinds_of(ProfileSettings), table.values
+    if _is_providers(values):
+        del own["project"]
     wrong = {key: text for key, kind in own.items() if key in values and (text := _own_fault(key, values[key], kind))}
     yield from (_Fault(key, text) for key, text in wrong.items())
     if "provider" not in values:
@@ -130,14 +202,21 @@ def _own_fault(key: str, value: object, kind: object) -> str:
 
 
 def fitting_no_block(profile: Profile, jobs: Iterable[Job], costs: Mapping[str, Cost]) -> Iterator[str]:
-    """Tell of each notebook that took longer than a block lasts."""
-    for job in jobs:
+    """Tell of each notebook of a profile that fits in no block of it, and what walltime it needs."""
+    for job in (each for each in jobs if each.profile == profile.name):
         seconds = costs[job.id].seconds if job.id in costs else None
-        if profile.walltime is not None and seconds is not None and seconds > profile.walltime:
+        needed = 0.0 if seconds is None else seconds_needed(seconds, job.limits.timeout)
+        if profile.walltime is not None and needed > profile.walltime:
             yield (
-                f"{job.notebook} took {duration(seconds)}, and a block of profile {profile.name} ends after "
-                f"{duration(profile.walltime)}: give it a longer walltime"
+                f"{job.notebook} took {duration(seconds or 0)}, and a block of profile {profile.name} ends after "
+                f'{duration(profile.walltime)}: it needs walltime = "{_in_whole_minutes(needed)}"'
             )
+
+
+def _in_whole_minutes(seconds: float) -> str:
+    """Return a walltime that is no shorter."""
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:00"
 
 
 def check_profile(profile: Profile, cache: Path) -> Iterator[tuple[str, str]]:

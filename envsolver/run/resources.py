@@ -6,7 +6,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
 from envsolver.core.paths import LOGS
+from envsolver.core.progress import BlockListener
 from envsolver.core.redaction import redact_file
 from envsolver.run.context import RunContext
 from envsolver.run.coverage import not_ahead
@@ -26,14 +27,14 @@ from envsolver.run.scheduler.inline import InlineExecutor
 from envsolver.run.scheduler.outcome import RunOutcome
 from envsolver.run.scheduler.protocols import JobExecutor
 from envsolver.run.services import Services
+from envsolver.run.shipment import bring_rest, pack, sends
 from envsolver.worker.guardian import owned
 from envsolver.worker.private_directories import make_private, run_directory
 from envsolver.worker.processes import JOB_MARK, RUN_MARK, kill_marked
 
 if TYPE_CHECKING:
+    from envsolver.run.warm.placed import StartedTemplates
     from envsolver.run.warm.plan import WarmPlan
-    from envsolver.run.warm.remote import RemoteTemplates
-    from envsolver.run.warm.templates import Templates
 
 
 _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
@@ -78,13 +79,15 @@ class Resources:
     parsl: Path
 
     services: Services
-    templates: Templates | RemoteTemplates
+    templates: StartedTemplates
     executor: JobExecutor
     ending: Ending
 
 
 @contextlib.contextmanager
-def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], bool]) -> Iterator[Resources]:
+def acquire(
+    context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], bool], on_block: BlockListener | None = None
+) -> Iterator[Resources]:
     """Acquire all that a run needs; afterwards release it in the reverse order, and leave no process.
 
     Each part is released even when another cannot be: that is reported, and its traceback kept in the run's folder.
@@ -95,6 +98,8 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         The templates of warm kernels.
     rebuild
         Builds a job's environment anew if it is damaged, and returns whether it was.
+    on_block
+        Is told, from any thread, what becomes of a cluster's blocks; by default it is the progress.
 
     Raises
     ------
@@ -111,30 +116,36 @@ def acquire(context: RunContext, plan: WarmPlan, *, rebuild: Callable[[Job], boo
         on_exit("cache", project.store.release)
         scratch = _make_scratch(run_id)
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-        parsl = scratch / PARSL if context.options.profile is None else shared_directory(context)
-        session = context.session
-        # What stays for the next run carries this one's mark.
-        owner = owned(run_id, [scratch, parsl]) if session is None else contextlib.ExitStack()
-        ended = stack.enter_context(owner)
-        ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(parsl, context.directory))
-        ended.callback(_give_back, context, "logs", lambda: _redact_logs(logs))
+        parsl = shared_directory(context) if context.options.placement.clusters else scratch / PARSL
+        _own_processes(stack, context, [scratch, parsl])
         ending = Ending()
-        executor = HealingExecutor(_make_executor(context, parsl), rebuild)
+        executor = HealingExecutor(_make_executor(context, parsl, on_block or context.progress.block), rebuild)
         on_exit("executor", lambda: executor.close(gently=not ending.in_haste))
         services = Services(project.config.services, root=project.root, logs=logs, run_id=run_id)
         on_exit("services", services.stop)
         templates = _make_templates(context, plan, parsl)
-        if session is None:
+        if context.session is None:
             on_exit("templates", templates.stop)
         on_exit("history", lambda: _record_facts(context, templates))
         on_exit("work", lambda: _stop_work(context, ending))
         yield Resources(parsl=parsl, services=services, templates=templates, executor=executor, ending=ending)
 
 
-def _record_facts(context: RunContext, templates: Templates | RemoteTemplates) -> None:
+def _record_facts(context: RunContext, templates: StartedTemplates) -> None:
     """Remember what was found out of templates, unless coverage was in them, whose modules no other kernel has."""
     if context.coverage is None:
         context.project.history.record_facts(templates.template_facts())
+
+
+def _own_processes(stack: contextlib.ExitStack, context: RunContext, directories: Sequence[Path]) -> None:
+    """End all processes of the run in the end; when they are gone, keep what Parsl and the logs say of them."""
+    # What stays for the next run carries this one's mark.
+    owner = owned(context.run_id, directories) if context.session is None else contextlib.ExitStack()
+    ended = stack.enter_context(owner)
+    ended.callback(_give_back, context, "parsl", lambda: _keep_parsl_files(directories[-1], context.directory))
+    ended.callback(_give_back, context, "logs", lambda: _redact_logs(context.directory / LOGS))
+    if sends(context.options.placement):
+        ended.callback(_give_back, context, "files", lambda: bring_rest(directories[-1], context.directory))
 
 
 def _redact_logs(logs: Path) -> None:
@@ -172,35 +183,46 @@ def _make_scratch(run_id: str) -> Path:
         ) from error
 
 
-def _make_executor(context: RunContext, directory: Path) -> JobExecutor:
+def _make_executor(context: RunContext, directory: Path, on_block: BlockListener) -> JobExecutor:
     options, run_id = context.options, context.run_id
     if options.sequential:
         from envsolver.worker.run_job import run_job
 
         return InlineExecutor(run_job, clear=lambda job: kill_marked(JOB_MARK, job.mark))
     server = context.prestart.server if context.prestart is not None else ""
-    pools: Pools = LocalPools(run_id=run_id, directory=directory, server=server)
-    if options.profile is not None:
+    pools: dict[str, Pools] = {}
+    if options.placement.here:
+        pools[""] = LocalPools(run_id=run_id, directory=directory, server=server)
+    for profile in options.placement.clusters:
         from envsolver.run.parsl.cluster import ClusterPools  # it imports Parsl
 
-        pools = ClusterPools(
-            options.profile, run_id=run_id, directory=directory, server=server, note=context.progress.note
+        pools[profile.name] = ClusterPools(
+            profile,
+            run_id=run_id,
+            directory=directory,
+            server=server,
+            note=context.progress.note,
+            on_block=on_block,
         )
     return ParslJobExecutor(pools, directory=directory, monitor=options.monitor)
 
 
-def _make_templates(context: RunContext, plan: WarmPlan, directory: Path) -> Templates | RemoteTemplates:
+def _make_templates(context: RunContext, plan: WarmPlan, directory: Path) -> StartedTemplates:
+    from envsolver.run.warm.placed import PlacedTemplates
     from envsolver.run.warm.remote import RemoteTemplates
     from envsolver.run.warm.templates import Templates
 
-    facts = dict(context.project.history.template_facts())
+    facts, placement = dict(context.project.history.template_facts()), context.options.placement
     if context.coverage is not None:
         for key in {spec.environment for spec in plan.templates}:
             facts[key] = not_ahead(facts.get(key, ""), context.project.root, context.coverage.options.source)
-    if context.options.profile is not None:
-        return RemoteTemplates(plan, directory=directory, facts=facts)
     new = partial(Templates, plan, run_id=context.run_id, logs=context.directory / LOGS, facts=facts)
-    return new() if context.session is None else context.session.templates(plan, new)
+    if not placement.clusters:
+        return new() if context.session is None else context.session.templates(plan, new)
+    remote = RemoteTemplates(plan, directory=directory, facts=facts)
+    if not placement.here:
+        return remote
+    return PlacedTemplates(new(), remote, is_here=lambda group: placement.of(group) is None)
 
 
 def shared_directory(context: RunContext) -> Path:
@@ -211,8 +233,7 @@ def shared_directory(context: RunContext) -> Path:
     ConfigurationError
         Its path needs quoting, or it cannot be made.
     """
-    profile = context.options.profile
-    unshared = profile is not None and profile.settings.node_environments
+    unshared = any(profile.settings.node_environments for profile in context.options.placement.clusters)
     directory = context.directory / "nodes" if unshared else context.project.cache / PARSL / context.run_id
     if not _PLAIN.fullmatch(str(directory)):
         raise ConfigurationError(
@@ -225,6 +246,8 @@ def shared_directory(context: RunContext) -> Path:
         directory.mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise ConfigurationError([f"{directory}: cannot be made: {error.strerror or error}"]) from error
+    if sends(context.options.placement):
+        pack(context.project.root, directory)
     return directory
 
 

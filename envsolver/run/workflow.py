@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 from envsolver.core.environments import Assignment, Environment, Target
 from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
@@ -29,7 +26,7 @@ from envsolver.run.context import RunContext, RunRecord, make_context
 from envsolver.run.directories import output_files
 from envsolver.run.fingerprints import input_digests
 from envsolver.run.jobs import JobDefaults, plan_jobs
-from envsolver.run.machine import check_process_limit, check_semaphores
+from envsolver.run.machine import budgets, check_process_limit, check_semaphores
 from envsolver.run.options import Options, available_cores, worker_count
 from envsolver.run.parsl import monitoring
 from envsolver.run.parsl.prestart import ParslPrestart
@@ -38,19 +35,16 @@ from envsolver.run.project import Project
 from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.resources import acquire
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
-from envsolver.run.scheduler.policy import Budget, Order, predicted_makespan, sort_jobs
+from envsolver.run.scheduler.policy import Order, predicted_makespan, sort_jobs
 from envsolver.run.scheduler.scheduler import Scheduler
 from envsolver.run.selection import failed_last, parse_expression
 from envsolver.run.shards import make_shard
+from envsolver.run.shipment import bring_home
 from envsolver.run.since import changed_since
 from envsolver.run.unchanged import VERIFIED, Recorder, Unchanged
 
 if TYPE_CHECKING:
     from envsolver.run.watch import WatchSession
-
-MEMORY_SHARE = 0.9
-"""The part of the memory that is free at the start which running notebooks may take together."""
-
 
 _TIP = "`envsolver list` shows each notebook's group and why."
 
@@ -93,6 +87,7 @@ def run(
     chosen, shard = _choose(project, options, resolution)
     context = make_context(project, options, progress, start, session)
     jobs, known = _sift(context, resolution, chosen)
+    context = _where_needed(context, jobs)
     if jobs and start is not None:
         start.begin()
     record = RunRecord(context, clock=clock, shard=shard, settled=known, planned=[job.key for job in jobs])
@@ -102,6 +97,12 @@ def run(
     finished = record.run(outcome, conflicts=conflicts)
     _write_reports(finished, expected, progress, hurried=outcome.interrupted or session is not None)
     return finished, exit_code(finished, outcome, record.errors)
+
+
+def _where_needed(context: RunContext, jobs: Sequence[Job]) -> RunContext:
+    """Return a run without the profiles under which nothing is left to run."""
+    options = context.options
+    return replace(context, options=replace(options, placement=options.placement.only(job.group for job in jobs)))
 
 
 def _unprepared(
@@ -144,14 +145,17 @@ def _check(project: Project, options: Options) -> None:
         raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
     if not options.sequential:
         check_semaphores()
-        check_process_limit(worker_count(options) if options.profile is None else 1)
-    profile = options.profile
-    if options.coverage is not None and profile is not None and profile.settings.node_environments:
-        raise ConfigurationError(
-            [f"--cov needs environments that all nodes see; those of {profile.name} build their own"]
-        )
-    if options.profile is not None and options.sequential:
-        raise ConfigurationError([f"--profile {options.profile.name} needs Parsl, which --sequential leaves out"])
+        check_process_limit(min(worker_count(options), available_cores()) if options.placement.here else 1)
+    for profile in options.placement.clusters:
+        if options.coverage is not None and profile.settings.node_environments:
+            raise ConfigurationError(
+                [f"--cov needs environments that all nodes see; those of {profile.name} build their own"]
+            )
+        if options.sequential:
+            raise ConfigurationError(
+                [f"profile {profile.name} needs Parsl, which --sequential leaves out"],
+                tip="With `--profile local` all notebooks run on this machine.",
+            )
     if options.monitor:
         monitoring.prepare()
 
@@ -223,6 +227,7 @@ def _defaults(project: Project, options: Options, *, run_id: str = "", directory
         run_dir=directory,
         timeout=options.timeout,
         output_files=output_files(project.root),
+        placement=options.placement,
     )
 
 
@@ -312,10 +317,10 @@ def _execute(
     if context.session is not None:  # which shows the newest verdict of each in the end
         settled = ()
     counts = Counter([*(job.group for job in jobs), *(result.group for result in settled)])
-    if context.options.profile is not None:
+    for profile in options.placement.clusters:
         from envsolver.run.profiles import fitting_no_block
 
-        for text in fitting_no_block(context.options.profile, ordered, costs):
+        for text in fitting_no_block(profile, ordered, costs):
             progress.note(text)
     progress.begin(counts, workers, predicted_makespan(ordered, costs, workers), tuple(resolution.interpreters))
     try:
@@ -335,11 +340,7 @@ def _execute(
 
 
 def _run_jobs(
-    context: RunContext,
-    resolution: Resolution,
-    jobs: Sequence[Job],
-    costs: Mapping[str, Cost],
-    record: RunRecord,
+    context: RunContext, resolution: Resolution, jobs: Sequence[Job], costs: Mapping[str, Cost], record: RunRecord
 ) -> RunOutcome:
     """Acquire what the jobs need, prepare their targets, and run them."""
     options, session = context.options, context.session
@@ -348,10 +349,11 @@ def _run_jobs(
     rebuild = partial(rebuild_damaged, context, resolution)
     with (
         contextlib.closing(Recorder(context.project, resolution, jobs, context.directory, session)) as recorder,
-        acquire(context, plan, rebuild=rebuild) as resources,
+        acquire(context, plan, rebuild=rebuild, on_block=record.add_block) as resources,
     ):
 
         def keep(result: Result) -> None:
+            bring_home(resources.parsl, context.directory, result)
             record.add(result, digests[result.notebook])
             if session is not None:
                 session.keep(result, context.directory)
@@ -365,7 +367,8 @@ def _run_jobs(
             jobs=jobs,
             executor=resources.executor,
             progress=context.progress,
-            budget=_budget(options),
+            slots=worker_count(options),
+            budgets=budgets(options),
             verdicts=verdicts,
             costs=costs,
             retries=options.retries,
@@ -389,12 +392,3 @@ def _combine_coverage(context: RunContext) -> None:
         context.progress.note(context.coverage.combine())
     except (EnvsolverError, OSError, subprocess.SubprocessError) as error:
         context.progress.note(f"WRONG: {error}")
-
-
-def _budget(options: Options) -> Budget:
-    """Return what the notebooks of a run may use together."""
-    workers = worker_count(options)
-    if options.profile is not None:  # what a node holds is for its pool to say
-        return Budget(slots=workers, cores=sys.maxsize, memory=sys.maxsize)
-    memory = int(psutil.virtual_memory().available * MEMORY_SHARE)
-    return Budget(slots=workers, cores=max(workers, available_cores()), memory=memory)

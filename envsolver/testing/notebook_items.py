@@ -18,7 +18,7 @@ from envsolver.config.load import settings_for
 from envsolver.core.errors import EnvsolverError, InterruptedRunError, UnusableNotebookError
 from envsolver.core.jobs import Job
 from envsolver.core.paths import REPORT, RUNS, history_name
-from envsolver.core.results import Result, Run
+from envsolver.core.results import Block, Result, Run
 from envsolver.notebooks.nbfile import read_notebook_file
 from envsolver.notebooks.select import find_notebooks
 from envsolver.notebooks.walk import shown_name
@@ -255,6 +255,12 @@ class _Reporting:
 
     def started(self, job: Job, expected: float | None = None) -> None:
         """Pytest shows verdicts only."""
+
+    def returned(self, job: Job) -> None:
+        """Pytest shows verdicts only."""
+
+    def block(self, block: Block) -> None:
+        """Pytest runs notebooks on this machine."""
 
     def finished(self, result: Result) -> None:
         """Hand a verdict to pytest."""

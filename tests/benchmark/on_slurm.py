@@ -1,6 +1,6 @@
-"""Time trivial notebooks on the three nodes of a Slurm on this machine, and on the machine without it.
+"""Measure runs on the three nodes of a Slurm on this machine, beside runs on the machine without it.
 
-Run as ``PYTHONPATH=tests:tests/tools python tests/benchmark/on_slurm.py [how many notebooks]``.
+Run as ``PYTHONPATH=tests:tests/tools python tests/benchmark/on_slurm.py [overhead|death|array] [how many notebooks]``.
 """
 
 from __future__ import annotations
@@ -10,43 +10,138 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from nodes_project import NAME
+import psutil
+from fakes import until
+from nodes_project import NAME, environ, run_id
 from slurm_cluster import ClusterProject, Slurm, cluster
+
+from envsolver.worker.processes import RUN_MARK
 
 NOTEBOOKS = 200
 RUNS = 2
 """How often each is timed; the first time, nothing is known of the notebooks."""
 
+VERSIONS = {"old": "24.0", "middle": "24.2", "new": "25.0"}
+
 
 def main() -> None:
-    """Time both and print what each took."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else NOTEBOOKS
-    with tempfile.TemporaryDirectory(prefix="slurm-") as name:
-        folder = Path(name)
-        for part in ("cluster", "project", "cache"):
-            (folder / part).mkdir()
-        with cluster(folder / "cluster") as slurm:
-            project = ClusterProject(slurm, folder / "project", folder / "cache")
-            for number in range(count):
-                project.notebook(f"n{number:03d}.ipynb", f"x = {number}", f"assert x == {number}")
-            subprocess.run(
-                [sys.executable, "-m", "envsolver", "sync"], cwd=project.root, env=project.environ, check=True
-            )
-            for _ in range(RUNS):
-                for profile in ("local", NAME):
-                    print(f"{profile}: {timed(project, profile) / count:.3f} s for each notebook")
-            print(f"first result {first_result(project, slurm):.0f} s after its block started")
+    """Measure what the command line names, or all."""
+    names = [text for text in sys.argv[1:] if not text.isdigit()]
+    count = next((int(text) for text in sys.argv[1:] if text.isdigit()), NOTEBOOKS)
+    measures: dict[str, Callable[[ClusterProject], None]] = {
+        "overhead": lambda project: overhead(project, count),
+        "death": death,
+        "array": array,
+    }
+    for name, measure in measures.items():
+        if names and name not in names:
+            continue
+        with tempfile.TemporaryDirectory(prefix="slurm-") as place:
+            folder = Path(place)
+            for part in ("cluster", "project", "cache"):
+                (folder / part).mkdir()
+            with cluster(folder / "cluster") as slurm:
+                measure(ClusterProject(slurm, folder / "project", folder / "cache"))
 
 
-def timed(project: ClusterProject, profile: str) -> float:
-    """Return how long a run of all notebooks takes, seconds."""
+def overhead(project: ClusterProject, count: int) -> None:
+    """Time trivial notebooks, and print what each took."""
+    for number in range(count):
+        project.notebook(f"n{number:03d}.ipynb", f"x = {number}", f"assert x == {number}")
+    sync(project)
+    for _ in range(RUNS):
+        for profile in ("local", NAME):
+            print(f"{profile}: {timed(project, profile) / count:.3f} s for each notebook")
+        print(f"first result {first_result(project, project.slurm):.1f} s after its block started")
+
+
+def three_groups(project: ClusterProject) -> None:
+    """Write 24 notebooks of three groups that exclude each other; one of each group fails."""
+    for name, version in VERSIONS.items():
+        project.group(name, f"packaging=={version}\n")
+        for number in range(7):
+            cell = f"import packaging, time; time.sleep(4); assert packaging.__version__ == '{version}'"
+            project.notebook(f"{name}/{number}.ipynb", cell)
+        project.notebook(f"{name}/bad.ipynb", "1 / 0")
+    project.configure("".join(f'[groups.{name}]\nnotebooks = ["{name}/**"]\n' for name in VERSIONS))
+    sync(project)
+
+
+def death(project: ClusterProject) -> None:
+    """Kill a node in the middle of a run; print how much later than without that it ends."""
+    three_groups(project)
+    timed(project, "local", failing=True)
+    expected = project.verdicts()
+    undisturbed = timed(project, NAME, failing=True)
+    print(f"24 notebooks on three nodes: {undisturbed:.1f} s")
+    print(f"the same verdicts as on one machine: {project.verdicts() == expected}")
+    begun = time.monotonic()
+    started = project.start("--rerun", "--profile", NAME)
+    until(lambda: len(marks := busy(project.slurm)) == 3 and marks)
+    time.sleep(2)
+    run, node = run_id(started), busy(project.slurm)[0]
+    project.slurm.kill_node(node)
+    try:
+        printed, _ = started.communicate(timeout=240)
+        seconds = time.monotonic() - begun
+    finally:
+        project.slurm.revive_node(node)
+    again = sum(result["attempts"] - 1 for result in project.results().values())
+    print(f"with {node} killed in the middle: {seconds:.1f} s, {again} notebooks of 4 s ran again")
+    print(f"the same verdicts as on one machine: {project.verdicts() == expected}; left: {project.left(run)}")
+    if project.verdicts() != expected:
+        print(printed)
+
+
+def array(project: ClusterProject) -> None:
+    """Run the same in a job array of which a node dies, and merge; print whether the verdicts are the same."""
+    three_groups(project)
+    timed(project, "local", failing=True)
+    expected = project.verdicts()
+    folder = "shards/$SLURM_ARRAY_TASK_ID"
+    begun = time.monotonic()
+    # What a part has left whose node died is in the way when it runs again.
+    once = f"run --rerun --shard auto --run-dir {folder}"
+    numbers = project.batch(once, "--array=0-2", "--requeue", before=f"rm -rf {folder}; ")
+    merge = project.batch("merge shards -o merged", f"--dependency=afterany:{numbers}")
+    until(lambda: len(busy(project.slurm)) == 3)
+    time.sleep(2)
+    node = busy(project.slurm)[0]
+    project.slurm.kill_node(node)
+    project.slurm.revive_node(node)
+    until(lambda: merge in project.slurm.jobs("COMPLETED,FAILED"), 240)
+    print(f"a job array of three, {node} killed in the middle: {time.monotonic() - begun:.1f} s")
+    print(f"the same verdicts as on one machine: {project.verdicts('merged') == expected}")
+
+
+def busy(slurm: Slurm) -> list[str]:
+    """Return the nodes on which notebooks run."""
+    conf = slurm.environ["SLURM_CONF"]
+    found = [environ(process) for process in psutil.process_iter()]
+    return sorted(
+        {
+            each["SLURMD_NODENAME"]
+            for each in found
+            if each.get("SLURM_CONF") == conf and "SLURMD_NODENAME" in each and RUN_MARK in each
+        }
+    )
+
+
+def sync(project: ClusterProject) -> None:
+    """Build the environments."""
+    subprocess.run([sys.executable, "-m", "envsolver", "sync"], cwd=project.root, env=project.environ, check=True)
+
+
+def timed(project: ClusterProject, profile: str, *, failing: bool = False) -> float:
+    """Return how long a run of all notebooks takes, seconds; some of them may fail."""
     begun = time.monotonic()
     started = project.start("--rerun", "--profile", profile)
     printed, _ = started.communicate()
     seconds = time.monotonic() - begun
-    if set(project.verdicts().values()) != {"passed"}:
+    if set(project.verdicts().values()) - ({"failed"} if failing else set()) != {"passed"}:
         raise SystemExit(printed)
     return seconds
 

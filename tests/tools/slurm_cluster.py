@@ -262,8 +262,8 @@ class ClusterProject(NodesProject):
         """Return whether no block is left; of a node that is dead, Slurm waits for minutes to hear of its end."""
         return not self.slurm.jobs("PENDING", "RUNNING")
 
-    def batch(self, arguments: str, *options: str) -> str:
-        """Have the cluster call envsolver, and return the job's id."""
-        script = f"{sys.executable} -m envsolver {arguments}"
+    def batch(self, arguments: str, *options: str, before: str = "") -> str:
+        """Have the cluster call envsolver, after other commands, and return the job's id."""
+        script = f"{before}{sys.executable} -m envsolver {arguments}"
         asked = ("sbatch", "--parsable", "--exclusive", f"--chdir={self.root}", *options, f"--wrap={script}")
         return self.slurm.ask(*asked, environ=self.environ).strip()

@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from parsl.executors import HighThroughputExecutor
@@ -19,12 +20,17 @@ from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobState, JobStatus
 
 from envsolver.core.jobs import Job
+from envsolver.core.paths import PROJECT_ARCHIVE
 from envsolver.core.profiles import Profile
+from envsolver.core.progress import BlockListener
 from envsolver.core.results import Result
 from envsolver.run.parsl.addresses import address_of
+from envsolver.run.parsl.block_watch import BlockWatch
 from envsolver.run.parsl.blocks import BlockBudget, Blocks
 from envsolver.run.parsl.pool import interchange_ended, launcher, worker_init
 from envsolver.run.parsl.providers import make_provider
+from envsolver.run.parsl.sent_project import SENT_PROJECT
+from envsolver.run.parsl.task import BLOCK_SECONDS
 from envsolver.run.scheduler.protocols import PoolRequest
 from envsolver.run.warm.remote import order_file
 
@@ -85,13 +91,22 @@ class ClusterPools:
         Socket of the process that forks Parsl's programs here.
     note
         Says one line to whoever follows the run.
+    on_block
+        Is told what becomes of blocks.
     """
 
     strategy = "htex_auto_scale"
     idle_seconds = IDLE_SECONDS
 
     def __init__(
-        self, profile: Profile, *, run_id: str, directory: Path, server: str = "", note: Callable[[str], None]
+        self,
+        profile: Profile,
+        *,
+        run_id: str,
+        directory: Path,
+        server: str = "",
+        note: Callable[[str], None],
+        on_block: BlockListener,
     ) -> None:
         self._profile = profile
         self._note = note
@@ -101,6 +116,7 @@ class ClusterPools:
         self._server = server
         self._budget = BlockBudget(profile.settings.max_blocks)
         self._managers: dict[str, str] = {}
+        self._block_watch = BlockWatch(profile, on_block)
 
     @property
     def waiting_seconds(self) -> float:
@@ -128,7 +144,6 @@ class ClusterPools:
             available_accelerators=list(request.gpus),
             heartbeat_period=HEARTBEAT_SECONDS,
             heartbeat_threshold=HEARTBEAT_THRESHOLD_SECONDS,
-            drain_period=self._drain_seconds(request.seconds),
             launch_cmd=DEFAULT_LAUNCH_CMD.replace(
                 "process_worker_pool.py", f"exec {pool}".replace("{", "{{").replace("}", "}}"), 1
             ),
@@ -142,14 +157,13 @@ class ClusterPools:
         )
 
     def _worker_init(self, prefix: Path) -> str:
-        scratch = self._profile.settings.scratch
-        own = [f'export TMPDIR="{scratch}"', 'mkdir -p "$TMPDIR"'] if scratch else []
-        return "\n".join([*own, worker_init(prefix, self._run_id)])
-
-    def _drain_seconds(self, longest: float) -> int | None:
-        """Return after how long a node takes no more notebooks, so that the last one ends before its block does."""
-        left = (self._profile.walltime or 0) - longest
-        return int(left) if left > 0 else None
+        settings = self._profile.settings
+        first = [f"export {BLOCK_SECONDS}={self._profile.walltime or 0:.0f}"]
+        if settings.project == "send":
+            first += [f"export {SENT_PROJECT}={archive}" for archive in self._directory.glob(f"*{PROJECT_ARCHIVE}")]
+        if settings.scratch:
+            first += [f'export TMPDIR="{settings.scratch}"', 'mkdir -p "$TMPDIR"']
+        return "\n".join([*first, worker_init(prefix, self._run_id)])
 
     def started(self, executor: HighThroughputExecutor) -> None:
         """Leave it to Parsl's strategy when a block is asked for."""
@@ -166,6 +180,7 @@ class ClusterPools:
 
     def close(self) -> None:
         """Cancel every block."""
+        self._block_watch.close()
         self._budget.close()
 
     def explain(self, job: Job, error: Exception, executor: HighThroughputExecutor) -> Result | Exception:
@@ -186,6 +201,12 @@ class ClusterPools:
         block = self._managers.get(error.manager_id.decode()) if isinstance(error, ManagerLost) else None
         words = "" if block is None else self._give_up(executor, block)
         return RuntimeError(f"{error}; {words}") if words else error
+
+    def located(self, result: Result, executor: HighThroughputExecutor) -> Result:
+        """Return a result with the scheduler's name of its block."""
+        _, block, _ = result.worker.rsplit("/", 2)
+        self._block_watch.add_node(executor.label, block, result.node)
+        return replace(result, block=str(executor.blocks_to_job_id.get(block, block)))
 
     def _give_up(self, executor: HighThroughputExecutor, block: str) -> str:
         """Give back a block whose node is silent, so that another one may start; return what the scheduler says."""
@@ -210,6 +231,7 @@ class ClusterPools:
             return
         self._managers |= {each["manager"]: each["block_id"] for each in executor.connected_managers()}
         self._tell(executor.label, status)
+        self._block_watch.look(executor, status)
         ended = [each for _, each in sorted(status.items(), key=lambda item: int(item[0]))]
         running = any(each.state is JobState.RUNNING for each in ended)
         misses = misses_in_a_row(ended)

@@ -49,7 +49,7 @@ class ParslJobExecutor:
     Parameters
     ----------
     pools
-        Makes the executors, on this machine or on a cluster.
+        Make the executors, by the profile; on this machine under the empty name.
     directory
         Where Parsl writes; its path must be free of characters that a shell treats specially.
     monitor
@@ -58,7 +58,7 @@ class ParslJobExecutor:
 
     def __init__(
         self,
-        pools: Pools,
+        pools: Mapping[str, Pools],
         *,
         directory: Path,
         monitor: bool = False,
@@ -69,7 +69,7 @@ class ParslJobExecutor:
         self._kernel: DataFlowKernel | None = None
         self._opened: dict[str, Future[HighThroughputExecutor]] = {}
         self._requests: dict[str, PoolRequest] = {}
-        self._generation: dict[str, int] = {}
+        self._labels: dict[str, list[str]] = {}  # of each pool's executors, the newest last
         # What each job that has not come back was sent to, and when it should be back, by its future; the threads that
         # change it hold the lock.
         self._due: dict[Future[Result], tuple[str, Future[HighThroughputExecutor], float]] = {}
@@ -81,10 +81,12 @@ class ParslJobExecutor:
         self._starter.submit(self._load)
 
     def open(self, key: str, pool: PoolRequest) -> None:
-        """Queue the start of the environment's executor."""
+        """Queue the start of the pool's executor."""
         self._requests[key] = pool
-        self._generation[key] = self._generation.get(key, 0) + 1
-        label = key[:12] if self._generation[key] == 1 else f"{key[:12]}-{self._generation[key]}"
+        name = pool.environment[:12]
+        before = sum(label.startswith(name) for labels in self._labels.values() for label in labels)
+        label = f"{name}-{before + 1}" if before else name
+        self._labels.setdefault(key, []).append(label)
         self._opened[key] = self._starter.submit(self._start, key, label)
 
     def submit(self, key: str, job: Job) -> Future[Result]:
@@ -100,9 +102,9 @@ class ParslJobExecutor:
         kill_marked(JOB_MARK, job.mark)
 
     def broken(self) -> Mapping[str, str]:
-        """Name environments whose interchange, or whose only pool, has ended or says nothing any more, and why."""
+        """Name pools whose interchange, or whose only processes, have ended or say nothing any more, and why."""
         self._give_up_late()
-        return {key: why for key, opened in self._opened.items() if (why := self._why_broken(opened))}
+        return {key: why for key, opened in self._opened.items() if (why := self._why_broken(key, opened))}
 
     def reopen(self, key: str) -> None:
         """Start another executor in place of a broken one, from which nothing is expected any more."""
@@ -110,20 +112,25 @@ class ParslJobExecutor:
             self._due = {outcome: sent for outcome, sent in self._due.items() if sent[0] != key}
         opened = self._opened[key]
         if opened.done() and not opened.cancelled() and opened.exception() is None:
-            self._pools.abandon(opened.result())
+            self._pools_of(key).abandon(opened.result())
         self.open(key, self._requests[key])
 
     def close(self, *, gently: bool) -> None:
         """Stop Parsl. Without `gently` its processes are taken for dead and nothing is awaited."""
         self._starter.cancel()
-        if gently and not self.broken() and not any(self._generation[key] > 1 for key in self._generation):
+        if gently and not self.broken() and all(len(labels) == 1 for labels in self._labels.values()):
             # It asks the interchanges, which may die at any time; then it would wait for ever.
             stopping = threading.Thread(target=self._stop, name="parsl-stop", daemon=True)
             stopping.start()
             stopping.join(CLOSE_SECONDS)
-        self._pools.close()
+        with contextlib.ExitStack() as stack:  # each, whatever becomes of another
+            for pools in self._pools.values():
+                stack.callback(pools.close)
         if self._kernel is not None:
             atexit.unregister(self._kernel.atexit_cleanup)
+
+    def _pools_of(self, key: str) -> Pools:
+        return self._pools[self._requests[key].profile]
 
     def _stop(self) -> None:
         self._starter.join()
@@ -162,12 +169,13 @@ class ParslJobExecutor:
         from parsl.dataflow.dflow import DataFlowKernel
 
         dflow.getuser = _user  # type: ignore[attr-defined]
+        scaled = next((pools for pools in self._pools.values() if pools.strategy != "none"), None)
         with self._quiet():
             self._kernel = DataFlowKernel(
                 Config(
                     executors=[],
-                    strategy=self._pools.strategy,
-                    max_idletime=self._pools.idle_seconds,
+                    strategy="none" if scaled is None else scaled.strategy,
+                    max_idletime=0.0 if scaled is None else scaled.idle_seconds,
                     strategy_period=1,
                     run_dir=str(self._directory),
                     initialize_logging=False,
@@ -183,10 +191,11 @@ class ParslJobExecutor:
 
     def _start(self, key: str, label: str) -> HighThroughputExecutor:
         kernel = self._load()
-        executor = self._pools.make(label, self._requests[key])
+        pools = self._pools_of(key)
+        executor = pools.make(label, self._requests[key])
         with self._quiet():
             kernel.add_executors([executor])
-        self._pools.started(executor)
+        pools.started(executor)
         return executor
 
     def _send(self, started: Future[HighThroughputExecutor], key: str, job: Job, outcome: Future[Result]) -> None:
@@ -205,7 +214,7 @@ class ParslJobExecutor:
             executor = started.result()
             app = python_app(run_job, data_flow_kernel=self._kernel, executors=[executor.label], cache=False)
             # A warm attempt, the cold one after it, and a third have the whole limit each.
-            seconds = 3 * job.limits.timeout + MARGIN_SECONDS + self._pools.waiting_seconds
+            seconds = 3 * job.limits.timeout + MARGIN_SECONDS + self._pools_of(key).waiting_seconds
             self._expect(key, started, outcome, seconds)
             app(job).add_done_callback(lambda done: self._hand_on(done, job, executor, outcome))
         except Exception as problem:  # noqa: BLE001  any failure to send must reach the scheduler
@@ -218,9 +227,13 @@ class ParslJobExecutor:
 
         try:
             error = done.exception()
-            if isinstance(error, ManagerLost) and self._pools.strategy == "none":
+            pools = self._pools[job.profile]
+            if isinstance(error, ManagerLost) and pools.strategy == "none":
                 self._silent.add(executor)  # its interchange goes on, and would keep for ever what it is sent
-            ended = done.result() if error is None else self._pools.explain(job, _exception(error), executor)
+            if error is None:
+                ended: Result | Exception = pools.located(done.result(), executor)
+            else:
+                ended = pools.explain(job, _exception(error), executor)
         except Exception as problem:  # noqa: BLE001  the future must end in any case
             ended = problem
         with contextlib.suppress(InvalidStateError):  # it was given up
@@ -229,14 +242,14 @@ class ParslJobExecutor:
             else:
                 outcome.set_result(ended)
 
-    def _why_broken(self, opened: Future[HighThroughputExecutor]) -> str:
+    def _why_broken(self, key: str, opened: Future[HighThroughputExecutor]) -> str:
         """Return why an executor can carry no jobs; empty for one that can, or is still starting."""
         if not opened.done() or opened.cancelled():
             return ""
         if (error := opened.exception()) is not None:
             return f"its pool of workers could not be started: {error}"
         silent = "nothing came from its pool of workers any more" if opened.result() in self._silent else ""
-        return self._pools.why_broken(opened.result()) or silent
+        return self._pools_of(key).why_broken(opened.result()) or silent
 
 
 class _Starter:

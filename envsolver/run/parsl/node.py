@@ -21,6 +21,7 @@ def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parents[3])
     from envsolver.core.paths import ENVIRONMENT_ORDER
     from envsolver.run.parsl.programs import become
+    from envsolver.run.parsl.sent_project import NODE_PROJECT, SENT_PROJECT, at_node, project_directory, unpack
     from envsolver.run.parsl.task import NODE_RUN, NODE_TEMPLATES
     from envsolver.run.warm.remote import start_templates
     from envsolver.worker.guardian import start_guardian
@@ -33,14 +34,18 @@ def main() -> None:
     granted = os.environ.get("SLURM_CPUS_ON_NODE") or str(len(os.sched_getaffinity(0)))
     os.environ.setdefault("PARSL_CORES", granted)
     # It is never dismissed: what is left when the pool has ended has no owner.
-    start_guardian(mark, [run_directory(mark)])
+    start_guardian(mark, [run_directory(mark), project_directory(mark)])
+    if (archive := os.environ.get(SENT_PROJECT)) is not None:
+        os.environ[NODE_PROJECT] = str(unpack(Path(archive), mark))
     order = Path(sys.argv.pop(1))
     environment = order.with_suffix(ENVIRONMENT_ORDER)
     if environment.exists():
         builder = [sys.executable, "-m", "envsolver.run.node_environment", str(environment)]
         if (failed := subprocess.run(builder, check=False).returncode) != 0:
             sys.exit(failed)  # the last words on the block's error output are the builder's
-    templates = start_templates(order, mark)  # they end with the last reference to them
+    templates = start_templates(
+        order, mark, lambda job: at_node(job, os.environ)
+    )  # they end with the last reference to them
     if templates is not None:
         os.environ[NODE_TEMPLATES] = json.dumps(templates.directories())
     sys.argv.insert(1, "pool")

@@ -94,6 +94,9 @@ class Pools(Protocol):
     def explain(self, job: Job, error: Exception, executor: HighThroughputExecutor) -> Result | Exception:
         """Return what the end of a job means that came back without a result."""
 
+    def located(self, result: Result, executor: HighThroughputExecutor) -> Result:
+        """Return a result that names where it is from."""
+
     def close(self) -> None:
         """Give back what all executors hold, whatever state they are in."""
 
@@ -168,6 +171,10 @@ class LocalPools:
         """Return the error: its job has lost its worker."""
         return error
 
+    def located(self, result: Result, executor: HighThroughputExecutor) -> Result:  # noqa: ARG002
+        """Return the result: it is from this machine."""
+        return result
+
     def close(self) -> None:
         """Leave its processes to the end of the run."""
 
@@ -176,4 +183,5 @@ def _local_provider(worker_init: str) -> LocalProvider:
     from parsl.launchers import SimpleLauncher
     from parsl.providers import LocalProvider
 
-    return LocalProvider(init_blocks=0, min_blocks=0, max_blocks=1, launcher=SimpleLauncher(), worker_init=worker_init)
+    # Where other executors of the run are scaled, this one is to keep the one block that it gets.
+    return LocalProvider(init_blocks=0, min_blocks=1, max_blocks=0, launcher=SimpleLauncher(), worker_init=worker_init)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_type_hints
 from platformdirs import user_state_path
 
 from envsolver.core.profiles import Profile
+from envsolver.run.parsl.task import BLOCK_BEGAN
 from envsolver.run.scheduler.protocols import PoolRequest
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ MORE: Mapping[str, Mapping[str, object]] = {
 
 FEWER: Mapping[str, frozenset[str]] = {"kubernetes": frozenset({"nodes_per_block", "pod_name"})}
 """Parameters that are no settings: a block is one pod, whose name is the run's to choose."""
+WALLTIME_HOLDS = frozenset({"slurm", "pbspro", "lsf", "gridengine"})
+"""Schedulers that end a block by the provider's walltime."""
 
 LAUNCHERS = {
     "simple": "SimpleLauncher",
@@ -100,6 +103,14 @@ def parameters(provider: str, folder: Path) -> Mapping[str, Parameter]:
         if name not in hidden and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
     return found | {name: Parameter(kind) for name, kind in MORE.get(provider, {}).items()}
+
+
+def default_walltime(provider: str) -> str | None:
+    """Return how long a provider's blocks last when it is not told; None where the scheduler sets no end."""
+    if provider not in WALLTIME_HOLDS:
+        return None
+    default = inspect.signature(find_maker(provider, Path())).parameters["walltime"].default
+    return str(default)
 
 
 def _kind(hint: object, default: object) -> object:
@@ -171,10 +182,11 @@ def make_provider(profile: Profile, worker_init: str, request: PoolRequest, run_
     if name not in PROVIDERS and not isinstance(provider, ExecutionProvider):
         raise TypeError(f"{name} returned {type(provider).__name__}, which is no Parsl provider")
     launch: Any = getattr(provider, "launcher", None)
+    began = f"export {BLOCK_BEGAN}=$(date +%s)"
     if hasattr(provider, "worker_init"):
-        provider.worker_init = f"{provider.worker_init}\n{worker_init}\n"
+        provider.worker_init = f"{began}\n{provider.worker_init}\n{worker_init}\n"
     else:
-        provider.launcher = lambda command, *rest: launch(f"{worker_init}\n{command}", *rest)
+        provider.launcher = lambda command, *rest: launch(f"{began}\n{worker_init}\n{command}", *rest)
     if name in {"aws", "azure"}:
         # What halts the machine stands after it, and must not be left out by its `exit`.
         provider.launcher = lambda command, *rest: f"(\n{launch(command, *rest)}\n)"

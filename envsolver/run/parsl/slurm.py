@@ -7,6 +7,7 @@ Slurm remembers for minutes (its MinJobAge), and a block that will never start c
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from parsl.jobs.states import JobState, JobStatus
@@ -23,6 +24,9 @@ STATES = {
     "COMPLETED": JobState.COMPLETED,
 }
 """Slurm's states of a job (squeue's manual, "JOB STATE CODES"), and Parsl's."""
+
+ON_NODES = frozenset({"RUNNING", "COMPLETING"})
+"""States of which the node and the times are what they say; those of one that waits are guesses."""
 
 NEVER = frozenset({
     "AccountNotAllowed", "BadConstraints", "DependencyNeverSatisfied", "InvalidAccount", "InvalidQOS", "JobHeldAdmin",
@@ -50,16 +54,18 @@ class SlurmBlocks(SlurmProvider):
         if not active:
             return
         clusters = f" --clusters={self.clusters}" if self.clusters else ""
-        command = f"squeue{clusters} --noheader --states=all --format='%i|%T|%r|%N' --job '{','.join(active)}'"
+        command = f"squeue{clusters} --noheader --states=all --format='%i|%T|%r|%N|%S|%e' --job '{','.join(active)}'"
         code, output, error = self.execute_wait(command)  # type: ignore[no-untyped-call]
         answered = code == 0 or "Invalid job id" in error
         self.silence = "" if answered else error.strip() or f"squeue ended with {code}"
         if not answered:
             return  # which says nothing of the blocks
-        told = {job: rest for job, *rest in (line.split("|") for line in output.splitlines()) if len(rest) == 3}  # noqa: PLR2004
+        told = {job: rest for job, *rest in (line.split("|") for line in output.splitlines()) if len(rest) == 5}  # noqa: PLR2004
         for job in active:
-            state, reason, nodes = told.get(job, ("COMPLETED", "Slurm does not know it any more", ""))
+            state, reason, nodes, *times = told.get(job, ("COMPLETED", "Slurm does not know it any more", "", "", ""))
             self._note(job, state, reason, nodes)
+            if state in ON_NODES:
+                self.resources[job] |= dict(zip(("nodes", "started", "ends"), (nodes, *map(_iso, times)), strict=True))
 
     def _note(self, job: str, state: str, reason: str, nodes: str) -> None:
         """Keep what Slurm says of a job, and cancel one that will never start."""
@@ -78,3 +84,11 @@ class SlurmBlocks(SlurmProvider):
 def never_starts(reason: str) -> bool:
     """Tell whether a job that waits for a reason will never start by itself."""
     return reason.split(",", maxsplit=1)[0] in NEVER or reason.endswith(NEVER_ENDS)
+
+
+def _iso(text: str) -> str | None:
+    """Return a time of Slurm's, which is the local one, with its zone; None when it has none, such as ``N/A``."""
+    try:
+        return datetime.fromisoformat(text).astimezone().isoformat(timespec="seconds")
+    except ValueError:
+        return None

@@ -60,6 +60,10 @@ class Attempts:
         self._started[job.id] += 1
         return self._started[job.id]
 
+    def take_back(self, job: Job) -> None:
+        """Do not count the last attempt of a job, which was never started."""
+        self._started[job.id] -= 1
+
     def judge(self, job: Job, ended: Result | Lost, worker: str) -> Decision:
         """Decide what an attempt's end means.
 

@@ -44,6 +44,9 @@ class Budget:
     """CPU cores."""
     memory: int
     """Bytes."""
+    blocks: int = 0
+    block_size: int = 1
+    """On a cluster: how many blocks there may be, and how many jobs each runs, all in one environment."""
 
     def less(self, need: ResourceRequest) -> Budget:
         """Return what is left beside a running job."""

@@ -20,41 +20,45 @@ class PoolRequest:
     ----------
     prefix
         The environment's directory.
+    environment, profile
+        Its key, and the profile that the workers run under; empty for this machine.
     workers
         How many jobs may run at once.
     gpus
         What each worker is pinned to, such as ``0`` or ``0,1``; there are no more workers than that.
     cores, memory
         The most that one of its jobs takes: CPU cores, and bytes, None when nothing is known.
-    seconds
-        The longest that one of its jobs may take.
     """
 
     prefix: Path
     workers: int
+    environment: str = ""
+    profile: str = ""
     gpus: tuple[str, ...] = ()
     cores: int = 1
     memory: int | None = None
-    seconds: float = 0.0
 
 
 class JobExecutor(Protocol):
     """What carries jobs to where they run."""
 
     def open(self, key: str, pool: PoolRequest) -> None:
-        """Get ready for jobs in the environment `key`; returns at once."""
+        """Get ready for jobs whose `pool` is `key`; returns at once."""
 
     def submit(self, key: str, job: Job) -> Future[Result]:
-        """Start a job in an opened environment. The future raises when its worker is lost."""
+        """Start a job in an opened pool.
+
+        The future raises when its worker is lost, and `HandedBackError` when that ends too soon to start it.
+        """
 
     def clear(self, job: Job) -> None:
         """End whatever an attempt whose worker was lost left running."""
 
     def broken(self) -> Mapping[str, str]:
-        """Name the environments whose workers are gone for good, and why."""
+        """Name the pools whose workers are gone for good, and why."""
 
     def reopen(self, key: str) -> None:
-        """Replace the workers of a broken environment."""
+        """Replace the workers of a broken pool."""
 
     def close(self, *, gently: bool) -> None:
         """Stop everything; without `gently`, do not wait for anything."""

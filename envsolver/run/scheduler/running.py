@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import heapq
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
+from envsolver.run.scheduler.clock import Clock
 from envsolver.run.scheduler.policy import ResourceRequest
+from envsolver.run.scheduler.shares import Demand
 
 
 @dataclass(kw_only=True, slots=True)
@@ -19,7 +22,7 @@ class RunningJob:
     need: ResourceRequest
     slot: int
     started: float
-    """Seconds of `time.monotonic`."""
+    """Seconds of the scheduling's clock."""
     future: Future[Result] | None = None
     """What comes of it; None until it was sent."""
 
@@ -43,16 +46,40 @@ class RunningJobs:
     ----------
     slots
         How many jobs may run at once.
+    clock
+        The time to go by.
+
+    Attributes
+    ----------
+    of_pool
+        How many each pool runs.
     """
 
-    def __init__(self, slots: int) -> None:
-        self._slots = slots
+    def __init__(self, slots: int, clock: Clock) -> None:
+        self._free_slots = list(range(slots))
+        self._clock = clock
         self._by_ticket: dict[int, RunningJob] = {}
+        self.of_pool: Counter[str] = Counter()
         self._tickets = 0
 
     def __bool__(self) -> bool:
         """Return whether any job runs."""
         return bool(self._by_ticket)
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may run."""
+        return len(self._free_slots)
+
+    def demand(self) -> dict[str, Demand]:
+        """Return how many jobs each pool runs, and how long they probably still take."""
+        found: dict[str, Demand] = {}
+        now = self._clock.now()
+        for running in self._by_ticket.values():
+            before = found.get(running.job.pool, Demand(jobs=0, seconds=0.0))
+            left = max(0.0, running.need.seconds - (now - running.started))
+            found[running.job.pool] = Demand(jobs=before.jobs + 1, seconds=before.seconds + left)
+        return found
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -61,10 +88,10 @@ class RunningJobs:
 
     def add(self, job: Job, need: ResourceRequest) -> int:
         """Note a job that starts now, and return its ticket."""
-        taken = {running.slot for running in self._by_ticket.values()}
-        slot = next(n for n in range(self._slots) if n not in taken)
+        slot = heapq.heappop(self._free_slots)
         self._tickets += 1
-        self._by_ticket[self._tickets] = RunningJob(job=job, need=need, slot=slot, started=time.monotonic())
+        self.of_pool[job.pool] += 1
+        self._by_ticket[self._tickets] = RunningJob(job=job, need=need, slot=slot, started=self._clock.now())
         return self._tickets
 
     def note_sent(self, ticket: int, future: Future[Result]) -> None:
@@ -73,14 +100,25 @@ class RunningJobs:
 
     def remove(self, ticket: int) -> RunningJob | None:
         """Forget a job that has ended; None when it was given up before."""
-        return self._by_ticket.pop(ticket, None)
+        running = self._by_ticket.pop(ticket, None)
+        if running is not None:
+            self._release(running)
+        return running
 
-    def remove_all(self, key: str) -> tuple[RunningJob, ...]:
-        """Forget the jobs in an environment whose workers are gone, and return them."""
-        tickets = [ticket for ticket, running in self._by_ticket.items() if running.job.binding.environment == key]
-        return tuple(self._by_ticket.pop(ticket) for ticket in tickets)
+    def remove_all(self, pool: str) -> tuple[RunningJob, ...]:
+        """Forget the jobs whose workers are gone, and return them."""
+        tickets = [ticket for ticket, running in self._by_ticket.items() if running.job.pool == pool]
+        found = tuple(self._by_ticket.pop(ticket) for ticket in tickets)
+        for running in found:
+            self._release(running)
+        return found
 
-    def requests(self) -> list[tuple[float, ResourceRequest]]:
-        """Return the seconds that each job probably still takes, and what it holds of the budget."""
-        now = time.monotonic()
-        return [(r.need.seconds - (now - r.started), r.need) for r in self._by_ticket.values()]
+    def _release(self, running: RunningJob) -> None:
+        heapq.heappush(self._free_slots, running.slot)
+        self.of_pool[running.job.pool] -= 1
+
+    def requests(self, profile: str) -> list[tuple[float, ResourceRequest]]:
+        """Return the seconds that each job of a profile probably still takes, and what it holds of the budget."""
+        now = self._clock.now()
+        running = (each for each in self._by_ticket.values() if each.job.profile == profile)
+        return [(each.need.seconds - (now - each.started), each.need) for each in running]

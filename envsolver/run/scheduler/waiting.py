@@ -2,64 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from envsolver.core.environments import Target
 from envsolver.core.jobs import Job
 from envsolver.run.scheduler.protocols import KernelTemplates
+from envsolver.run.scheduler.shares import Demand
 
 WINDOW = 64
 """How many of the jobs that wait are looked at when one may start; it bounds the work of each decision."""
 
 
 class WaitingJobs:
-    """The jobs that wait, in the order in which they should start."""
+    """The jobs that wait, in the order in which they should start.
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self._jobs = {job.id: job for job in jobs}
+    Parameters
+    ----------
+    seconds
+        Returns how long a job probably takes.
+    """
+
+    def __init__(self, jobs: Sequence[Job], seconds: Callable[[Job], float]) -> None:
+        self._seconds = seconds
+        self._jobs: dict[Target, dict[str, Job]] = {}
+        self._places = {job.id: place for place, job in enumerate(jobs)}
+        self._first = 0
+        self._work: dict[Target, float] = {}
+        self._held: dict[str, float] = {}
+        for job in jobs:
+            self._jobs.setdefault(job.target, {})[job.id] = job
+            self._work[job.target] = self._work.get(job.target, 0.0) + seconds(job)
 
     def __bool__(self) -> bool:
         """Return whether any job waits."""
-        return bool(self._jobs)
+        return any(self._jobs.values())
 
     def __iter__(self) -> Iterator[Job]:
         """Go through the jobs in order."""
-        return iter(tuple(self._jobs.values()))
+        return iter(tuple(self._in_order(self._jobs)))
+
+    def _in_order(self, targets: Iterable[Target]) -> Iterator[Job]:
+        waiting = [jobs for target in targets if (jobs := self._jobs.get(target))]
+        if len(waiting) == 1:
+            return iter(waiting[0].values())
+        return heapq.merge(*(jobs.values() for jobs in waiting), key=lambda job: self._places[job.id])
 
     def put_first(self, job: Job) -> None:
         """Have a job start before all others."""
-        self._jobs = {job.id: job, **self._jobs}
+        self._first -= 1
+        self._places[job.id] = self._first
+        self._jobs[job.target] = {job.id: job, **self._jobs[job.target]}
+        self._work[job.target] += self._seconds(job)
+
+    def hold(self, job: Job, until: float) -> None:
+        """Have a job start before all others, but not before a time of the scheduling's clock."""
+        self.put_first(job)
+        self._held[job.id] = until
+
+    def release(self, now: float) -> None:
+        """Let jobs start whose time has come."""
+        if self._held:
+            self._held = {name: until for name, until in self._held.items() if until > now}
 
     def remove(self, job: Job) -> None:
         """Take a job out that starts or never will."""
-        del self._jobs[job.id]
+        del self._jobs[job.target][job.id]
+        self._work[job.target] -= self._seconds(job)
+        self._held.pop(job.id, None)
 
     def of(self, target: Target, notebooks: Collection[str] | None = None) -> tuple[Job, ...]:
         """Return a target's jobs, or only those of some notebooks."""
-        return tuple(
-            job
-            for job in self._jobs.values()
-            if job.target == target and (notebooks is None or job.notebook in notebooks)
+        jobs = self._jobs.get(target, {}).values()
+        return tuple(job for job in jobs if notebooks is None or job.notebook in notebooks)
+
+    def demand(self, targets: Iterable[Target]) -> Demand:
+        """Return how many jobs of some targets wait, and how long they take together."""
+        targets = tuple(targets)
+        return Demand(
+            jobs=sum(len(self._jobs.get(target, ())) for target in targets),
+            seconds=sum(self._work.get(target, 0.0) for target in targets),
         )
 
+    def first(self, targets: Iterable[Target], most: int) -> list[Job]:
+        """Return the first jobs of some targets that could start."""
+        return list(islice((job for job in self._in_order(targets) if job.id not in self._held), most))
+
     def startable(
-        self, ready: Collection[Target], templates: KernelTemplates | None, running: Iterable[Job]
+        self, targets: Iterable[Target], templates: KernelTemplates | None, running: Iterable[Job]
     ) -> list[Job]:
-        """Return the jobs that could start, in order; last those for whose template another one waits already.
+        """Return some targets' jobs that could start, in order; last those for whose template another waits already.
 
         That one has the template loaded. The others would wait beside it, in slots where something else can run.
 
         Parameters
         ----------
-        ready
-            The targets whose environments are there.
         running
             The jobs that run.
         """
-        able = (job for job in self._jobs.values() if job.target in ready)
         if templates is None:
-            return list(islice(able, WINDOW))
+            return self.first(targets, WINDOW)
+        able = (job for job in self._in_order(targets) if job.id not in self._held)
         awaited = {part for job in running for part in templates.loading(job)}
         first: list[Job] = []
         last: list[Job] = []

@@ -12,7 +12,7 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,22 +105,25 @@ def _send_facts(templates: Templates, file: Path) -> None:
                 sent = found
 
 
-def start_templates(order: Path, mark: str) -> Templates | None:
+def start_templates(order: Path, mark: str, at_node: Callable[[Job], Job]) -> Templates | None:
     """Start on a node what its environment's order says; None when there is no order.
 
     Parameters
     ----------
     mark
         The mark of the node's processes.
+    at_node
+        Returns a job as it runs on this node.
     """
     if not order.exists():
         return None
     specs: list[TemplateSpec]
     specs, environment, env, facts = pickle.loads(order.read_bytes())  # noqa: S301  in a folder of the user's own
+    specs = [replace(spec, job=replace(at_node(spec.job), run_id=mark)) for spec in specs]
     logs = Path(specs[0].job.run_dir, LOGS)
     templates = Templates(WarmPlan(), run_id=mark, logs=logs, facts={environment.key: facts}, outer=os.environ)
     for spec in specs:
-        templates.start(replace(spec, job=replace(spec.job, run_id=mark)), environment, env)
+        templates.start(spec, environment, env)
     file = order.with_suffix(TEMPLATES_FACTS)
     threading.Thread(target=_send_facts, args=(templates, file), name="template-facts", daemon=True).start()
     return templates

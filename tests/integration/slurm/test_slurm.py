@@ -45,6 +45,20 @@ def test_groups_that_exclude_each_other_run_side_by_side_on_different_nodes(proj
     assert nodes["old"] != nodes["new"]
 
 
+def test_a_group_runs_under_the_profile_that_it_names_while_the_rest_stays(project: ClusterProject) -> None:
+    project.group("torch", "# only the kernel\n")
+    first = 'provider = "slurm"\npartition = "first"\ncores-per-node = 1\npoll = 1\naddress = "127.0.0.1"\n'
+    project.configure(f'[groups.torch]\nnotebooks = ["torch/**"]\nprofile = "gpu"\n[profiles.gpu]\n{first}')
+    where = "import os; assert os.environ.get('SLURM_JOB_PARTITION') is None"  # which no notebook sees
+    for name in ("torch/a.ipynb", "b.ipynb"):
+        project.notebook(name, where)
+    printed = project.run()
+    assert set(project.verdicts().values()) == {"passed"}, printed
+    partitions = project.slurm.ask("squeue", "--states=all", "--noheader", "--format=%P %i").splitlines()
+    asked = {line.split()[0] for line in partitions if f"job {line.split()[1]} " in printed}
+    assert asked == {"first", "main"}
+
+
 def test_a_notebook_whose_block_is_cancelled_runs_again_on_another(project: ClusterProject, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     project.notebook("a.ipynb", *waits_at_first(flag))
@@ -94,6 +108,20 @@ def test_a_block_that_reaches_its_walltime_runs_its_notebook_again(project: Clus
     printed = project.run()
     assert project.verdicts() == {"a.ipynb": "passed"}, printed
     assert "TIMEOUT" in printed
+
+
+def test_a_notebook_that_would_not_end_in_its_block_is_handed_back_and_runs_in_the_next(
+    project: ClusterProject,
+) -> None:
+    project.configure("timeout = 50", walltime='"00:01:00"', **{"max-blocks": "1", "workers-per-node": "1"})
+    project.notebook("first.ipynb", "import time; time.sleep(20)")
+    project.notebook("second.ipynb", "pass")
+    printed = project.run()
+    found = project.results()
+    assert project.verdicts() == {"first.ipynb": "passed", "second.ipynb": "passed"}, printed
+    assert [result["attempts"] for result in found.values()] == [1, 1]
+    assert found["first.ipynb"]["block"] != found["second.ipynb"]["block"]
+    assert "second.ipynb waits for another block" in printed
 
 
 def test_a_notebook_whose_blocks_are_always_cancelled_is_lost_in_slurms_words(

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from datetime import datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import report_samples
 
-from envsolver.core.results import CellTime, Failure, Result, ResultKey, Run
+from envsolver.core.results import Block, CellTime, Failure, Result, ResultKey, Run
 from envsolver.report.html import build_html, write_html
 from envsolver.report.html_failures import frame_height
 from envsolver.report.html_view import figures_of
@@ -271,3 +272,23 @@ def test_the_first_figure_says_how_many_passes_rest_on_an_earlier_run_and_how_ma
     figure = figures_of(dataclasses.replace(run, results=results))[0]
     assert (figure["value"], figure["more"]) == ("4 passed", "1 of them cached, 1 flaky; 0 failed, 0 skipped")
     assert figures_of(dataclasses.replace(run, results=results[2:]))[0]["more"] == "0 failed, 0 skipped"
+
+
+def test_on_a_cluster_lanes_have_the_names_of_nodes_and_show_how_long_blocks_were_queued(tmp_path: Path) -> None:
+    def nodes(run: Run) -> list[str]:
+        page = Page(build_html(run))
+        return [str(place["title"]) for place in page.all("div", class_="place")]
+
+    run = report_samples.all_pass(tmp_path)
+    assert nodes(run) == []
+    started = datetime.fromisoformat(run.started)
+    block = Block(
+        name="77", profile="gpu", environment="e", state="ended", node="<n1>",
+        asked=run.started, started=(started + timedelta(seconds=run.wall_seconds / 4)).isoformat(),
+    )  # fmt: skip
+    results = tuple(dataclasses.replace(result, node="<n1>") for result in run.results)
+    run = dataclasses.replace(run, results=results, blocks=(block,))
+    assert set(nodes(run)) == {"<n1>"}
+    (queued,) = Page(build_html(run)).all("i", class_="queued")
+    assert "block 77 of gpu: queued for" in str(queued["title"])
+    assert "width:25.000%" in str(queued["style"])

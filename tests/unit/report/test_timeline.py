@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import report_samples
 
-from envsolver.core.results import Result, Run
+from envsolver.core.results import Block, Result, Run
 from envsolver.core.verdicts import Verdict
 from envsolver.report.timeline import parse_time, timeline
 
@@ -86,3 +87,23 @@ def test_a_real_run_fits_its_workers(tmp_path: Path) -> None:
 )
 def test_a_time_without_a_zone_is_none(text: str, there: bool) -> None:
     assert (parse_time(text) is not None) is there
+
+
+def test_on_a_cluster_lanes_are_nodes_and_the_time_in_the_queue_stands_apart() -> None:
+    def at(second: int) -> str:
+        return f"2026-03-14T09:00:{second:02}+00:00"
+
+    blocks = [
+        Block(name="1", profile="p", environment="e", state="ended", node="n2", asked=at(1), started=at(3)),
+        Block(name="2", profile="p", environment="e", state="queued", asked=at(4)),
+        Block(name="3", profile="p", environment="e", state="ended", node="n1", asked=at(0), started=at(9)),
+    ]
+    run = a_run((3, 4), (4, 2), (7, 1), (5, 1), workers=8)
+    nodes = ("n2", "n2", "n2", "")
+    results = tuple(replace(result, node=node) for result, node in zip(run.results, nodes, strict=True))
+    laid = timeline(replace(run, results=results, blocks=tuple(blocks)))
+    assert laid.names == ("n1", "n2", "n2", "queue", "here")
+    assert [[bar.index for bar in lane] for lane in laid.lanes] == [[], [0, 2], [1], [], [3]]
+    waits = [[(wait.block.name, wait.start, wait.seconds) for wait in lane] for lane in laid.waits]
+    assert waits == [[("3", 0, 9)], [("1", 1, 2)], [], [("2", 4, 6)], []]
+    assert [laid.busy(number) for number in range(5)] == [0, 0.5, 0.2, 0, 0.1]

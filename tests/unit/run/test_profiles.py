@@ -10,10 +10,20 @@ from click.testing import CliRunner
 from fakes import job
 
 from envsolver.cli.main import cli
+from envsolver.config.load import load_config
 from envsolver.config.profiles import ProfileTable, read_profiles, user_file
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Cost
-from envsolver.run.profiles import check_profile, choose_profile, fitting_no_block, make_profile
+from envsolver.core.profiles import Placement
+from envsolver.run.options import Options, available_cores, worker_count
+from envsolver.run.profiles import (
+    check_profile,
+    choose_placement,
+    choose_profile,
+    environments_folder,
+    fitting_no_block,
+    make_profile,
+)
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "clusters.md"
 
@@ -51,7 +61,7 @@ def faults(root: Path) -> tuple[str, ...]:
 def examples() -> dict[str, str]:
     """Return the document's examples by their first profile."""
     blocks: list[str] = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    return {re.findall(r"\[profiles\.(\w+)\]", block)[0]: block for block in blocks}
+    return {found[1]: block for block in blocks if (found := re.search(r"^\[profiles\.(\w+)\]", block, re.MULTILINE))}
 
 
 @pytest.mark.parametrize("name", examples())
@@ -197,9 +207,105 @@ def test_check_finds_nothing_where_all_is_there(tmp_path: Path) -> None:
 
 def test_a_notebook_that_took_longer_than_a_block_lasts_is_told_before_it_starts(tmp_path: Path) -> None:
     profile = make_profile(table(tmp_path, SLURM + 'walltime = "00:01:00"\n'))
-    costs = {"a": Cost(seconds=61.0), "b": Cost(seconds=59.0), "c": Cost()}
-    (told,) = fitting_no_block(profile, [job(name) for name in "abcd"], costs)
+    costs = {"a": Cost(seconds=61.0), "b": Cost(seconds=39.0), "c": Cost()}
+    jobs = [*(job(name, profile="p") for name in "abcd"), job("e", profile="other")]
+    (told,) = fitting_no_block(profile, jobs, {**costs, "e": Cost(seconds=61.0)})
     assert told.startswith("a.ipynb took 1 min 01 s")
+    assert told.endswith('it needs walltime = "00:02:00"')
+
+
+def test_project_is_lsfs_own_key_unless_it_says_how_the_project_is_had(tmp_path: Path) -> None:
+    lsf = 'provider = "lsf"\nworkers-per-node = 2\n'
+    billed, sent = (make_profile(table(tmp_path, f'{lsf}project = "{text}"\n')) for text in ("proj-1234", "send"))
+    assert (billed.settings.project, billed.options["project"]) == ("shared", "proj-1234")
+    assert (sent.settings.project, "project" in sent.options) == ("send", False)
+    assert "must be one of 'shared' or 'send'" in faults(own(tmp_path, f'{SLURM}project = "proj"\n'))[0]
+
+
+def test_a_provider_that_is_not_told_a_walltime_has_parsls_where_the_scheduler_holds_it(tmp_path: Path) -> None:
+    assert make_profile(table(tmp_path, SLURM)).walltime == 600
+    assert make_profile(table(tmp_path, 'provider = "condor"\nworkers-per-node = 2\n')).walltime is None
+
+
+GROUPS = """\
+[groups.torch]
+dependency-groups = ["torch"]
+profile = "gpu"
+[groups.core]
+dependency-groups = ["core"]
+[groups.served]
+dependency-groups = ["served"]
+profile = "local"
+"""
+
+
+def placed(tmp_path: Path, name: str | None = None, groups: tuple[str, ...] = (), text: str = GROUPS) -> Placement:
+    """Place the groups of a project, for a person who has the profiles gpu, with 4 places, and p, with 2."""
+    mine(f"[profiles.gpu]\n{SLURM}max-blocks = 2\n[profiles.p]\n{SLURM}")
+    (tmp_path / "envsolver.toml").write_text(text, encoding="utf-8")
+    return choose_placement(load_config(tmp_path), name, groups)
+
+
+def names(placement: Placement) -> list[str | None]:
+    profiles = [placement.of(group) for group in ("torch", "core", "served")]
+    return [None if profile is None else profile.name for profile in profiles]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [(None, ["gpu", None, None]), ("p", ["gpu", "p", None]), ("local", [None, None, None])],
+)
+def test_a_group_runs_under_its_own_profile_unless_all_are_to_stay(
+    name: str | None, expected: list[str | None], tmp_path: Path
+) -> None:
+    assert names(placed(tmp_path, name)) == expected
+
+
+def test_a_strategy_may_name_another_profile(tmp_path: Path) -> None:
+    text = f'strategy = "smoke"\n{GROUPS}[strategies.smoke.groups.torch]\nprofile = "p"\n'
+    assert names(placed(tmp_path, text=text)) == ["p", None, None]
+    with pytest.raises(ConfigurationError) as raised:
+        placed(tmp_path, text=text.replace('"p"', '"q"'))
+    (told,) = raised.value.faults
+    assert told.startswith("envsolver.toml:11: strategies.smoke.groups.torch.profile: no profile")
+
+
+def test_a_groups_profile_that_nobody_wrote_is_refused_with_its_line_and_the_nearest(tmp_path: Path) -> None:
+    text = GROUPS.replace('"gpu"', '"gpus"').replace('"local"', '"nowhere"')
+    with pytest.raises(ConfigurationError) as raised:
+        placed(tmp_path, text=text)
+    assert list(raised.value.faults) == [
+        'envsolver.toml:3: groups.torch.profile: no profile is called "gpus"; did you mean gpu?',
+        'envsolver.toml:8: groups.served.profile: no profile is called "nowhere"',
+    ]
+    assert names(placed(tmp_path, groups=("core",), text=text))[1] is None
+
+
+def test_a_groups_profile_that_is_wrong_is_refused_with_the_profiles_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"envsolver\.toml:9: profiles\.mine: has no provider"):
+        placed(tmp_path, text=GROUPS.replace('"gpu"', '"mine"') + "[profiles.mine]\npoll = 1\n")
+
+
+def test_only_the_places_of_what_runs_count(tmp_path: Path) -> None:
+    placement = placed(tmp_path)
+    assert (worker_count(Options(placement=placement)), placement.here) == (available_cores() + 4, True)
+    torch = placement.only(["torch", "torch"])
+    assert (worker_count(Options(placement=torch)), torch.here) == (4, False)
+    core = placement.only(["core"])
+    assert (worker_count(Options(placement=core)), core.clusters) == (available_cores(), ())
+    assert placement.only([]) == placement
+
+
+def test_the_profiles_of_a_run_have_one_folder_of_environments(tmp_path: Path) -> None:
+    def folder(first: str, second: str) -> Path | None:
+        mine(f"[profiles.gpu]\n{SLURM}{first}[profiles.p]\n{SLURM}{second}")
+        (tmp_path / "envsolver.toml").write_text(GROUPS, encoding="utf-8")
+        return environments_folder(choose_placement(load_config(tmp_path), "p"))
+
+    assert folder("", "") is None
+    assert folder("", 'environments = "/a"\n') == Path("/a")
+    with pytest.raises(ConfigurationError, match="one folder: p has /b, gpu has /a"):
+        folder('environments = "/a"\n', 'environments = "/b"\n')
 
 
 def test_the_command_lists_profiles_and_tells_what_is_wrong(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from fakes import FakeProgress, job
 
 from envsolver.core.environments import Environment, Target
+from envsolver.core.errors import HandedBackError
 from envsolver.core.jobs import Binding, Cost, Job
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
@@ -92,7 +94,8 @@ class Releasing(FakeExecutor):
     """Holds all jobs; whenever nothing happens, one of them ends."""
 
     def broken(self) -> Mapping[str, str]:
-        self._settle(*next((j, f) for j, f in self.held if not f.done()))
+        for sent, future in [(sent, future) for sent, future in self.held if not future.done()][:1]:
+            self._settle(sent, future)
         return {}
 
 
@@ -120,6 +123,10 @@ def ready(group: str = "core", **env: str) -> EnvironmentReady:
     return EnvironmentReady(target=Target(group, "3.11"), environment=environment, env=env)
 
 
+def budget(slots: int) -> Budget:
+    return Budget(slots=slots, cores=slots, memory=10**9)
+
+
 def make(
     jobs: list[Job],
     executor: FakeExecutor,
@@ -129,13 +136,15 @@ def make(
     retries: int = 0,
     costs: dict[str, Cost] | None = None,
     templates: FakeTemplates | None = None,
+    budgets: dict[str, Budget] | None = None,
 ) -> tuple[Scheduler, FakeProgress]:
     progress = FakeProgress()
     loop = Scheduler(
         jobs=jobs,
         executor=executor,
         progress=progress,
-        budget=Budget(slots=slots, cores=max(slots, 2), memory=10**9),
+        slots=slots,
+        budgets={"": Budget(slots=slots, cores=max(slots, 2), memory=10**9), **(budgets or {})},
         verdicts=Verdicts(progress, why_stop=Options(failfast=failfast).why_stop),
         retries=retries,
         costs=costs,
@@ -446,3 +455,77 @@ def test_one_job_waits_for_a_template_while_others_run(needs: dict[str, set[str]
     loop.post(ready())
     assert len(loop.run().results) == 3
     assert [sent.id for sent in executor.sent[:2]] == first
+
+
+def test_each_profile_has_a_budget_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "CHECK_SECONDS", 0.01)
+    jobs = [job(f"far{n}", "gpu", profile="gpu") for n in range(4)] + [job(f"near{n}") for n in range(4)]
+    executor = Releasing(hold=True)
+    loop, _ = make(jobs, executor, slots=5, budgets={"": budget(2), "gpu": budget(3)})
+    loop.post(ready("gpu"))
+    loop.post(ready())
+    loop.run()
+    first = [sent.id for sent in executor.sent[:5]]
+    assert sorted(first) == ["far0", "far1", "far2", "near0", "near1"]
+    assert executor.most == 5
+
+
+def test_all_profiles_together_run_no_more_jobs_than_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "CHECK_SECONDS", 0.01)
+    jobs = [job(f"far{n}", "gpu", profile="gpu") for n in range(4)] + [job(f"near{n}") for n in range(4)]
+    executor = Releasing(hold=True)
+    loop, _ = make(jobs, executor, slots=2, budgets={"": budget(2), "gpu": budget(2)})
+    loop.post(ready("gpu"))
+    loop.post(ready())
+    outcome = loop.run()
+    assert (executor.most, len(outcome.results)) == (2, 8)
+
+
+def test_two_groups_with_one_environment_have_workers_under_each_profile() -> None:
+    jobs = [job("far", "there", profile="gpu"), job("near", "here")]
+    executor = FakeExecutor()
+    loop, _ = make(jobs, executor, budgets={"": budget(2), "gpu": budget(2)})
+    environment = Environment(key="key", group="", python="3.11.7", prefix=Path("/env"))
+    for group in ("there", "here"):
+        loop.post(EnvironmentReady(target=Target(group, "3.11"), environment=environment))
+    loop.run()
+    assert [name for name, _ in executor.opened] == ["key@gpu", "key"]
+
+
+def test_a_job_that_is_handed_back_waits_and_then_runs_as_if_it_had_never_been_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scheduler, "CHECK_SECONDS", 0.02)
+    monkeypatch.setattr(scheduler, "HOLD_SECONDS", 0.1)
+    executor = FakeExecutor(
+        lambda sent, attempt: HandedBackError(90) if sent.id == "a" and attempt < 4 else result(sent)
+    )
+    loop, progress = make([job("a"), job("b")], executor, slots=1)
+    loop.post(ready())
+    outcome = loop.run()
+    assert [sent.id for sent in executor.sent] == ["a", "b", "a", "a", "a"]
+    assert {each.notebook: (each.status, each.attempts) for each in outcome.results} == {
+        "a.ipynb": ("passed", 1),
+        "b.ipynb": ("passed", 1),
+    }
+    assert progress.notes == ["a.ipynb waits for another block: only 1 min 30 s are left of this one"] * 3
+    assert executor.cleared == []
+
+
+def test_a_job_that_waits_after_it_was_handed_back_has_its_verdict_when_its_environment_is_gone() -> None:
+    executor = FakeExecutor(lambda sent, _: HandedBackError(90))
+    loop, _ = make([job("a")], executor)
+    loop.post(ready())
+    timer = threading.Timer(0.2, loop.post, [EnvironmentUnavailable(target=Target("core", "3.11"), reason="gone")])
+    timer.start()
+    outcome = loop.run()
+    assert [each.status for each in outcome.results] == ["environment"]
+
+
+def test_a_group_whose_environment_is_another_than_was_meant_runs_each_notebook_once() -> None:
+    executor = FakeExecutor()
+    loop, _ = make([job("a"), job("b")], executor)
+    loop.post(EnvironmentLocated(target=Target("core", "3.11"), key="meant", prefix=Path("/meant")))
+    loop.post(ready())
+    assert len(loop.run().results) == 2
+    assert [name for name, _ in executor.opened] == ["meant", "key-core"]

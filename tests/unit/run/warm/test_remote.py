@@ -49,4 +49,4 @@ def test_facts_of_all_nodes_are_read_and_damaged_ones_left_out(templates: Remote
 
 
 def test_a_node_without_an_order_starts_nothing(tmp_path: Path) -> None:
-    assert start_templates(order_file(tmp_path, KEY), "mark") is None
+    assert start_templates(order_file(tmp_path, KEY), "mark", lambda job: job) is None
