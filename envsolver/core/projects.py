@@ -9,11 +9,9 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from envsolver.core.folders import METADATA_FILES
 from envsolver.core.notebooks import NOT_INSTALLED
 from envsolver.core.parsing import MalformedError, parse_toml, read_text, table_of
-
-METADATA_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
-"""Files that decide what a project is called, what it depends on and which commands it has."""
 
 _SECTION = re.compile(r"^\[metadata\]\s*$(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 _SETTING = re.compile(r"^name\s*[=:]\s*['\"]?([A-Za-z0-9._-]+)", re.MULTILINE)

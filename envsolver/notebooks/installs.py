@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from envsolver.core.folders import METADATA_FILES
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.core.parsing import (
     ODD_INPUT,
@@ -22,7 +23,6 @@ from envsolver.core.parsing import (
     parse_requirement,
     phrase_of,
 )
-from envsolver.core.projects import METADATA_FILES
 from envsolver.notebooks.findings import Command
 from envsolver.notebooks.install_options import InstallTarget, read_arguments, takes_value
 from envsolver.notebooks.shell import SimpleCommand, simple_commands

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import os
 import re
-from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from envsolver.core.folders import stray_modules
 from envsolver.core.parsing import MalformedError, parse_python
-from envsolver.core.projects import METADATA_FILES
 from envsolver.notebooks.distributions import distributions_for
-from envsolver.notebooks.walk import is_skipped, marks_environment
 
 _DECLARING = re.compile(
     r"pyproject\.toml|setup\.(?:py|cfg)|Pipfile|.*(?:requirements|environment|constraints).*\.(?:txt|in|ya?ml)"
 )
-_MOST_FOLDERS = 5000
 
 
 def is_stray(root: Path, module: str, names: tuple[str, ...]) -> bool:
@@ -36,45 +32,12 @@ def is_stray(root: Path, module: str, names: tuple[str, ...]) -> bool:
         The project's root, absolute.
     """
     top = module.partition(".")[0]
-    places = _strays(root, root.stat().st_mtime_ns).get(top, ())
+    places = stray_modules(root).get(top, ())
     if not places:
         return False
     if not names and "." not in module:
         return not any(_declared(root, name) for name in {top, *distributions_for(module, {})})
     return any(_has(place, module, names) for place in places)
-
-
-@lru_cache(maxsize=8)
-def _strays(root: Path, _modified: int) -> Mapping[str, tuple[Path, ...]]:
-    """Return the files and packages that would be modules if their folder were searched, by name."""
-    found: dict[str, list[Path]] = {}
-    for folder, names in _folders(root):
-        for name in names:
-            path = folder / name
-            if name.endswith(".py"):
-                found.setdefault(name.removesuffix(".py"), []).append(path)
-            elif (path / "__init__.py").is_file():
-                found.setdefault(name, []).append(path)
-    return {top: tuple(paths) for top, paths in found.items()}
-
-
-def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield the project's folders, but for the root, packages and projects within the project, with what they hold."""
-    waiting, seen = [root], 0
-    while waiting and seen < _MOST_FOLDERS:
-        folder = waiting.pop()
-        seen += 1
-        try:
-            with os.scandir(folder) as listing:
-                entries = {entry.name: entry.is_dir(follow_symlinks=False) for entry in listing}
-        except OSError:
-            continue
-        inner = folder != root and (not entries.keys().isdisjoint(METADATA_FILES) or marks_environment(entries))
-        if inner or "__init__.py" in entries:
-            continue
-        if folder not in {root, root / "src"}:
-            yield folder, list(entries)
-        waiting += [folder / name for name, is_folder in entries.items() if is_folder and not is_skipped(name)]
 
 
 def _has(place: Path, module: str, names: tuple[str, ...]) -> bool:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from envsolver.core.folders import is_skipped, marks_environment
 from envsolver.core.globs import glob_base, glob_depth, matches_any
 
 _SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 _SUFFIX = ".ipynb"
 _CHECKPOINTS = ".ipynb_checkpoints"
-# `build` and `_build` hold copies that setuptools, Sphinx and Jupyter Book made.
-_NOT_SOURCES = frozenset({"node_modules", "__pycache__", "site-packages", "_build", "build"})
-# A virtualenv, a conda environment, and a cache (see the Cache Directory Tagging Specification).
-_MARKS = frozenset({"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"})
 
 
 def walk_notebooks(root: Path, globs: Sequence[str]) -> tuple[str, ...]:
@@ -97,16 +94,6 @@ def _walk(directory: str, relative: str, depth: int | None, root: str, outside: 
                 yield path
             elif _enters(entry, entered):
                 waiting.append((entry.path, path))
-
-
-def marks_environment(names: Iterable[str]) -> bool:
-    """Return whether a directory that holds these names is a virtualenv or a cache."""
-    return not _MARKS.isdisjoint(names)
-
-
-def is_skipped(name: str) -> bool:
-    """Return whether a directory of this name holds nothing of the project's own."""
-    return name.startswith(".") or name in _NOT_SOURCES
 
 
 def _is_notebook(entry: os.DirEntry[str]) -> bool:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from envsolver.core.folders import METADATA_FILES
 from envsolver.core.parsing import MalformedError, decode_requirements, parse_toml, read_text, table_of
-from envsolver.core.projects import METADATA_FILES, pyproject
+from envsolver.core.projects import pyproject
 from envsolver.resolver.groups import logical_lines
 from envsolver.resolver.project_metadata import read_metadata
 from envsolver.resolver.requirement_text import parse

@@ -12,8 +12,9 @@ from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
 from envsolver.core.digests import digest
+from envsolver.core.folders import METADATA_FILES
 from envsolver.core.parsing import MalformedError, parse_requirement, table_of
-from envsolver.core.projects import METADATA_FILES, project_name, pyproject
+from envsolver.core.projects import project_name, pyproject
 
 BOUND = "-c "
 """What an item starts with that bounds a package without asking for it, such as ``-c numpy<2``."""

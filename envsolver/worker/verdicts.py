@@ -14,7 +14,6 @@ What is not plain:
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from envsolver.core.jobs import Job
 from envsolver.core.quantities import size
 from envsolver.core.results import Failure, Result
 from envsolver.core.verdicts import Verdict
+from envsolver.worker.missing_modules import missing_module_advice
 
 LONGEST_TEXT = 100_000
 """Characters of an error's message or traceback that a result carries."""
@@ -183,33 +183,11 @@ def _judge_exception(job: Job, cell: CurrentCell, raised: Mapping[str, Any]) -> 
         reason += ": let it go on without input() or getpass()"
     else:
         said = f"cell {cell.number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
-        reason = said + _remedy(job, _missing(ename, evalue, traceback))
+        reason = said + missing_module_advice(job, ename, evalue, traceback)
     failure = Failure(
         cell=cell.number, ename=ename, evalue=_bounded(evalue), traceback=_bounded(traceback), source=cell.source
     )
     return Judgement(status="failed", reason=reason, failure=failure, shown=True)
-
-
-def _missing(ename: str, evalue: str, traceback: str) -> str:
-    """Return what says which module was missing, also where a library tells it in its own words, with it as cause."""
-    if ename == "ImportError" and (cause := re.search(r"No module named '[\w.]+'", traceback)):
-        return cause[0]
-    return evalue if ename == "ModuleNotFoundError" else ""
-
-
-def _remedy(job: Job, evalue: str) -> str:
-    """Say what to do when a module was missing; empty for any other error."""
-    missing = re.match(r"No module named '([\w.]+)'(?:; '([\w.]+)' is not a package)?", _first_line(evalue))
-    if missing is None:
-        return ""
-    module, hidden = missing[1], missing[2]
-    if hidden:
-        return f"; if {hidden} should be a package, rename the file {hidden.rpartition('.')[2]}.py that hides it"
-    place = job.binding.requirements_place
-    package, _, part = module.partition(".")
-    if part:
-        return f"; {package} is there without it: if another version of what provides it has that, bound it in {place}"
-    return f"; if it should be there, add what provides {module} to {place}"
 
 
 def _leaving_out(job: Job) -> str:
