@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from envsolver.core.notebooks import UNDECLARED, Notebook, Requirement
+from envsolver.core.notebooks import UNDECLARED, Notebook, Origin, Requirement
 from envsolver.resolver.assignment import WITH_KERNEL, Distributions
 from envsolver.resolver.declared import names_alike
 from envsolver.resolver.groups import canonical
@@ -111,11 +111,18 @@ def _imported(
     for wanted in notebook.imports:
         if own is not None and wanted.module.split(".")[0] in own.modules:
             yield Requirement(text=own.text, origin=wanted.origin), wanted.module
-        # What the package's own files import is among its dependencies, which it says itself.
-        elif not wanted.optional and not (own is not None and own.holds(wanted.origin.path)):
+        elif not wanted.optional and not _of_own_file(wanted.origin, own):
             text = asked_for(wanted.module)
             if text is not None:
                 yield Requirement(text=text, origin=wanted.origin), wanted.module
+
+
+def _of_own_file(origin: Origin, own: OwnProject | None) -> bool:
+    """Return whether a module of the own package holds an import: it says in its dependencies what it needs.
+
+    A notebook that lies in the package's folder is no part of it.
+    """
+    return own is not None and origin.cell is None and own.holds(origin.path)
 
 
 def _distribution_for(
