@@ -66,6 +66,15 @@ class SolveOutcome:
     """Whether the answer is worth remembering."""
     time: float = field(default_factory=time.time)
 
+    @property
+    def still_stands(self) -> bool:
+        """Whether a later run need not ask again that there is no solution; it does after `REFUSAL_SECONDS`.
+
+        That a build failed stands for no other run: what it lacked may have been put in place meanwhile.
+        """
+        known = self.proved or self.explanation.startswith(NOT_BUILT)
+        return known and time.time() - self.time < REFUSAL_SECONDS
+
 
 def solve_group(
     group: Group,
@@ -127,7 +136,7 @@ def solve(
     Parameters
     ----------
     recall_refusals
-        Whether the remembered answer that there is no solution counts; it does for `REFUSAL_SECONDS`.
+        Whether the remembered answer that there is no solution counts while it still stands.
 
     Raises
     ------
@@ -141,9 +150,7 @@ def solve(
         if built is not None and built.text is not None:
             return built
     known = None if upgrade else _recall(memory)
-    if known is not None and (
-        known.text is not None or (recall_refusals and time.time() - known.time < REFUSAL_SECONDS)
-    ):
+    if known is not None and (known.text is not None or (recall_refusals and known.still_stands)):
         return known
     try:
         outcome = _ask(group, interpreter, uv, terms, upgrade=upgrade)
