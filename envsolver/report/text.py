@@ -7,6 +7,7 @@ own sixteen, so that they suit any background.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +130,14 @@ def _alike(results: list[Result]) -> list[list[Result]]:
     found: dict[tuple[object, ...], list[Result]] = {}
     for number, result in enumerate(results):
         shared = result.status == "environment" and result.failure is None and not result.executed
-        key = (result.status, where(result), result.reason) if shared else (number,)
+        key = (result.status, where(result), _placeless(result)) if shared else (number,)
         found.setdefault(key, []).append(result)
     return list(found.values())
+
+
+def _placeless(result: Result) -> str:
+    """Return a reason as it would be of any other notebook: without its name and the place in it."""
+    return re.sub(rf"{re.escape(result.notebook)}(?:, cell \d+)?(?:, line \d+)?", "", result.reason)
 
 
 def _shared_lines(results: list[Result], style: Style) -> Iterator[str]:

@@ -132,6 +132,16 @@ def test_what_keeps_many_notebooks_from_running_is_said_once() -> None:
     assert "ENVIRONMENT: d.ipynb  (core, Python 3.11)" in lines
 
 
+def test_what_keeps_notebooks_from_running_is_one_fault_whatever_place_in_them_it_names() -> None:
+    why = "-e . ({0}, cell {1}, line 2) cannot be installed: no compiler: skip it in [notebook.{0}]"
+    named = [("docs/a.ipynb", 3), ("b.ipynb", 14)]
+    results = [a_result(notebook=name, status="environment", reason=why.format(name, cell)) for name, cell in named]
+    lines = report_lines(a_run(*results))
+    assert why.format("docs/a.ipynb", 3) in lines
+    assert sum("no compiler" in line for line in lines) == 1
+    assert {"ENVIRONMENT: 2 notebooks  (core, Python 3.11)", "  docs/a.ipynb", "  b.ipynb"} <= set(lines)
+
+
 def test_notebooks_that_fail_alike_by_themselves_are_shown_each() -> None:
     results = [a_result(notebook=name, status="crashed", reason="killed by SIGKILL") for name in ("a.ipynb", "b.ipynb")]
     assert report_lines(a_run(*results)).count("killed by SIGKILL") == 2
