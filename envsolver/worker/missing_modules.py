@@ -63,7 +63,7 @@ def _path_advice(module: str, job: Job) -> str:
     where = "the project's root folder" if found == root else f"the project's folder {shown}"
     line = f"import sys; sys.path.insert(0, {json.dumps(Path(os.path.relpath(found, folder)).as_posix())})"
     return (
-        f"; one lies in {where}: if that is meant, put `{line}` ahead of its import, "
+        f"; {module} lies in {where}: if that is meant, put `{line}` ahead of its import, "
         f"else add what provides {module} to {job.binding.requirements_place}"
     )
 

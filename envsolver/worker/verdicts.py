@@ -25,7 +25,7 @@ from envsolver.core.jobs import Job
 from envsolver.core.quantities import size
 from envsolver.core.results import Failure, Result
 from envsolver.core.verdicts import Verdict
-from envsolver.worker.missing_modules import missing_module_advice
+from envsolver.worker.error_advice import error_advice
 
 LONGEST_TEXT = 100_000
 """Characters of an error's message or traceback that a result carries."""
@@ -183,7 +183,7 @@ def _judge_exception(job: Job, cell: CurrentCell, raised: Mapping[str, Any]) -> 
         reason += ": let it go on without input() or getpass()"
     else:
         said = f"cell {cell.number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
-        reason = said + missing_module_advice(job, ename, evalue, traceback)
+        reason = said + error_advice(job, ename, evalue, traceback)
     failure = Failure(
         cell=cell.number, ename=ename, evalue=_bounded(evalue), traceback=_bounded(traceback), source=cell.source
     )

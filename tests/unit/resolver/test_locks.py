@@ -184,9 +184,7 @@ def test_without_a_network_an_old_refusal_still_counts(tmp_path: Path) -> None:
     [("No solution found when resolving\nBecause x", 1), ("error: Failed to build `x==1`", 2)],
     ids=["no solution", "a build that failed"],
 )
-def test_what_may_be_mended_on_the_machine_is_asked_again_by_the_next_run(
-    tmp_path: Path, err: str, asked: int
-) -> None:
+def test_what_may_be_mended_on_the_machine_is_asked_again_by_the_next_run(tmp_path: Path, err: str, asked: int) -> None:
     uv = FakeUv(tmp_path, refused(err))
     given = group(tmp_path, "x\n")
     for _ in range(2):
