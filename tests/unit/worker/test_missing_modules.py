@@ -58,8 +58,8 @@ def test_a_module_that_lies_in_one_folder_of_the_project_is_shown_there(
 ) -> None:
     advice = missing_module_advice(job(root), "ModuleNotFoundError", f"No module named '{module}'", "")
     assert advice == (
-        f'; {module} lies in {where}: if that is meant, put `import sys; sys.path.insert(0, "{path}")` ahead of its import, '
-        f"else add what provides {module} to {PLACE}"
+        f'; {module} lies in {where}: if that is meant, put `import sys; sys.path.insert(0, "{path}")` ahead of its '
+        f"import, else add what provides {module} to {PLACE}"
     )
 
 
