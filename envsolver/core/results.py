@@ -26,6 +26,13 @@ class ResultKey(NamedTuple):
     python: str
 
 
+class BlockKey(NamedTuple):
+    """Which block: schedulers of two profiles may call theirs by the same name."""
+
+    profile: str
+    name: str
+
+
 VOID = "void"
 """With which the warm verdict of an attempt begins that says nothing, since its kernel's modules might differ."""
 
@@ -226,6 +233,11 @@ class Block:
     """When its walltime is over; None when that is not known."""
     reason: str = ""
     """The scheduler's words."""
+
+    @property
+    def key(self) -> BlockKey:
+        """Which block this is among all of the run."""
+        return BlockKey(self.profile, self.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from envsolver.core.jobs import Job
 from envsolver.core.quantities import clock
-from envsolver.core.results import Block, Result, ResultKey
+from envsolver.core.results import Block, BlockKey, Result, ResultKey
 from envsolver.report.block_lines import block_lines
 from envsolver.report.formatting import columns, fitted, one_line
 
@@ -89,7 +89,7 @@ class ProgressState:
         self.running: dict[ResultKey, WatchedJob] = {}
         self.done: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
-        self.blocks: dict[tuple[str, str], Block] = {}
+        self.blocks: dict[BlockKey, Block] = {}
         self._pace = Pace()
 
     def begin(
@@ -109,9 +109,9 @@ class ProgressState:
 
     def note_block(self, block: Block) -> None:
         """Take note of what has become of a block; one that has ended is not shown."""
-        self.blocks.pop((block.profile, block.name), None)
+        self.blocks.pop(block.key, None)
         if block.state != "ended":
-            self.blocks[block.profile, block.name] = block
+            self.blocks[block.key] = block
 
     def refresh(self) -> None:
         """See which jobs have begun since the last refresh."""

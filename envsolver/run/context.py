@@ -15,7 +15,7 @@ from envsolver.core.environments import Environment
 from envsolver.core.errors import EnvsolverError
 from envsolver.core.paths import RUNS
 from envsolver.core.progress import Progress
-from envsolver.core.results import Block, Result, ResultKey, Run, RunState, Shard
+from envsolver.core.results import Block, BlockKey, Result, ResultKey, Run, RunState, Shard
 from envsolver.report.results_json import write_results
 from envsolver.run.coverage import RunCoverage
 from envsolver.run.directories import named_run_directory, new_run_directory, prepare_state
@@ -114,7 +114,7 @@ class RunRecord:
         self._started = datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds")
         self._shard = shard
         self._results = list(settled)
-        self._blocks: dict[tuple[str, str], Block] = {}
+        self._blocks: dict[BlockKey, Block] = {}
         self._planned = tuple(planned)
         self._save()
 
@@ -127,7 +127,7 @@ class RunRecord:
 
     def add_block(self, block: Block) -> None:
         """Keep what has become of a block of nodes, instead of what was known of it before."""
-        self._blocks[block.profile, block.name] = block
+        self._blocks[block.key] = block
         self._context.progress.block(block)
 
     def _save(self) -> None:

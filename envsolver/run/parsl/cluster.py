@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -110,7 +111,7 @@ class ClusterPools:
     ) -> None:
         self._profile = profile
         self._note = note
-        self._states: dict[tuple[str, str], JobState] = {}
+        self._states: dict[str, dict[str, JobState]] = defaultdict(dict)
         self._run_id = run_id
         self._directory = directory
         self._server = server
@@ -253,9 +254,10 @@ class ClusterPools:
 
     def _tell(self, label: str, status: Mapping[str, JobStatus]) -> None:
         """Say of each block that its state is another than before."""
+        states = self._states[label]
         for block, now in status.items():
-            if self._states.get((label, block)) is not now.state:
-                self._states[label, block] = now.state
+            if states.get(block) is not now.state:
+                states[block] = now.state
                 self._note(now.message or f"block {block} of {label}: {now.state.name.replace('_', ' ').lower()}")
 
     def _fail(self, executor: BlockProviderExecutor, words: str) -> None:
