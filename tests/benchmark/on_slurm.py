@@ -29,8 +29,6 @@ RUNS = 2
 MIDDLE = 8
 """How many of 24 verdicts are there when a node is killed."""
 
-VERSIONS = {"old": "24.0", "middle": "24.2", "new": "25.0"}
-
 
 def main() -> None:
     """Measure what the command line names, or all."""
@@ -63,21 +61,10 @@ def overhead(project: ClusterProject, count: int) -> None:
         print(f"first result {first_result(project, project.slurm):.1f} s after its block started")
 
 
-def three_groups(project: ClusterProject) -> None:
-    """Write 24 notebooks of three groups that exclude each other; one of each group fails."""
-    for name, version in VERSIONS.items():
-        project.group(name, f"packaging=={version}\n")
-        for number in range(7):
-            cell = f"import packaging, time; time.sleep(4); assert packaging.__version__ == '{version}'"
-            project.notebook(f"{name}/{number}.ipynb", cell)
-        project.notebook(f"{name}/bad.ipynb", "1 / 0")
-    project.configure("".join(f'[groups.{name}]\nnotebooks = ["{name}/**"]\n' for name in VERSIONS))
-    sync(project)
-
-
 def death(project: ClusterProject) -> None:
     """Kill a node in the middle of a run; print how much later than without that it ends."""
-    three_groups(project)
+    project.three_groups(seconds=4)
+    sync(project)
     timed(project, "local", failing=True)
     expected = project.verdicts()
     undisturbed = timed(project, NAME, failing=True)
@@ -102,7 +89,8 @@ def death(project: ClusterProject) -> None:
 
 def array(project: ClusterProject) -> None:
     """Run the same in a job array of which a node dies, and merge; print whether the verdicts are the same."""
-    three_groups(project)
+    project.three_groups(seconds=4)
+    sync(project)
     timed(project, "local", failing=True)
     expected = project.verdicts()
     folder = "shards/$SLURM_ARRAY_TASK_ID"

@@ -19,6 +19,9 @@ from envsolver.worker.processes import RUN_MARK
 NAME = "nodes"
 """What its profile is called."""
 
+VERSIONS = {"old": "24.0", "middle": "24.2", "new": "25.0"}
+"""Groups that exclude each other, by which version of packaging they want."""
+
 
 def environ(process: psutil.Process) -> dict[str, str]:
     """Return the variables of a process; none when it is gone."""
@@ -78,6 +81,16 @@ class NodesProject:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), path)
+
+    def three_groups(self, seconds: int = 1) -> None:
+        """Write 24 notebooks of three groups that exclude each other; one of each group fails."""
+        for name, version in VERSIONS.items():
+            self.group(name, f"packaging=={version}\n")
+            for number in range(7):
+                cell = f"import packaging, time; time.sleep({seconds}); assert packaging.__version__ == '{version}'"
+                self.notebook(f"{name}/{number}.ipynb", cell)
+            self.notebook(f"{name}/bad.ipynb", "1 / 0")
+        self.configure("".join(f'[groups.{name}]\nnotebooks = ["{name}/**"]\n' for name in VERSIONS))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         started = subprocess.Popen(

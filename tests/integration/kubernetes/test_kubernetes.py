@@ -12,7 +12,7 @@ import pytest
 from fakes import until
 from kube_api import Cluster, Fault
 from kube_project import KubeProject
-from nodes_project import run_id, waits_at_first
+from nodes_project import VERSIONS, run_id, waits_at_first
 
 from envsolver.run.parsl.kubernetes import RUN_LABEL
 
@@ -62,14 +62,7 @@ def test_the_keys_of_the_connection_reach_a_pod_by_a_secret_alone(project: KubeP
 
 
 def test_24_notebooks_of_three_groups_have_their_verdicts_though_a_pod_is_evicted(project: KubeProject) -> None:
-    versions = {"old": "24.0", "middle": "24.2", "new": "25.0"}
-    for name, version in versions.items():
-        project.group(name, f"packaging=={version}\n")
-        for number in range(7):
-            cell = f"import packaging, time; time.sleep(1); assert packaging.__version__ == '{version}'"
-            project.notebook(f"{name}/{number}.ipynb", cell)
-        project.notebook(f"{name}/bad.ipynb", "1 / 0")
-    project.configure("".join(f'[groups.{name}]\nnotebooks = ["{name}/**"]\n' for name in versions))
+    project.three_groups()
     flag = project.flag
     project.notebook("old/0.ipynb", *waits_at_first(flag))
     started = project.start()
@@ -84,7 +77,7 @@ def test_24_notebooks_of_three_groups_have_their_verdicts_though_a_pod_is_evicte
     assert found["old/0.ipynb"]["attempts"] == 2
     assert not found["old/0.ipynb"]["worker"].startswith(f"{evicted}/")
     assert f"pod {evicted} Failed (Evicted: The node was low on resource: memory." in printed
-    pods = {name: {each["worker"].split("/")[0] for key, each in found.items() if name in key} for name in versions}
+    pods = {name: {each["worker"].split("/")[0] for key, each in found.items() if name in key} for name in VERSIONS}
     assert pods["old"].isdisjoint(pods["new"])
     assert not project.left(run)
 

@@ -75,14 +75,7 @@ def test_a_notebook_whose_block_is_cancelled_runs_again_on_another(project: Clus
 
 
 def test_when_a_node_dies_all_notebooks_have_their_verdicts(project: ClusterProject, tmp_path: Path) -> None:
-    versions = {"old": "24.0", "middle": "24.2", "new": "25.0"}
-    for name, version in versions.items():
-        project.group(name, f"packaging=={version}\n")
-        for number in range(7):
-            cell = f"import packaging, time; time.sleep(1); assert packaging.__version__ == '{version}'"
-            project.notebook(f"{name}/{number}.ipynb", cell)
-        project.notebook(f"{name}/bad.ipynb", "1 / 0")
-    project.configure("".join(f'[groups.{name}]\nnotebooks = ["{name}/**"]\n' for name in versions))
+    project.three_groups()
     flag = tmp_path / "flag"
     project.notebook("old/0.ipynb", *waits_at_first(flag))
     started = project.start()
