@@ -183,7 +183,7 @@ def run_command(
     NOTEBOOK is a path, a directory, a glob or the name of a test file such as tb_quickstart; without any, all that
     the configuration names are run.
     """
-    start = None if choices["sequential"] or dry_run or watch else _prestart(directory, rerun=choices["rerun"])
+    start = None if choices["sequential"] or dry_run or watch else _prestart(directory, choices)
     from envsolver.report.live import make_progress
     from envsolver.run.workflow import run
 
@@ -290,17 +290,17 @@ def _print_plan(project: Project, options: Options, cwd: Path) -> int:
     return 1 if "cannot be had" in states.values() else 0
 
 
-def _prestart(directory: Path, *, rerun: bool) -> ParslPrestart:
+def _prestart(directory: Path, choices: Choices) -> ParslPrestart:
     """Start Parsl's programs before anything else is imported, unless it may be that nothing has changed.
 
     They end with the command.
     """
     from envsolver.run.parsl.prestart import ParslPrestart
 
-    start = ParslPrestart()
+    start = ParslPrestart(monitor=choices["monitor"])
     click.get_current_context().call_on_close(start.stop)
     folder = directory.absolute()
-    if rerun or not any((place / STATE / HISTORY).exists() for place in (folder, *folder.parents)):
+    if choices["rerun"] or not any((place / STATE / HISTORY).exists() for place in (folder, *folder.parents)):
         start.begin()
     return start
 

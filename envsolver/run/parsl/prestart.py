@@ -13,7 +13,7 @@ import uuid
 import warnings
 from pathlib import Path
 
-from envsolver.run.parsl.without_typeguard import unchecked
+from envsolver.run.parsl.lean_import import lean
 from envsolver.worker.private_directories import make_private, run_directory
 from envsolver.worker.processes import RUN_MARK
 
@@ -23,6 +23,11 @@ class ParslPrestart:
 
     Nothing is started before `begin`.
 
+    Parameters
+    ----------
+    monitor
+        Whether Parsl is to watch the run, as `--monitor` says.
+
     Attributes
     ----------
     run_id
@@ -31,7 +36,8 @@ class ParslPrestart:
         Socket of the server; empty where there is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, monitor: bool = False) -> None:
+        self._monitor = monitor
         self.run_id = uuid.uuid4().hex
         self.server = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,7 +53,7 @@ class ParslPrestart:
         # One of its libraries silences this itself, which does not hold while another thread changes the filters.
         warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
         sysconfig.get_config_vars()  # what this makes is shared, and not made for several threads
-        self._thread = threading.Thread(target=_import_parsl, name="parsl-import", daemon=True)
+        self._thread = threading.Thread(target=_import_parsl, args=(self._monitor,), name="parsl-import", daemon=True)
         self._thread.start()
 
     def _start_server(self) -> None:
@@ -81,8 +87,8 @@ class ParslPrestart:
             self._process.wait()
 
 
-def _import_parsl() -> None:
-    with unchecked():
+def _import_parsl(monitor: bool) -> None:
+    with lean(database=monitor):
         import parsl.dataflow.dflow
         import parsl.executors
         import parsl.providers  # noqa: F401  all three are imported only so that they are loaded

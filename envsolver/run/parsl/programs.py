@@ -39,9 +39,9 @@ LAZY = ("multiprocessing.managers", "multiprocessing.popen_forkserver", "multipr
 
 def preload() -> None:
     """Import all that the programs need, but not themselves, since they are to be run."""
-    from envsolver.run.parsl.without_typeguard import unchecked
+    from envsolver.run.parsl.lean_import import lean
 
-    with unchecked():
+    with lean():
         for name in (SHARED, *LAZY, *PROGRAMS.values()):
             importlib.import_module(name)
     for name in PROGRAMS.values():
@@ -58,9 +58,9 @@ def become(*, forked: bool = False) -> None:
     """
     name = sys.argv.pop(1)
     context = _fork_server(forked=forked) if name == "pool" else None
-    from envsolver.run.parsl.without_typeguard import unchecked
+    from envsolver.run.parsl.lean_import import lean
 
-    with unchecked():
+    with lean():
         import parsl.multiprocessing
     if context is not None:
         parsl.multiprocessing.SpawnContext = context  # type: ignore[assignment]  # the two have the same interface

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from envsolver.run.parsl.without_typeguard import unchecked
+from envsolver.run.parsl.lean_import import lean
 
-with unchecked():
+with lean():
     # Importing any part of Parsl imports nearly all of it.
     import parsl.executors.execute_task
     import parsl.executors.high_throughput.probe  # noqa: F401

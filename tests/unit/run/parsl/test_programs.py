@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from envsolver.run.parsl import programs
-from envsolver.run.parsl.without_typeguard import unchecked
+from envsolver.run.parsl.lean_import import lean
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,8 +34,8 @@ def test_parsl_goes_without_checks_of_its_own_calls_and_others_keep_theirs(tmp_p
     script = tmp_path / "script.py"
     script.write_text("""
 import typeguard
-from envsolver.run.parsl.without_typeguard import unchecked
-with unchecked():
+from envsolver.run.parsl.lean_import import lean
+with lean():
     import parsl.executors
     assert typeguard.typechecked(len) is typeguard.typechecked(forward_refs_policy=None)(len) is len
 @typeguard.typechecked
@@ -49,10 +49,23 @@ except typeguard.TypeCheckError:
     assert python(str(script)).stdout == "checked\n"
 
 
+@pytest.mark.parametrize("database", [False, True])
+def test_the_library_of_a_database_is_imported_only_where_one_is_written(database: bool) -> None:
+    code = f"""
+import sys
+from envsolver.run.parsl.lean_import import lean
+with lean(database={database}):
+    import parsl.monitoring
+print("sqlalchemy" in sys.modules)
+import sqlalchemy
+"""
+    assert python("-c", code).stdout == f"{database}\n"
+
+
 def test_checks_come_back_when_an_import_fails() -> None:
     import typeguard
 
     before = typeguard.typechecked
-    with pytest.raises(ModuleNotFoundError), unchecked():
+    with pytest.raises(ModuleNotFoundError), lean():
         __import__("no_such_module_at_all")
     assert typeguard.typechecked is before
