@@ -31,8 +31,9 @@ INTERRUPT_SECONDS = 10.0
 
 SLURM = "tests/integration/slurm"
 CLOUDS = ("tests/integration/kubernetes", "tests/integration/clouds")
-APART = tuple(f"--ignore={folder}" for folder in (SLURM, *CLOUDS))
-"""Tests of clusters have sessions of their own."""
+PAGES = "tests/integration/pages"
+APART = tuple(f"--ignore={folder}" for folder in (SLURM, *CLOUDS, PAGES))
+"""Tests of clusters, and of the documentation, have sessions of their own."""
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -96,9 +97,16 @@ def check_booktests(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests but those on clusters, side by side; arguments go to pytest."""
+    """Run all tests but those of clusters and pages, side by side; arguments go to pytest."""
     install(session, "test")
     session.run("pytest", *SIDE_BY_SIDE, *APART, *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
+
+
+@nox.session(default=False)
+def pages(session: nox.Session) -> None:
+    """Run all commands that the documentation shows, and compare what they print. Arguments go to pytest."""
+    install(session, "test")
+    session.run("pytest", *SIDE_BY_SIDE, PAGES, *session.posargs, interrupt_timeout=INTERRUPT_SECONDS)
 
 
 @nox.session(default=False)

@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
+TUTORIAL = Path(__file__).parents[3] / "docs" / "tutorial.md"
 INSTALLING = "python -m pip install"
 
 
