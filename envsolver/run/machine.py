@@ -8,6 +8,7 @@ import sys
 import psutil
 
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.quantities import size
 from envsolver.run.options import Options, available_cores, worker_count
 from envsolver.run.scheduler.policy import Budget
 
@@ -19,6 +20,9 @@ _FOR_THE_RUN = 26
 
 _FOR_EACH_WORKER = 16
 """Threads and processes of one worker with its kernel. Both numbers are measured, with small notebooks."""
+
+_ADDRESSES = 1 << 30
+"""Bytes of address space below which processes end now and then: seen up to 450 MB, on two cores."""
 
 
 def check_semaphores() -> None:
@@ -38,6 +42,27 @@ def check_semaphores() -> None:
             [f"workers cannot be started: no semaphore can be made in shared memory, /dev/shm on Linux: {error}"],
             tip="Have a file system there that can be written (`mount -t tmpfs tmpfs /dev/shm`), or add --sequential.",
         ) from error
+
+
+def check_address_space() -> None:
+    """Make sure that the system lets each process have as many addresses as a run and its kernels take.
+
+    With fewer, ZeroMQ ends a process as soon as a thread is refused, without a word that helps.
+
+    Raises
+    ------
+    ConfigurationError
+        It does not.
+    """
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _ADDRESSES:
+        needed = f"while Parsl and a kernel take up to {size(_ADDRESSES)} each, whatever the notebook"
+        raise ConfigurationError(
+            [f"a process may have {size(limit)} of address space (`ulimit -v`), {needed}"],
+            tip="Raise the limit (`ulimit -v unlimited`); limits of notebooks are `memory` in the configuration.",
+        )
 
 
 def check_process_limit(workers: int) -> None:

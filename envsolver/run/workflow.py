@@ -26,7 +26,7 @@ from envsolver.run.context import RunContext, RunRecord, make_context
 from envsolver.run.directories import output_files
 from envsolver.run.fingerprints import input_digests
 from envsolver.run.jobs import JobDefaults, plan_jobs
-from envsolver.run.machine import budgets, check_process_limit, check_semaphores
+from envsolver.run.machine import budgets, check_address_space, check_process_limit, check_semaphores
 from envsolver.run.options import Options, available_cores, worker_count
 from envsolver.run.parsl import monitoring
 from envsolver.run.parsl.prestart import ParslPrestart
@@ -143,6 +143,7 @@ def _check(project: Project, options: Options) -> None:
         changed_since(project.root, options.since)
     if options.monitor and options.sequential:
         raise ConfigurationError(["--monitor needs Parsl, which --sequential leaves out"])
+    check_address_space()
     if not options.sequential:
         check_semaphores()
         check_process_limit(min(worker_count(options), available_cores()) if options.placement.here else 1)

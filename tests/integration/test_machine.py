@@ -103,6 +103,17 @@ def test_a_limit_of_processes_that_is_too_low_is_one_error_that_says_what_to_do(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [(), ("--sequential",)])
+def test_a_limit_of_addresses_that_is_too_low_is_one_error_that_says_what_to_do(
+    root: Path, cache: Path, arguments: Sequence[str]
+) -> None:
+    done = run(root, cache, *arguments, before="ulimit -v 500000", within=["env"])
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "a process may have 488 MiB of address space (`ulimit -v`)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (root / ".envsolver/runs").exists()
+
+
 def ordinary(number: int) -> Sequence[str]:
     """Return what makes the administrator an ordinary user, who may read the interpreter wherever that stands."""
     if os.getuid() != 0:
