@@ -36,17 +36,11 @@ def names_alike(module: str) -> tuple[str, ...]:
     return tuple(name for name in found if name)
 
 
-def declared(root: Path, notebook: str) -> Mapping[str, str]:
-    """Return the requirements that a project's files name for one of its notebooks, by distribution.
+def declared(root: Path, folder: Path) -> Mapping[str, str]:
+    """Return the requirements that a project's files name for the notebooks of a folder, by distribution.
 
-    What stands nearest to the notebook comes first.
-
-    Parameters
-    ----------
-    notebook
-        Its path, relative to the root.
+    What stands nearest to the notebooks comes first.
     """
-    folder = (root / notebook).parent
     near = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
     found: dict[str, str] = {}
     for place in dict.fromkeys([*near, *(root / name for name in _FOLDERS)]):

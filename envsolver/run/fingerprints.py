@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from envsolver.core.digests import digest, file_digest
-from envsolver.core.environments import Group, Lock
+from envsolver.core.environments import Group
 from envsolver.core.fingerprints import Look
 from envsolver.core.jobs import Job
 from envsolver.core.settings import Config
@@ -110,7 +110,7 @@ def facts(job: Job, resolution: Resolution, config: Config, *, building: str) ->
         "settings": digest([*map(repr, changes), str(job.allow_errors), str(job.limits.cores)]),
         "package Python": lock.interpreter.version,
         **{f"package {each.name}": each.version for each in lock.packages if "/" not in each.version},
-        "environment": digest([building, *_pins(lock, config.root)]),
+        "environment": _environment_digest(building, lock.text, config.root),
         **{f"variable {name}": digest([value]) for name, value in variables.items() if name not in UNCOUNTED},
         **{
             f"service {name}": digest([each.command, repr(sorted(each.env.items()))]) for name, each in services.items()
@@ -126,12 +126,17 @@ def service_looks(job: Job, config: Config) -> tuple[Look, ...]:
     return tuple(dict.fromkeys(Look("tree", file.parent.as_posix()) for file in files))
 
 
-def _pins(lock: Lock, root: Path) -> Iterator[str]:
-    """Yield what a lock pins, without hashes and comments; of a local project, its place and its digest."""
-    local = False
-    for line in lock.text.splitlines():
+@cache  # the jobs of a group have one lock
+def _environment_digest(building: str, lock: str, root: Path) -> str:
+    return digest([building, *_pins(lock, root)])
+
+
+def _pins(lock: str, root: Path) -> Iterator[str]:
+    """Yield what the text of a lock pins, without hashes and comments; of a local project, its place and its digest."""
+    local, place = False, root.as_uri()
+    for line in lock.splitlines():
         if line[:1].strip() and not line.startswith(("#", "--hash")):
             local = "file:" in line
-            yield line.rstrip(" \\").replace(root.as_uri(), ".")
+            yield line.rstrip(" \\").replace(place, ".")
         elif local and line.lstrip().startswith("#"):
             yield line.strip()

@@ -262,8 +262,11 @@ def _derive(
     """Put notebooks into the groups that serve them, and the others into the fewest new ones that solve."""
     own = own_project(project.root)
     distributions = partial(_distributions, project.config)
+    folders = [(project.root / notebook.path).parent for notebook in notebooks]
+    named = {folder: declared(project.root, folder) for folder in set(folders)}
     demands = [
-        demand_of(n, distributions=distributions, own=own, declared=declared(project.root, n.path)) for n in notebooks
+        demand_of(notebook, distributions=distributions, own=own, declared=named[folder])
+        for notebook, folder in zip(notebooks, folders, strict=True)
     ]
     each = list(zip(notebooks, demands, strict=True))
     placed = [a for n, d in each if (a := _place(project, n, d, known, interpreter)) is not None]

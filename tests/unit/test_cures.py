@@ -91,7 +91,7 @@ class Made:
     def demand(self) -> NotebookRequirements:
         """Return what the notebook asks for."""
         table = partial(distributions_for, extra=load_config(self.root).modules)
-        return demand_of(self.notebook(), distributions=table, declared=declared(self.root, NB))
+        return demand_of(self.notebook(), distributions=table, declared=declared(self.root, (self.root / NB).parent))
 
     def derived(self, refusals: Refusals | None = None, python: Interpreter = PYTHON) -> Assignment:
         """Derive the notebook's environment, in a universe where some requirements have no solution."""

@@ -60,27 +60,27 @@ FILES = [
 def test_what_a_file_names_is_found(tmp_path: Path, file: str, text: str, named: dict[str, str]) -> None:
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).write_text(text, encoding="utf-8")
-    assert declared(tmp_path, "nb/deep/a.ipynb") == named
+    assert declared(tmp_path, tmp_path / "nb/deep") == named
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_a_requirements_file_may_have_any_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "requirements.txt").write_text("tinylib\n", encoding=encoding)
-    assert declared(tmp_path, "a.ipynb") == {"tinylib": "tinylib"}
+    assert declared(tmp_path, tmp_path) == {"tinylib": "tinylib"}
 
 
 def test_a_file_that_cannot_be_read_names_nothing(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "requirements-dev.txt").mkdir()
-    assert declared(tmp_path, "a.ipynb") == {}
+    assert declared(tmp_path, tmp_path) == {}
 
 
 def test_what_stands_nearest_to_the_notebook_comes_first(tmp_path: Path) -> None:
     (tmp_path / "nb").mkdir()
     (tmp_path / "nb" / "requirements.txt").write_text("tinylib<2\n")
     (tmp_path / "requirements.txt").write_text("tinylib>=2\nother\n")
-    assert declared(tmp_path, "nb/a.ipynb") == {"tinylib": "tinylib<2", "other": "other"}
-    assert declared(tmp_path, "a.ipynb") == {"tinylib": "tinylib>=2", "other": "other"}
+    assert declared(tmp_path, tmp_path / "nb") == {"tinylib": "tinylib<2", "other": "other"}
+    assert declared(tmp_path, tmp_path) == {"tinylib": "tinylib>=2", "other": "other"}
 
 
 @pytest.mark.parametrize(
