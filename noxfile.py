@@ -149,6 +149,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def changes(session: nox.Session) -> None:
+    """Change 20 made-up projects 1,000 times, and compare what would run with what must; arguments go to pytest."""
+    install(session, "test")
+    many = {"ENVSOLVER_TEST_PROJECTS": "20", "ENVSOLVER_TEST_CHANGES": "1000"}
+    session.run("pytest", "-s", "tests/integration/test_made_up_projects.py", *session.posargs, env=many)
+
+
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Run one group's demos and build the site with them, warnings as errors; on GitHub, follow links out as well."""
     install(session, "docs")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from envsolver.core.paths import STATE
-from envsolver.environments.in_environment import NAMESPACES, OPENED_FILES
+from envsolver.environments.in_environment import NAMESPACES, OPENED_FILES, PROGRAM_KEEPER
 from envsolver.worker.private_directories import temporary
 
 Isolation: TypeAlias = Literal["namespace", "copies"]
@@ -88,6 +89,7 @@ def plan_namespace(root: Path, private: Path, *, watched: bool = False) -> dict[
         "opened": str(private / OPENED) if watched else "",
         "start": str(private / READ),
         "watcher": str(OPENED_FILES),
+        "programs": str(PROGRAM_KEEPER) if platform.machine() == "x86_64" else "",
     }
 
 

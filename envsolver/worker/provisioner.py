@@ -18,7 +18,7 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from envsolver.environments.in_environment import NAMESPACES
+from envsolver.environments.in_environment import FOLLOWED, NAMESPACES
 
 PATIENCE = 120.0
 """Seconds for a template to get ready and fork; then a cold kernel is started."""
@@ -124,6 +124,7 @@ class WarmProvisioner(LocalProvisioner):
                 "log": str(kwargs["stdout"].name),
                 "read": str(self.read),
                 "filters": list(self.filters),
+                "follower": str(FOLLOWED),
                 "plan": json.loads(self.plan.read_text(encoding="utf-8")) if self.plan is not None else None,
             }
             try:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from envsolver.environments.in_environment import PYTHONPATH, READING, WARNED
+from envsolver.environments.in_environment import FOLLOWED, PYTHONPATH, READING, WARNED
 from envsolver.worker.isolation import READ, WARNED_LOG
 from envsolver.worker.kernel import Kernel, KernelDiedError, OutOfTimeError
 
@@ -85,7 +85,7 @@ def _await_file(path: Path) -> None:
 
 
 def _watching(private: Path, filters: Sequence[str]) -> str:
-    places = (str(private / READ), str(private), str(PYTHONPATH))
+    places = (str(private / READ), str(private), str(PYTHONPATH), str(FOLLOWED))
     start = f"recorder.start({str(private / WARNED_LOG)!r}, {list(filters)!r})"
     finish = "setattr(watch, 'at_finish', recorder.finish)"
     return (

@@ -53,28 +53,41 @@ class _Reported:
     hindrance: str = ""
     complete: bool = False
     listed: Counter[str] = field(default_factory=Counter)
+    starts: Counter[str] = field(default_factory=Counter)
 
     def hear(self, line: Sequence[Any]) -> None:
         """Take in one line."""
         word, *rest = line
         if word == "finish":
             self.complete = True
-        elif word == "blind":
-            self.hindrance = self.hindrance or f"could not be watched: {' '.join(map(str, rest))}"
+        elif word in {"popen", "forked", "spawn", "spawned"}:
+            self.starts[word] += 1
+        elif word in _KINDS:
+            self._place(word, self.name_of(rest[0]))
         elif word == "write":
             self.written.add(self.name_of(rest[0]))
-        elif word == "modules":
-            self.modules.setdefault(self.name_of(rest[0]), set()).update(str(rest[1]).split("/"))
-        elif word == "program":
-            self._program(*map(str, rest))
-        elif word == "connection":
-            self._connection(*map(str, rest))
         elif word == "own":
             self.listed[self.name_of(rest[0])] += 1
-        elif word in _KINDS:
-            if word == "metadata":
-                self.listed[self.name_of(rest[0])] += 1
-            self.look(_KINDS[word], self.name_of(rest[0]))
+        elif word == "modules":
+            self.modules.setdefault(self.name_of(rest[0]), set()).update(str(rest[1]).split("/"))
+        else:
+            self._hinder(word, list(map(str, rest)))
+
+    def _place(self, word: str, name: str) -> None:
+        if word == "metadata":
+            self.listed[name] += 1
+        self.look(_KINDS[word], name)
+
+    def _hinder(self, word: str, rest: Sequence[str]) -> None:
+        """Take note of what makes a pass count for nothing."""
+        if word == "blind":
+            self.hindrance = self.hindrance or f"could not be watched: {' '.join(rest)}"
+        elif word == "service":
+            self.hindrance = self.hindrance or f"started a program that spoke to {rest[0]}"
+        elif word == "program":
+            self._program(*rest)
+        elif word == "connection":
+            self._connection(*rest)
 
     def look(self, kind: LookKind, name: str) -> None:
         """Take note of a place, unless the notebook wrote it before."""
@@ -92,8 +105,8 @@ class _Reported:
         return "" if f"{path}/".startswith(f"{self.base}/") else path
 
     def _program(self, path: str, words: str, folder: str) -> None:
-        """Take note of a program: whatever it is, what it reads outside of the project is not seen."""
-        self.hindrance = self.hindrance or f"started {path}, which may read what is not seen"
+        """Take note of a program that is not followed: what it reads outside of the project is not seen."""
+        self.hindrance = self.hindrance or f"started {path}, and what that reads could not be followed"
         for place in set(_PIECES.split(words.partition("\0")[2].replace("\0", " "))) - {""}:
             self._word(os.path.normpath(os.path.join(folder, os.path.expanduser(place))))  # noqa: PTH111, PTH118
 
@@ -130,6 +143,9 @@ def collect(job: Job, place: Scratch, *, clock: tuple[float, float], began: int)
     reported = _Reported(root=root, home=place.home, base=place.base, ports=ports)
     for line in _lines(place.base / READ):
         reported.hear(line)
+    starts = reported.starts
+    if starts["popen"] > starts["forked"] + starts["spawned"] or starts["spawn"] > starts["spawned"]:
+        reported.hindrance = reported.hindrance or "started a program in a way that could not be followed"
     if not reported.complete:
         reported.hindrance = reported.hindrance or "ended before all that it read was known"
     if abs((time.time() - clock[0]) - (time.monotonic() - clock[1])) > CLOCK_SECONDS:

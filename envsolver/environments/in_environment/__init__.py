@@ -34,5 +34,11 @@ WARNED = _HERE / "warned.py"
 OPENED_FILES = _HERE / "opened.py"
 """Sees which files of the project are opened below a kernel in namespaces."""
 
+FOLLOWED = _HERE / "followed.py"
+"""Has the programs followed that a kernel in namespaces starts."""
+
+PROGRAM_KEEPER = _HERE / "program_keeper.py"
+"""Sees what the programs read that are followed."""
+
 NAMESPACES = _HERE / "namespaces.py"
 """Starts a cold kernel with its own view of the project and of the processes."""

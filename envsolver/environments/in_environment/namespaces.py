@@ -1,4 +1,4 @@
-# ruff: noqa: PTH109, PTH112, PTH115, PTH123  # it imports no more than it needs
+# ruff: noqa: PTH109, PTH112, PTH115, PTH119, PTH123, SIM105  # it imports no more than it needs
 """Gives a kernel its own view of the project and of the processes, by namespaces of the Linux kernel.
 
 The project's directory is covered by an overlay at its own path: what is written there lands in a directory of the
@@ -53,7 +53,7 @@ def enter(plan: dict[str, Any], library: Any) -> None:
         ``root`` (the project), ``upper`` and ``work`` (empty directories of the job), ``hidden`` (directories of the
         project that the kernel finds empty), ``failed`` (file for the reason when it cannot be done), ``opened`` (file
         for what of the project was opened, empty where that is not wanted), ``start`` and ``watcher`` (see `opened`,
-        and its file). Without a ``root`` there is only the keeper.
+        and its file), ``programs`` (the file of that). Without a ``root`` there is only the keeper.
     library
         What `load_library` returned. The process must have one thread.
     """
@@ -65,16 +65,18 @@ def enter(plan: dict[str, Any], library: Any) -> None:
         _unshare(library)
         _mount(library, None, "/", None, _RECURSIVE | _PRIVATE)
         _cover(library, plan)
-        opened = _watch(library, plan)
+        opened, programs = _watch(library, plan)
         init = os.fork()
     except OSError as error:
         _fail(plan, error)
     if init:
         os.close(send)
-        _keep(init, receive, opened)
+        _keep(init, receive, opened, programs)
     os.close(receive)
     if opened is not None and opened.number >= 0:
         os.close(opened.number)
+    if programs is not None:
+        programs.forget()
     library.prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     try:
         kernel = _become_init(library)
@@ -125,25 +127,36 @@ def _become_init(library: Any) -> int:
     return os.fork()
 
 
-def _watch(library: Any, plan: dict[str, Any]) -> Any:
-    """Return what sees the files that are opened; None where that is not wanted."""
+def _watch(library: Any, plan: dict[str, Any]) -> tuple[Any, Any]:
+    """Return what sees the files that are opened, and what follows programs; None where that is not wanted."""
     if not plan.get("opened"):
-        return None
+        return None, None
     before = set(sys.modules)
-    with open(plan["watcher"], "rb") as file:
-        code = compile(file.read(), plan["watcher"], "exec")
-    space: dict[str, Any] = {"__name__": "opened"}
-    exec(code, space)  # noqa: S102  # our own file
+    opened = _load(plan["watcher"])["Opened"](library, plan["root"], plan["start"], plan["opened"])
+    programs = None
+    if plan.get("programs"):
+        try:
+            programs = _load(plan["programs"])["Keeper"](library, plan["start"])
+        except (OSError, ImportError):  # then no program is followed
+            pass
     for name in set(sys.modules) - before:
         del sys.modules[name]
-    return space["Opened"](library, plan["root"], plan["start"], plan["opened"])
+    return opened, programs
 
 
-def _keep(init: int, receive: int, opened: Any) -> None:
+def _load(place: str) -> dict[str, Any]:
+    with open(place, "rb") as file:
+        code = compile(file.read(), place, "exec")
+    space: dict[str, Any] = {"__name__": os.path.basename(place).partition(".")[0]}
+    exec(code, space)  # noqa: S102  # our own file
+    return space
+
+
+def _keep(init: int, receive: int, opened: Any, programs: Any) -> None:
     """Wait for the kernel's end, and end in the same way."""
     answer = b""
     if opened is not None:
-        answer = opened.wait(receive)
+        answer = opened.wait(receive, programs)
     while piece := os.read(receive, 64):
         answer += piece
     os.waitpid(init, 0)

@@ -109,18 +109,27 @@ class Opened:
         elif self._library.last_error() not in (errno.ENOENT, errno.EACCES, errno.ENOTDIR):
             self.blind = True
 
-    def wait(self, pipe: int) -> bytes:
-        """Collect until a pipe is closed; return what came through it."""
+    def wait(self, pipe: int, programs: Any = None) -> bytes:
+        """Collect until a pipe is closed; return what came through it.
+
+        Parameters
+        ----------
+        programs
+            The `Keeper` of the programs that are followed, None where none is.
+        """
         answer = b""
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        if self.number >= 0:
-            poll.register(self.number, select.POLLIN)
         while True:
-            ready = [number for number, _ in poll.poll()]
+            poll = select.poll()
+            numbers = programs.numbers if programs is not None else ()
+            for number in {pipe, self.number, *numbers} - {-1}:
+                poll.register(number, select.POLLIN)
+            ready = dict(poll.poll())
+            for number in ready.keys() & numbers:
+                programs.take(number, ended=not ready[number] & select.POLLIN)
             if self.number in ready:
                 self.collect()
-                select.select([pipe], [], [], _REST)
+                if not (programs and programs.busy):
+                    select.select([pipe], [], [], _REST)
             if pipe in ready:
                 piece = os.read(pipe, 64)
                 answer += piece

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH109, PTH118, SLF001, SIM105  # it imports no more than a kernel does
+# ruff: noqa: PTH109, PTH110, PTH118, PTH119, PTH120, PTH123, SLF001, SIM105  # it imports no more than a kernel does
 """Tells what a kernel reads: an audit hook, and stand-ins for those functions of `os` that look and raise no event.
 
 Each thing is reported once, as a line of JSON in a file of the job's private directory. Names of modules follow at the
@@ -25,6 +25,8 @@ FINISH = "envsolver.finish"
 """The event on which all is reported that is not yet."""
 
 _DEVICES = ("/proc/", "/sys/", "/dev/")
+_RUN_DIRECTORY = "envsolver-"
+_SYSTEM = ("/", "/usr", "/usr/local")
 _METADATA = ("importlib/metadata", "importlib_metadata", "pkg_resources")
 _LOOKING = {"stat": "ask", "lstat": "link", "access": "ask", "readlink": "link"}
 _SUPPORT = ("supports_dir_fd", "supports_effective_ids", "supports_fd", "supports_follow_symlinks")
@@ -43,19 +45,29 @@ class Watch:
         The job's private directory, of which nothing is reported.
     ours
         The folder of our own modules on the import path, likewise.
+    follower
+        The file of `followed`, likewise.
     """
 
     at_finish: Callable[[], object] = bool  # called when all is to be told that is not yet
 
-    def __init__(self, log: str, private: str, ours: str) -> None:
+    def __init__(self, log: str, private: str, ours: str, follower: str) -> None:
         self._log = log
-        prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix)
+        library = os.path.dirname(os.__file__)
+        # What the system's own interpreter stands beside is not all its own.
+        prefixes = [library if prefix in _SYSTEM else prefix for prefix in (sys.prefix, sys.base_prefix)]
         homes = {os.path.join(place, "") for prefix in prefixes for place in (prefix, os.path.realpath(prefix))}
-        self._ignored = (*(os.path.join(place, "") for place in (private, ours)), *_DEVICES, *homes)
+        # That above the private one may be there for this run alone, and is asked about by those that resolve paths.
+        above = os.path.dirname(private)
+        own = above if os.path.basename(above).startswith(_RUN_DIRECTORY) else private
+        ignored = (*(os.path.join(place, "") for place in (own, ours)), follower)
+        self._ignored = (*ignored, *_DEVICES, *homes)
         self._told: set[tuple[Any, ...]] = set()
         self._names: dict[str, set[str]] = {}
         self._waiting: list[str] = []
-        self._handlers: dict[str, Callable[..., None]] = {
+        self._kernel = os.getpid()
+        self._starts = Starts(self._tell, self._write, (follower, log + ".programs", self._ignored))
+        self._handlers: dict[str, Callable[..., object]] = {
             "open": self._open,
             "os.listdir": self._list,
             "os.scandir": self._list,
@@ -65,11 +77,7 @@ class Watch:
             "os.rename": self._move,
             "os.link": self._move,
             "os.remove": self._ask,
-            "subprocess.Popen": self._popen,
-            "os.exec": self._exec,
-            "os.posix_spawn": self._exec,
-            "os.spawn": lambda _mode, *rest: self._exec(*rest),
-            "os.system": lambda command: self._program("sh", ["sh", "-c", _text(command)], None),
+            **self._starts.handlers,
             "socket.connect": self._connect,
             "socket.sendto": self._connect,
             "socket.sendmsg": self._connect,
@@ -83,7 +91,7 @@ class Watch:
         self._tell("start")
         for name, kind in _LOOKING.items():
             self._stand_in(name, kind)
-        self._stand_in_for_starts()
+        self._starts.stand_in()
         sys.addaudithook(self._hear)
 
     def template(self, looks: Any, names: Any, here: str) -> None:
@@ -109,6 +117,9 @@ class Watch:
         if handler is not None:
             try:
                 handler(*arguments)
+                # One that was forked may end at any time.
+                if self._waiting and os.getpid() != self._kernel:
+                    self._resolve()
             except Exception as error:  # noqa: BLE001  # the notebook must not feel it, but its reading was not seen
                 self._tell("blind", event, repr(error))
 
@@ -222,6 +233,8 @@ class Watch:
     def _resolve(self) -> None:
         """Find the folders in which modules were looked for, as far as their packages are there by now."""
         waiting, self._waiting = self._waiting, []
+        if os.getpid() != self._kernel:  # their packages are about to be imported
+            self._waiting = [name for name in waiting if name.rpartition(".")[0] not in {"", *sys.modules}]
         top = {name.partition(".")[0] for name in waiting}
         for place in list(sys.path):
             if isinstance(place, str):
@@ -249,37 +262,119 @@ class Watch:
 
     # Programs and connections
 
-    def _popen(self, executable: Any, arguments: Any, folder: Any, _variables: Any = None) -> None:
-        words = [arguments] if isinstance(arguments, (str, bytes)) else list(arguments or ())
-        self._program(executable or (words or [""])[0], words, folder)
-
-    def _exec(self, path: Any, arguments: Any = (), *_: Any) -> None:
-        self._program(path, list(arguments or ()), None)
-
-    def _stand_in_for_starts(self) -> None:
-        """Tell of what `multiprocessing` and its like start without `subprocess`, since it raises no event."""
-        import _posixsubprocess  # there is none on Windows
-
-        original, exec_ = _posixsubprocess.fork_exec, self._exec
-
-        def fork_exec(*args: Any) -> Any:
-            try:
-                exec_(args[1][0], args[0])
-            except Exception:  # noqa: BLE001, S110  # the original says what is wrong
-                pass
-            return original(*args)
-
-        fork_exec.__module__, fork_exec.__doc__ = "_posixsubprocess", original.__doc__
-        _posixsubprocess.fork_exec = fork_exec
-
-    def _program(self, path: Any, words: Any, folder: Any) -> None:
-        place = os.path.join(os.getcwd(), _text(folder)) if folder is not None else os.getcwd()
-        self._tell("program", _text(path), "\0".join(map(_text, words)), place)
-
     def _connect(self, connection: Any, address: Any) -> None:
         kind = getattr(connection, "type", _STREAM)
         if isinstance(address, tuple) and len(address) >= 2 and kind == _STREAM:  # noqa: PLR2004  # host and port
             self._tell("connection", _text(address[0]), address[1])
+
+
+class Starts:
+    """Tells which programs this process, and those that it forks, start, and has them followed where that can be had.
+
+    Parameters
+    ----------
+    tell, write
+        Tell a thing once, and each time.
+    follower
+        The file of `followed`, the place of its keeper's socket, and what it is to ignore.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[..., object],
+        write: Callable[[Any], object],
+        follower: tuple[str, str, tuple[str, ...]],
+    ) -> None:
+        self._tell, self._write = tell, write
+        self._file, self._socket, self._ignored = follower
+        self._follower: Any = None
+        self._kernel, self._followed = os.getpid(), 0
+        self.handlers: dict[str, Callable[..., object]] = {
+            # Stand-ins do it, as soon as that; the worker counts both.
+            "subprocess.Popen": lambda *_: self._write(("popen",)),
+            "os.posix_spawn": lambda *_: self._write(("spawn",)),
+            "os.system": lambda *_: self._write(("spawn",)),
+            "os.forkpty": self._loaded,
+            "os.exec": self._become,
+            "os.spawn": lambda _mode, *rest: self._program(*rest),
+        }
+
+    def _program(self, path: Any, words: Any = (), *_: Any) -> None:
+        self._tell("program", _text(path), "\0".join(map(_text, words or ())), os.getcwd())
+
+    def _become(self, path: Any, words: Any = (), *_: Any) -> None:
+        """Have this process followed, which was forked and is to become a program."""
+        here = os.getpid()
+        if here == self._followed:
+            return
+        follower = self._loaded() if here != self._kernel else None
+        if follower is not None and follower.follow():
+            self._followed = here
+        else:
+            self._program(path, words)
+
+    def _loaded(self) -> Any:
+        """Return what has programs followed, None where that cannot be had."""
+        if self._follower is None and os.path.exists(self._socket):
+            with open(self._file, "rb") as file:
+                code = compile(file.read(), self._file, "exec")
+            space: dict[str, Any] = {"__name__": "followed"}
+            exec(code, space)  # noqa: S102  # our own file
+            self._follower = space["Follower"](self._socket, self._ignored)
+        return self._follower
+
+    def stand_in(self) -> None:
+        """Stand in for what `subprocess`, `multiprocessing` and their like start programs by."""
+        import _posixsubprocess  # there is none on Windows
+
+        original, begin = _posixsubprocess.fork_exec, self._begin
+
+        def fork_exec(*args: Any) -> Any:
+            # From Python 3.11 on another argument follows the function that is called before the program.
+            own = args[-2 if isinstance(args[-1], bool) else -1] if len(args) > 1 else None
+            follower, refused = begin("forked", lambda: (args[1][0], args[0]), follow=own is None)
+            return original(*args) if follower is None else follower.start(lambda: original(*args), refused)
+
+        fork_exec.__module__, fork_exec.__doc__ = "_posixsubprocess", original.__doc__
+        _posixsubprocess.fork_exec = fork_exec
+        subprocess: Any = sys.modules.get("subprocess")
+        if getattr(subprocess, "_fork_exec", None) is original:
+            subprocess._fork_exec = fork_exec
+        for name in ("posix_spawn", "posix_spawnp", "system"):
+            self._stand_in_for(name)
+
+    def _stand_in_for(self, name: str) -> None:
+        original, begin = getattr(os, name), self._begin
+
+        def function(*args: Any, **named: Any) -> Any:
+            words = args[:2] if name != "system" else ("sh", ["sh", "-c", *args])
+            follower, refused = begin("spawned", lambda: words, follow=True)
+            if follower is None:
+                return original(*args, **named)
+            return follower.start(lambda: original(*args, **named), refused)
+
+        function.__name__ = function.__qualname__ = name
+        function.__module__, function.__doc__ = "os", original.__doc__
+        setattr(os, name, function)
+
+    def _begin(self, word: str, what: Callable[[], Any], *, follow: bool) -> tuple[Any, Callable[[], object]]:
+        """Return what is to follow a program, None for nothing, and what is called if that refuses."""
+
+        def refused() -> None:
+            try:
+                self._program(*what())
+            except Exception as error:  # noqa: BLE001  # the original says what is wrong
+                self._write(("blind", word, repr(error)))
+
+        follower = None
+        try:
+            self._write((word,))
+            follower = self._loaded() if follow else None
+        except Exception:  # noqa: BLE001, S110  # the original says what is wrong
+            pass
+        if follower is None:
+            refused()
+        return follower, refused
 
 
 def _text(value: Any) -> str:

@@ -79,9 +79,8 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     if covering is not None:
         covering.start()
     if request.get("read"):
-        watch = spec["reading"]["Watch"](
-            request["read"], private, os.path.join(os.path.dirname(__file__), "pythonpath")
-        )
+        ours = os.path.join(os.path.dirname(__file__), "pythonpath")
+        watch = spec["reading"]["Watch"](request["read"], private, ours, request["follower"])
         watch.at_finish = spec["warned"].finish
         watch.start()
         watch.template(*template.preload.consulted_places(), request["cwd"])

@@ -75,3 +75,27 @@ def test_of_very_many_places_the_whole_project_stands_for_those_in_it(place: Pla
         Look("tree", "."),
         Look("file", "/elsewhere"),
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "followed"),
+    [
+        ([["popen"], ["forked"]], True),
+        ([["popen"], ["spawned"], ["spawn"]], True),
+        ([["forked"]], True),
+        ([["popen"]], False),
+        ([["popen"], ["popen"], ["forked"]], False),
+        ([["spawn"]], False),
+        ([["popen"], ["forked"], ["spawn"]], False),
+    ],
+)
+def test_a_program_that_starts_unfollowed_makes_a_pass_count_for_nothing(
+    lines: list[list[str]], followed: bool, place: Place
+) -> None:
+    hindrance = place.collect(*lines, ["finish"]).hindrance
+    assert hindrance == ("" if followed else "it started a program in a way that could not be followed")
+
+
+def test_a_program_that_spoke_to_another_process_makes_a_pass_count_for_nothing(place: Place) -> None:
+    found = place.collect(["service", "/run/other"], ["connection", "10.0.0.1", "80"], ["finish"])
+    assert found.hindrance == "it started a program that spoke to /run/other"
