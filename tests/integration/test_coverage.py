@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from coverage_truth import MeasuredTwice
 from fakes import write_notebook
 
 pytestmark = [
@@ -82,6 +83,7 @@ CHILDREN = {
     "fork": [FORKS],
     "program": [PROGRAM],
     "ends": ["import covered.core, os\ncovered.core.choose(-1)\nos._exit(3)"],
+    "raises": ["import covered.core\ncovered.core.choose(-1) + 1"],
     "killed": ["import covered.core, os, signal\nos.kill(os.getpid(), signal.SIGKILL)"],
 }
 
@@ -211,3 +213,15 @@ def test_nothing_is_cached_by_it_or_for_it(place: Place) -> None:
     plain = place.run("nb/lines.ipynb")
     assert "1 passed, 0 failed" in plain.stdout
     assert "Cached:" in plain.stdout
+
+
+def test_children_are_measured_as_under_coverage_run_line_for_line(place: Place, tmp_path: Path) -> None:
+    twice = MeasuredTwice(root=place.root, source=["src", "nb"], cache=place.cache, work=tmp_path)
+    done = twice.run(*(f"nb/{name}.ipynb" for name in ("lines", "fork", "program", "raises")))
+    assert "3 passed, 1 failed" in done.stdout, done.stdout + done.stderr
+    compared = list(twice.compare())
+    assert [each.differences for each in compared] == [[]] * 4
+    measured = {each.notebook: each.found["src/covered/core.py"][0] for each in compared}
+    assert {13, 14, 15, 16} <= measured["nb/fork.ipynb"]
+    assert 20 in measured["nb/program.ipynb"]
+    assert {5, 7, 8} <= measured["nb/raises.ipynb"]

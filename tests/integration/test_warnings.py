@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes import with_options
+from fakes import envsolver, with_options, write_notebook, written_group
 from warm_bench import Bench, bench_at, modules_of
 
 from envsolver.core.results import Result
+from envsolver.report.formatting import strip_ansi
+from envsolver.report.results_json import read_results
 from envsolver.worker.run_job import run_job
 
 pytestmark = [
@@ -183,3 +185,55 @@ def test_filters_turn_warnings_into_failures(name: str, lib: Path, kernel_env: P
         assert expected.reason.startswith(expected_reason)
         assert result.reason.startswith(expected_reason)
         assert bench.outputs(result) == bench.outputs(expected)
+
+
+FILTERS = """
+notebooks = ["nb/*.ipynb"]
+[groups.core]
+warnings = ["error::UserWarning:helper"]
+[notebook."nb/quiet.ipynb"]
+warnings = ["ignore::UserWarning"]
+[notebook."nb/loud.ipynb"]
+warnings = ["error::FutureWarning"]
+[strategies.strict]
+warnings = ["error::DeprecationWarning"]
+[strategies.groups.groups.core]
+warnings = ["error::PendingDeprecationWarning"]
+[strategies.one.notebook."nb/loud.ipynb"]
+warnings = ["error::ImportWarning"]
+"""
+HELPER = """import warnings
+def warn(category):
+    warnings.warn("mine", category)
+"""
+WARNED = {
+    "quiet": "UserWarning",
+    "user": "UserWarning",
+    "loud": "FutureWarning",
+    "old": "DeprecationWarning",
+    "older": "PendingDeprecationWarning",
+}
+
+
+@pytest.mark.timeout(600)
+def test_filters_of_groups_notebooks_and_strategies_make_failures(tmp_path: Path) -> None:
+    (tmp_path / "envsolver.toml").write_text(FILTERS)
+    for name, category in WARNED.items():
+        write_notebook(tmp_path, f"nb/{name}.ipynb", f"import helper\nhelper.warn({category})")
+    (tmp_path / "nb" / "helper.py").write_text(HELPER)
+    written_group(tmp_path, "# only the kernel\n", "core")
+    failed = {
+        "": {"user": "UserWarning", "loud": "FutureWarning"},
+        # What a strategy sets stands in the place of a notebook's own, and beside its group's.
+        "strict": {"user": "UserWarning", "quiet": "UserWarning", "old": "DeprecationWarning"},
+        "groups": {"loud": "FutureWarning", "older": "PendingDeprecationWarning"},
+        "one": {"user": "UserWarning"},
+    }
+    for strategy, expected in failed.items():
+        done = envsolver(tmp_path, "run", *(["--strategy", strategy] if strategy else []))
+        results = read_results(tmp_path / ".envsolver" / "runs" / "latest").results
+        found = {Path(each.notebook).stem: each.failure for each in results if not each.good}
+        assert {name: failure and failure.ename for name, failure in found.items()} == expected, done.stdout
+        texts = [strip_ansi(failure.traceback) for failure in found.values() if failure]
+        assert all("helper.py:3" in text and "mine" in text for text in texts), texts
+        assert {each.strategy for each in results} == {strategy}

@@ -95,6 +95,9 @@ def _begun(coverage: Any, settings: dict[str, Any], data: str) -> Any:
             _set(measured, name, [_absolute(place, home) for place in _option(measured, name) or ()])
         measured.set_option("run:disable_warnings", [*(_option(measured, "run:disable_warnings") or ()), *_NEEDLESS])
         _set(measured, "run:patch", ["_exit", "execv", "fork"])
+        # coverage's own way with them has children read its file anew, and write where that says.
+        concurrency = [name for name in _option(measured, "run:concurrency") or () if name != "multiprocessing"]
+        measured.set_option("run:concurrency", concurrency)
         if _is_fast(measured):
             _set(measured, "run:core", "sysmon")
         measured.start()
@@ -115,7 +118,7 @@ def _is_fast(measured: Any) -> bool:
     version = sys.version_info[:2]
     needed = _BRANCHES_SINCE if _option(measured, "run:branch") else _MONITORING_SINCE
     others = ("run:core", "run:plugins", "run:dynamic_context")
-    plain = set(_option(measured, "run:concurrency") or ()) <= {"thread", "multiprocessing"}
+    plain = set(_option(measured, "run:concurrency") or ()) <= {"thread"}
     return version >= needed and plain and not any(_option(measured, name) for name in others)
 
 
