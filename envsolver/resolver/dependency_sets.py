@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from envsolver.core.projects import pyproject
 from envsolver.core.settings import GroupSettings
 from envsolver.resolver.own_project import own_project
 from envsolver.resolver.requirement_text import build_backend, project_digest
+from envsolver.resolver.workspace import Holder, holders
 
 UV_LOCK = "uv.lock"
 FILE = "pyproject.toml"
@@ -48,30 +50,54 @@ def declared_group(root: Path, name: str, sets: DependencySets, requires_python:
     ConfigurationError
         The project has no such set, or what stands there cannot be read; lists every fault.
     """
-    table = pyproject(root)
-    faults = [*_unknown(name, "dependency group", sets.groups, table_of(table, "dependency-groups"))]
-    optional = table_of(table, "project", "optional-dependencies")
+    every = holders(root)
+    top, *members = every
+    faults = [*_unknown(name, "dependency group", sets.groups, _names(each.groups for each in every))]
+    optional = _names(each.extras for each in every)
     if optional:  # what a build adds is known to uv alone
         faults += _unknown(name, "extra", sets.extras, optional)
-    requirements = [] if faults else [*_project(root, table, sets.extras)]
-    for each in () if faults else sets.groups:
-        resolver = DependencyGroupResolver(table_of(table, "dependency-groups"))
-        try:
-            requirements += [_placed(root, str(requirement)) for requirement in resolver.resolve(each)]
-        except Exception as error:  # noqa: BLE001  groups of exceptions too, of which packaging says only the text
-            causes = getattr(error, "exceptions", (error,))
-            faults += [f"{FILE}: dependency group {each}: {cause}" for cause in causes]
+    requirements: list[Requirement] = []
+    if not faults:
+        of_members = {extra for each in members for extra in each.extras_of(sets.extras)}
+        own = (extra for extra in sets.extras if top.extras_of((extra,)) or extra not in of_members)
+        requirements += _project(root, top.table, tuple(own))
+        requirements += (_member(root, each, extras) for each in members if (extras := each.extras_of(sets.extras)))
+        requirements += (found for each in every for found in _grouped(root, each, sets.groups, faults))
     if faults:
         raise ConfigurationError(faults)
-    bounds = [requires_python, *(_python_of(table, each) for each in sets.groups)]
+    bounds = [requires_python, *(_python_of(top.table, each) for each in sets.groups)]
+    used = [each for each in members if each.extras_of(sets.extras) or each.groups_of(sets.groups)]
+    digests = (project_digest(each.root) for each in (top, *used))
     return Group(
         name=name,
         file="",
         requirements=tuple({r.text: r for r in requirements}.values()),
         requires_python=",".join(filter(None, bounds)) or None,
-        digest=digest([repr(sets), *sorted(r.text for r in requirements), project_digest(root)]),
-        sets=sets,
+        digest=digest([repr(sets), *sorted(r.text for r in requirements), *digests]),
+        sets=replace(sets, members=sets.members or bool(used)),
     )
+
+
+def _grouped(root: Path, holder: Holder, names: tuple[str, ...], faults: list[str]) -> Iterable[Requirement]:
+    """Yield what those of some dependency groups ask for that a project holds; what cannot be read is a fault."""
+    file = (holder.root / FILE).relative_to(root).as_posix()
+    for name in holder.groups_of(names):
+        try:
+            for requirement in DependencyGroupResolver(dict(holder.groups)).resolve(name):
+                yield _placed(root, str(requirement), file)
+        except Exception as error:  # noqa: BLE001  groups of exceptions too, of which packaging says only the text
+            causes = getattr(error, "exceptions", (error,))
+            faults += [f"{file}: dependency group {name}: {cause}" for cause in causes]
+
+
+def _member(root: Path, member: Holder, extras: tuple[str, ...]) -> Requirement:
+    """Return what stands for a member of a workspace with some of its extras."""
+    place = member.root.relative_to(root).as_posix()
+    return Requirement(text=f"-e ./{place}[{','.join(sorted(extras))}]", origin=Origin(path=f"{place}/{FILE}", line=1))
+
+
+def _names(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for table in tables for name, value in table.items()}
 
 
 def offered_sets(root: Path) -> dict[str, DependencySets]:
@@ -79,8 +105,8 @@ def offered_sets(root: Path) -> dict[str, DependencySets]:
 
     Those come first whose names tell that they are for notebooks, then, with a lock, all that the project has.
     """
-    table = pyproject(root)
-    groups, extras = table_of(table, "dependency-groups"), table_of(table, "project", "optional-dependencies")
+    table, every = pyproject(root), holders(root)
+    groups, extras = _names(each.groups for each in every), _names(each.extras for each in every)
     lock = UV_LOCK if lock_file(root) is not None else ""
     found: dict[str, DependencySets] = {}
     for name in (name for name in dict.fromkeys([*groups, *extras]) if _tells(name)):
@@ -142,18 +168,18 @@ def _project(root: Path, table: Mapping[str, Any], extras: tuple[str, ...]) -> I
         yield _placed(root, text)
 
 
-def _placed(root: Path, text: str) -> Requirement:
-    """Return a requirement with the line of `pyproject.toml` that holds it, or else its name, first."""
+def _placed(root: Path, text: str, file: str = FILE) -> Requirement:
+    """Return a requirement with the line of a `pyproject.toml` that holds it, or else its name, first."""
     name = re.escape(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0])
     try:
-        lines = read_text(root / FILE).splitlines()
+        lines = read_text(root / file).splitlines()
     except (OSError, MalformedError):
         lines = []
     whole = re.compile(rf"""["']{re.escape(text)}["']""")
     begun = re.compile(rf"""["']{name}(?![A-Za-z0-9._-])""", re.IGNORECASE)
     places = (number for form in (whole, begun) for number, each in enumerate(lines, start=1) if form.search(each))
     line = next(places, 1)
-    return Requirement(text=text, origin=Origin(path=FILE, line=line))
+    return Requirement(text=text, origin=Origin(path=file, line=line))
 
 
 def _python_of(table: Mapping[str, Any], group: str) -> str | None:

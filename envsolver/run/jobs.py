@@ -87,13 +87,20 @@ def _python_reason(
     group = resolution.groups[assignment.group or ""]
     script = resolution.notebooks[assignment.notebook].script
     reasons = (
-        why_unsupported(f"group {group.name}", group.requires_python, interpreter),
+        why_unsupported(_named(defaults.config, group), group.requires_python, interpreter),
         why_unsupported(
             "the notebook", settings_for(defaults.config, assignment.notebook).requires_python, interpreter
         ),
         why_unsupported("the notebook's script block", script.requires_python if script else None, interpreter),
     )
     return next((reason for reason in reasons if reason), "")
+
+
+def _named(config: Config, group: Group) -> str:
+    """Return a group's name in a reason, with the environment that it is, if somebody else builds that."""
+    return (
+        f"group {group.name}, which is {config.groups[group.name].prefix}," if group.prefix else f"group {group.name}"
+    )
 
 
 def _job(defaults: JobDefaults, resolution: Resolution, assignment: Assignment, version: str, *, number: int) -> Job:

@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
     locks, faults = solve_all(project, {**groups, **offered}, interpreters)
     first, decisive = next(iter(interpreters.items()))
     solved = {target.group: lock for target, lock in locks.items() if target.python == first}
-    known = GroupsFound(configured=groups, offered=offered, locks=solved)
+    known = GroupsFound(configured=groups, offered=offered, locks=solved, brought=_brought(project, groups, decisive))
     assignments = {a.notebook: a for a in _assignments(project, notebooks.values(), known)}
     derived = _derived(project, _loose(project.config, notebooks, assignments), paths, decisive, known)
     made = {group.name: group for group in derived.groups}
@@ -170,7 +170,7 @@ def solve_all(
 
 
 def _assignments(project: Project, notebooks: Iterable[Notebook], known: GroupsFound) -> Iterator[Assignment]:
-    supplied = supplies(project.root, known.configured, known.locks_of(known.configured))
+    supplied = supplies(project.root, known.configured, {**known.brought, **known.locks_of(known.configured)})
     for notebook in notebooks:
         yield assign(
             notebook,
@@ -207,10 +207,22 @@ class GroupsFound:
     """Those that the project's own dependency sets make, where nothing is configured."""
     locks: Mapping[str, Lock]
     """Of all that were solved for the Python that decides, by name."""
+    brought: Mapping[str, Lock] = field(default_factory=dict)
+    """What environments that somebody else builds hold, on whatever Python: notebooks find them by it all the same."""
 
     def locks_of(self, groups: Iterable[str]) -> dict[str, Lock]:
         """Return the locks of those of some groups that were solved."""
         return {name: self.locks[name] for name in groups if name in self.locks}
+
+
+def _brought(project: Project, groups: Mapping[str, Group], interpreter: Interpreter) -> dict[str, Lock]:
+    """Return what is installed in the environments that somebody else builds; none of those that cannot be used."""
+    found: dict[str, Lock] = {}
+    for name, group in groups.items():
+        if group.prefix:
+            with contextlib.suppress(EnvsolverError):  # said where it is asked for
+                found[name] = project.lock(group, interpreter)
+    return found
 
 
 def _offered(root: Path) -> dict[str, Group]:

@@ -112,5 +112,29 @@ def test_the_lock_of_a_workspace_serves_its_members(root: Path) -> None:
     assert offered_sets(root / "a")["docs"].lock == "uv.lock"
 
 
+def test_sets_of_the_members_count_at_the_top_of_a_workspace(root: Path) -> None:
+    workspace = "[tool.uv.workspace]\nmembers = ['packages/*']\nexclude = ['packages/old']\n"
+    (root / "pyproject.toml").write_text(workspace + "[dependency-groups]\nplot = ['plotly']\n", encoding="utf-8")
+    (root / "uv.lock").touch()
+    for name in ("core", "old"):
+        (root / "packages" / name).mkdir(parents=True)
+        text = PYPROJECT.replace("ml =", f"ml-{name} =")
+        (root / "packages" / name / "pyproject.toml").write_text(text, encoding="utf-8")
+    offered = offered_sets(root)
+    assert (offered["docs"].groups, offered["docs"].extras) == (("docs",), ("docs",))
+    assert "ml-core" in offered[EVERYTHING].extras
+    assert "ml-old" not in offered[EVERYTHING].extras
+    group = declared_group(root, "a", DependencySets(groups=("plot",), extras=("ml-core",), lock="uv.lock"))
+    assert [(r.text, str(r.origin)) for r in group.requirements] == [
+        ("-e ./packages/core[ml-core]", "packages/core/pyproject.toml:1"),
+        ("plotly", "pyproject.toml:5"),
+        ("matplotlib>=3", "packages/core/pyproject.toml:12"),
+    ]
+    assert group.sets is not None
+    assert group.sets.members  # so that uv is asked for all of them
+    with pytest.raises(ConfigurationError, match=r"pyproject\.toml has no extra ml-old; it has: docs, ml-core"):
+        declared_group(root, "a", DependencySets(extras=("ml-old",)))
+
+
 def test_a_group_with_a_file_names_no_sets() -> None:
     assert sets_of(GroupSettings(requirements="requirements/a.in")) is None

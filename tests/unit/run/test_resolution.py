@@ -12,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.settings import GroupSettings
+from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.project import Project, Tomorrow
 from envsolver.run.resolution import Resolution, resolve
 
@@ -112,3 +113,25 @@ def test_with_a_requirement_of_the_command_line_all_other_versions_stay(
         resolve(replace(project, tomorrow=tomorrow), cwd=tmp_path)
         kept[tomorrow.prerelease] = ["-o" in question.options for question in project.uv.asked]
     assert kept == {False: [False, True], True: [False]}
+
+
+def test_an_environment_with_another_python_is_found_by_what_it_holds_and_its_notebooks_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = a_project(tmp_path, monkeypatch, core="six\n")
+    groups = {**project.config.groups, "gpu": GroupSettings(prefix="envs/gpu")}
+    config = replace(project.config, groups=groups)
+    for name in ("ipykernel", "tomlkit"):
+        information = tmp_path / f"envs/gpu/lib/python3.10/site-packages/{name}-1.dist-info"
+        information.mkdir(parents=True)
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (tmp_path / "envs/gpu/bin").mkdir()
+    (tmp_path / "envs/gpu/bin/python").touch()
+    nbformat.write(new_notebook(cells=[new_code_cell("import tomlkit")]), tmp_path / "a.ipynb")
+    resolution = resolve(replace(project, config=config), cwd=tmp_path)
+    assert [a.group for a in resolution.assignments] == ["gpu"]
+    defaults = JobDefaults(config=config, run_id="run", run_dir=tmp_path)
+    jobs, (result,) = plan_jobs(defaults, resolution, resolution.assignments)
+    assert not jobs
+    reason = "group gpu, which is envs/gpu, needs Python ==3.10.*, and this is Python 3.11.1"
+    assert (result.status, result.reason) == ("skipped", reason)
