@@ -71,9 +71,10 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     for results in _alike([result for result in run.results if not result.good]):
         lines += _failure_lines(run, results[0], style) if len(results) == 1 else _shared_lines(results, style)
     lines += _remark_lines(run, style)
-    lines += _why_lines("Why they ran:", [(result.why, _label(run, result)) for result in run.results], style)
+    total = len(run.results)
+    lines += _why_lines("Why they ran:", [(result.why, _label(run, result)) for result in run.results], total, style)
     cached = [result for result in run.results if result.status == "cached"]
-    lines += _why_lines("Cached:", [(result.reason, _label(run, result)) for result in cached], style)
+    lines += _why_lines("Cached:", [(result.reason, _label(run, result)) for result in cached], total, style)
     lines += _slowest_lines(run, style)
     lines += _short_lines(run, style)
     lines += _place_lines(run, style)
@@ -230,13 +231,21 @@ def _remark_lines(run: Run, style: Style) -> Iterator[str]:
         yield ""
 
 
-def _why_lines(title: str, reasons: list[tuple[str, str]], style: Style) -> Iterator[str]:
-    """Yield each reason once, with the notebooks that it is the reason of; the rarest first, which says the most."""
+def _why_lines(title: str, reasons: list[tuple[str, str]], total: int, style: Style) -> Iterator[str]:
+    """Yield each reason once, with the notebooks that it is the reason of; the rarest first, which says the most.
+
+    What holds for all notebooks of the run, `total` in number, is said without their names.
+    """
     names: dict[str, list[str]] = {}
     for reason, name in reasons:
         if reason:
             names.setdefault(one_line(reason, None), []).append(name)
     if not names:
+        return
+    common = next((reason for reason, alike in names.items() if 1 < total == len(alike)), None)
+    if common is not None:
+        yield f"{style(title, BOLD)} {common}"
+        yield ""
         return
     yield style(title, BOLD)
     for reason, alike in sorted(names.items(), key=lambda item: len(item[1]))[:REASONS]:

@@ -145,7 +145,7 @@ class Unchanged:
         last = self._passes[job.key]
         copy = self._project.root / last.run / last.executed
         there = last.executed and copy.is_file()
-        when = last.started[:16].replace("T", " ")
+        day = last.started[:10]
         return Result(
             notebook=job.notebook,
             group=job.group,
@@ -158,7 +158,7 @@ class Unchanged:
             peak_rss_bytes=last.memory,
             warnings=last.warnings,
             warning_count=last.warning_count,
-            reason=f"passed on {when} in run {Path(last.run).name}, and nothing that it depends on has changed since",
+            reason=f"passed on {day} in run {Path(last.run).name}, and nothing that it depends on has changed since",
             executed=os.path.relpath(copy, self._directory) if there else "",
         )
 

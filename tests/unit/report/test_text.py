@@ -168,6 +168,15 @@ def test_it_is_told_why_notebooks_ran_each_reason_once_and_the_rarest_first() ->
     ]  # fmt: skip
 
 
+def test_what_is_the_reason_for_all_names_none() -> None:
+    fresh = [a_result(notebook=f"{number}.ipynb", why="never passed") for number in range(5)]
+    assert "Why they ran: never passed" in report_lines(a_run(*fresh))
+    skipped = a_result(notebook="x.ipynb", status="skipped", why="")
+    assert "Why they ran:" in report_lines(a_run(*fresh, skipped))
+    cached = [a_result(status="cached", reason="passed on Monday in run 7") for _ in range(2)]
+    assert "Cached: passed on Monday in run 7" in report_lines(a_run(*cached))
+
+
 def test_it_is_told_what_cached_verdicts_rest_on() -> None:
     lines = report_lines(a_run(a_result(status="cached", reason="passed on Monday in run 7")))
     assert lines[lines.index("Cached:") + 1] == "  passed on Monday in run 7: a.ipynb"
