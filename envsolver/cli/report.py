@@ -117,12 +117,15 @@ def merge_command(directory: Path, /, *, places: tuple[Path, ...], output: Path 
     from envsolver.report.results_json import write_results
     from envsolver.report.text import report_lines
     from envsolver.run.directories import new_run_directory, prepare_state
-    from envsolver.run.merge import find_histories, find_runs, merge, verify
+    from envsolver.run.merge import find_histories, find_runs, merge, ran_again, verify
     from envsolver.run.passes import Passes
     from envsolver.run.project import open_project
 
     named = [directory / place for place in places]
     runs = find_runs(named, without=output and directory / output)
+    for run in ran_again(runs):
+        click.echo(f"{run.directory}: shard {run.shard} did not come to its end, and ran again; left out", err=True)
+        runs = tuple(other for other in runs if other is not run)
     verify(runs)  # before a folder is made
     project = open_project(directory)
     target = directory / output if output else new_run_directory(prepare_state(project.state) / RUNS)

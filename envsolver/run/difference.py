@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from envsolver.core.environments import Environment, EnvironmentUse
 from envsolver.core.results import Result, Run
 from envsolver.core.verdicts import Verdict
-from envsolver.run.merge import find_runs, merge
+from envsolver.run.merge import find_runs, merge, ran_again
 from envsolver.run.suspects import Change, Distributions, Suspect, changes, suspects
 
 SLOWER = 1.3
@@ -74,7 +74,8 @@ def load_run(place: Path) -> Run:
     ConfigurationError
         A file cannot be read, or the runs are not shards of one.
     """
-    runs = find_runs([place])
+    found = find_runs([place])
+    runs = [run for run in found if run not in ran_again(found)]
     return runs[0] if len(runs) == 1 else merge([_seen_from(place.resolve(), run) for run in runs], place, copy=False)
 
 

@@ -67,6 +67,14 @@ def _folders(place: Path) -> list[Path]:
     return sorted(path.parent for path in place.rglob(RESULTS))
 
 
+def ran_again(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return the shards that did not come to their end and of which another run did: their notebooks ran again."""
+    whole = {(run.shard.index, run.shard.slices) for run in runs if run.shard and run.state == "complete"}
+    return tuple(
+        run for run in runs if run.shard and run.state != "complete" and (run.shard.index, run.shard.slices) in whole
+    )
+
+
 def verify(runs: Sequence[Run]) -> None:
     """Make sure that runs can be joined.
 
@@ -168,8 +176,9 @@ def _why_incomplete(runs: Sequence[Run], missing: Sequence[int]) -> str:
     reasons = [f"shard {run.shard}: {run.stopped}" if run.shard else run.stopped for run in runs if run.stopped]
     reasons += [f"shard {run.shard} ended before all its notebooks had a verdict" for run in runs if any(_lost(run))]
     if missing:
-        names = ", ".join(map(str, missing))
-        reasons.append(f"shard{'s' if len(missing) > 1 else ''} {names} of {_count(runs)} missing")
+        names, count = ", ".join(map(str, missing)), _count(runs)
+        again = f"`envsolver run --shard {missing[0] if len(missing) == 1 else 'N'}/{count}` runs one alone"
+        reasons.append(f"shard{'s' if len(missing) > 1 else ''} {names} of {count} missing ({again})")
     return "; ".join(reasons)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -123,6 +124,16 @@ def test_a_run_is_remembered_reported_and_its_shards_are_merged(root: Path, cach
     assert {line.split()[0] for line in run(root, cache, "history").stdout.splitlines()[1:]} == {"a.ipynb", "b.ipynb"}
     merged = run(root, cache, "merge", *folders)
     assert (merged.returncode, merged.stdout.splitlines()[-1]) == (0, "2 passed, 0 failed, 0 skipped")
+    # The machine of a shard was switched off, and it ran again.
+    shutil.copytree(root / folders[1], root / "cut")
+    results = root / "cut/results.json"
+    results.write_text(
+        json.dumps({**json.loads(results.read_text()), "state": "running", "stopped": "killed", "results": []})
+    )
+    assert run(root, cache, "merge", folders[0], "cut").stdout.startswith("Stopped: shard 2/2: killed")
+    again = run(root, cache, "merge", *folders, "cut", "-o", "again")
+    assert "shard 2/2 did not come to its end, and ran again; left out" in again.stderr
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "2 passed, 0 failed, 0 skipped")
     assert Path(run(root, cache, "report", "--no-open").stdout.strip()).is_file()
 
 

@@ -332,7 +332,7 @@ class Starts:
         def fork_exec(*args: Any) -> Any:
             # From Python 3.11 on another argument follows the function that is called before the program.
             own = args[-2 if isinstance(args[-1], bool) else -1] if len(args) > 1 else None
-            follower, refused = begin("forked", lambda: (args[1][0], args[0]), follow=own is None)
+            follower, refused = begin("forked", lambda: ((args[0] or args[1])[0], args[0]), follow=own is None)
             return original(*args) if follower is None else follower.start(lambda: original(*args), refused)
 
         fork_exec.__module__, fork_exec.__doc__ = "_posixsubprocess", original.__doc__

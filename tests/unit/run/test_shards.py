@@ -220,7 +220,7 @@ def test_what_was_written_of_a_shard_is_read_back(shards: Shards) -> None:
 def test_a_missing_shard_is_told_with_its_notebooks_and_the_run_is_not_good(shards: Shards, tmp_path: Path) -> None:
     first, second, _ = shards()
     merged = merge([second, first], tmp_path / "merged")
-    assert merged.stopped == "shard 3 of 3 missing"
+    assert merged.stopped == "shard 3 of 3 missing (`envsolver run --shard 3/3` runs one alone)"
     assert merged.not_run == (NOTEBOOKS[2], NOTEBOOKS[5])
 
 
