@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from envsolver.core.environments import Interpreter
 from envsolver.environments.interpreters import find_interpreter
@@ -17,6 +18,10 @@ from envsolver.environments.uv import Uv
 from envsolver.worker.processes import RUN_MARK, kill_marked
 
 pytest_plugins = ("pytester", "warm_bench")
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 SECONDS = 300
 """The limit of each test, where pytest-timeout is there to keep it: in an option, pytest alone would not start."""

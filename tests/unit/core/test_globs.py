@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envsolver.core.globs import glob_base, glob_depth, glob_escape, glob_matches, is_glob, matches_any
@@ -86,13 +86,11 @@ NAMES = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 
 
-@settings(deadline=None)
 @given(path=PATHS, pattern=st.text("ab*?[]!-/.", max_size=12))
 def test_no_pattern_is_refused(path: str, pattern: str) -> None:
     assert isinstance(glob_matches(path, pattern), bool)
 
 
-@settings(deadline=None)
 @given(path=PATHS)
 def test_a_path_matches_itself_and_its_escape_and_everything(path: str) -> None:
     assert glob_matches(path, path)
@@ -100,13 +98,11 @@ def test_a_path_matches_itself_and_its_escape_and_everything(path: str) -> None:
     assert glob_matches(path, "**")
 
 
-@settings(deadline=None)
 @given(path=PATHS, other=PATHS)
 def test_an_escaped_path_matches_nothing_else(path: str, other: str) -> None:
     assert glob_matches(other, glob_escape(path)) == glob_matches(other, path) or is_glob(path)
 
 
-@settings(deadline=None)
 @given(first=NAMES, second=NAMES)
 def test_a_star_stays_in_its_directory(first: str, second: str) -> None:
     assert not glob_matches(f"{first}/{second}", "*")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envsolver.core.notebooks import Origin
@@ -441,7 +441,6 @@ importlib.import_module(|sys.path.append(|os.environ[|>>> |{|}|$|`|&&|;|pip inst
 FRAGMENTS = st.sampled_from([*PIECES.replace("\n", "|").split("|"), "|", "\n", "\n    ", "\x00", "\ud800", "\u00e9"])
 
 
-@settings(deadline=None)
 @given(st.lists(FRAGMENTS | st.text(max_size=5), max_size=14).map("".join))
 def test_no_source_makes_the_analysis_fail(source: str) -> None:
     found = installed(source)
@@ -449,7 +448,6 @@ def test_no_source_makes_the_analysis_fail(source: str) -> None:
     assert all(sentence.startswith("a.ipynb, cell 1") for sentence in found.refused)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["x = 1", "!ls", "%cd", "if x:\n    !ls", "x?", "y = '''\n!\n'''", ""]), max_size=8))
 def test_line_numbers_survive_the_translation(lines: list[str]) -> None:
     source = "\n".join([*lines, "import marker"])

@@ -51,7 +51,7 @@ CONFLICTS = st.lists(st.frozensets(ITEMS, min_size=1, max_size=3), max_size=5)
 
 
 @given(wanted=SETS, conflicts=CONFLICTS, hints=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_solvable_set_has_an_environment_that_solves_and_they_are_the_fewest(
     wanted: list[Items], conflicts: list[Items], hints: bool
 ) -> None:
@@ -70,7 +70,7 @@ def test_every_solvable_set_has_an_environment_that_solves_and_they_are_the_fewe
 
 
 @given(wanted=SETS, conflicts=CONFLICTS, shuffled=st.randoms())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_order_of_the_sets_changes_nothing(wanted: list[Items], conflicts: list[Items], shuffled: object) -> None:
     def summary(found: Partition) -> object:
         return [(part.items, part.sets) for part in found.parts], list(found.conflicts), set(found.rejected)
@@ -82,7 +82,7 @@ def test_the_order_of_the_sets_changes_nothing(wanted: list[Items], conflicts: l
 
 
 @given(items=st.frozensets(ITEMS, min_size=1), conflicts=CONFLICTS, hints=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_narrowed_conflict_has_no_solution_and_every_smaller_part_has(
     items: Items, conflicts: list[Items], hints: bool
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_notebook_that_asks_for_nothing_is_rejected_where_not_even_nothing_has
 
 
 @given(wanted=SETS, salt=st.integers(0, 1000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_oracle_that_contradicts_itself_still_gets_parts_that_it_has_solved(wanted: list[Items], salt: int) -> None:
     class Fickle:
         def solve(self, items: Items) -> Finding:
