@@ -1,16 +1,19 @@
 """Which of the packages that differ between two environments has most likely broken a notebook.
 
-The error's own words come first, then the code that it passed through, then what the notebook itself says: where the
-values on the line that raised came from, what the cell and the notebook use, and what that depends on.
+The error's own words come first, with the class or the function that they are about, then the code that it passed
+through, then what the notebook itself says: where the values on the line that raised came from, what the cell and the
+notebook use, and what that depends on.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib.metadata
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -27,6 +30,8 @@ from envsolver.resolver.declared import names_alike
 
 _FRAME = re.compile(r"(?:site|dist)-packages[/\\]([A-Za-z0-9_]+)")
 _NAMED = re.compile(r"""["'`]([A-Za-z_][\w.-]*)["'`]|\b([A-Za-z_]\w*)\.[A-Za-z_]""")
+_ABOUT = re.compile(r"""["']([\w.]+)["'] object|([A-Za-z_][\w.]*)\(\) (?:got|takes|missing)""")
+"""The class, or the function, that an error of Python's own is about."""
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 _MAGIC = re.compile(r"^\s*[%!?].*$", re.MULTILINE)
@@ -58,6 +63,8 @@ class _Clues:
     """What speaks for packages, the strongest first; each holds their names."""
 
     named: frozenset[str] = frozenset()
+    defines: frozenset[str] = frozenset()
+    """Those that define the class or the function that the error is about."""
     passed: Mapping[str, int] = field(default_factory=dict)
     """How far from the raised error's own frame, 0 for that itself."""
     below: frozenset[str] = frozenset()
@@ -76,6 +83,7 @@ class _Clues:
         depth, distance = self.passed.get(name), self.line.get(name)
         clues = (
             (name in self.named, "the error names it"),
+            (name in self.defines, "the error is about what it defines"),
             (depth is not None, "its code raised the error" if depth == 0 else "the error passed through it"),
             (name in self.below, "what the error passed through needs it"),
             (distance is not None, "the line that raised uses it"),
@@ -86,8 +94,8 @@ class _Clues:
         )
         why = next((phrase for holds, phrase in clues if holds), "it differs")
         found = [0.0 if holds else 1.0 for holds, _ in clues]
-        found[1] = 1.0 if depth is None else depth / (len(self.passed) + 1)
-        found[3] = 1.0 if distance is None else distance / (max(self.line.values()) + 1)
+        found[2] = 1.0 if depth is None else depth / (len(self.passed) + 1)
+        found[4] = 1.0 if distance is None else distance / (max(self.line.values()) + 1)
         return (*found, -_step(change)), why
 
 
@@ -97,6 +105,7 @@ class Distributions:
     def __init__(self, environments: Iterable[Environment | None]) -> None:
         self._providers: dict[str, set[str]] = {}
         self._needs: dict[str, set[str]] = {}
+        self._sources: dict[str, list[Path]] = {}
         for environment in environments:
             if environment is not None:
                 self._read(environment)
@@ -109,6 +118,8 @@ class Distributions:
                 continue
             key = str(canonicalize_name(name))
             tops = {str(file).replace("\\", "/").split("/")[0].split(".")[0] for file in found.files or ()}
+            modules = (file for file in found.files or () if file.suffix in {".py", ".pyi"})
+            self._sources.setdefault(key, []).extend(Path(str(found.locate_file(file))) for file in modules)
             for top in tops:
                 self._providers.setdefault(top, set()).add(key)
             self._needs.setdefault(key, set()).update(_required(found.requires or ()))
@@ -124,6 +135,13 @@ class Distributions:
     def all_of(self, modules: Iterable[str]) -> frozenset[str]:
         """Return the distributions that may provide one of some modules."""
         return frozenset().union(*map(self.of, modules))
+
+    def defining(self, name: str, among: Iterable[str]) -> frozenset[str]:
+        """Return those of some distributions in whose modules a class or a function of a name is defined."""
+        definition = re.compile(rf"^[ \t]*(?:class|def|async def)[ \t]+{re.escape(name)}\b".encode(), re.MULTILINE)
+        return frozenset(
+            key for key in among if any(definition.search(_bytes(file)) for file in self._sources.get(key, ()))
+        )
 
     def needed(self, names: Iterable[str]) -> frozenset[str]:
         """Return all that some distributions depend on."""
@@ -148,12 +166,12 @@ def changes(before: Environment | None, after: Environment | None) -> tuple[Chan
 
 def suspects(run: Run, result: Result, differing: Sequence[Change], distributions: Distributions) -> list[Suspect]:
     """Return the packages that differ, the likeliest to have broken a notebook first."""
-    clues = _clues(run, result, distributions)
+    clues = _clues(run, result, distributions, [change.name for change in differing])
     judged = sorted((*clues.of(change), change.name, change) for change in differing)
     return [Suspect(change=change, why=why) for _, why, _, change in judged]
 
 
-def _clues(run: Run, result: Result, distributions: Distributions) -> _Clues:
+def _clues(run: Run, result: Result, distributions: Distributions, differing: Sequence[str]) -> _Clues:
     failure = result.failure
     said = f"{failure.ename}: {failure.evalue}" if failure else result.reason
     traceback = strip_ansi(failure.traceback) if failure and failure.traceback else read_log_tail(run, result)
@@ -175,6 +193,7 @@ def _clues(run: Run, result: Result, distributions: Distributions) -> _Clues:
     everything = distributions.all_of(module for modules in origins.values() for module in modules)
     return _Clues(
         named=named,
+        defines=distributions.defining(about, differing) if (about := _about(said)) else frozenset(),
         passed=passed,
         below=distributions.needed(passed),
         line=used,
@@ -183,6 +202,21 @@ def _clues(run: Run, result: Result, distributions: Distributions) -> _Clues:
         notebook=everything,
         needed=distributions.needed(everything),
     )
+
+
+def _about(said: str) -> str:
+    """Return the name of the class or the function that an error is about; empty for none, and for Python's own."""
+    found = _ABOUT.search(said)
+    parts = (found[1] or found[2]).split(".") if found else [""]
+    name = parts[-2] if parts[-1] == "__init__" and len(parts) > 1 else parts[-1]
+    return "" if hasattr(builtins, name) or name.startswith("__") else name
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 _Origins = Mapping[str, Mapping[str, int]]
