@@ -6,13 +6,16 @@ soon as it is there, so that hooks, reports and `--lf` see what they see of any 
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.skipping import evaluate_skip_marks, evaluate_xfail_marks  # pytest tells it nowhere else
 
 from envsolver.config.load import settings_for
 from envsolver.core.errors import EnvsolverError, InterruptedRunError, UnusableNotebookError
@@ -31,6 +34,7 @@ from envsolver.run.project import Project, open_project
 from envsolver.run.workflow import run
 from envsolver.testing.coverage import coverage_asked, hand_over
 from envsolver.testing.failure_texts import FailureText, NotebookFailedError, printed
+from envsolver.testing.overwrite import overwrite
 
 NAME = "notebook"
 """What the one item of a notebook's file is called."""
@@ -130,7 +134,8 @@ class NotebooksPlugin:
     def __init__(self, config: pytest.Config) -> None:
         try:
             chosen = config.getoption("notebooks_strategy")
-            self.project = open_project(config.invocation_params.dir, strategy=chosen, build=True)
+            project = open_project(config.invocation_params.dir, strategy=chosen, build=True)
+            self.project = _with_limit(project, config.getoption("notebooks_cell_timeout"))
             self._known = frozenset(find_notebooks(self.project.config))
         except EnvsolverError as error:
             raise _usage_error(error) from error
@@ -195,8 +200,19 @@ class NotebooksPlugin:
                 self._finished, status = reporting.run()
         except EnvsolverError as error:
             raise _usage_error(error) from error
+        if session.config.option.notebooks_overwrite and self._finished is not None:
+            self._overwrite(self._finished, reporting)
         if status == InterruptedRunError.exit_code:
             raise KeyboardInterrupt
+
+    def _overwrite(self, finished: Run, reporting: _Reporting) -> None:
+        """Write outputs into the notebooks, now that no other one of them runs, which would see it."""
+        for result in finished.results:
+            if result.status == "passed":
+                why = overwrite(self.project.root / result.notebook, finished.directory / result.executed)
+                reporting.note(
+                    f"{result.notebook} is left as it is: {why}" if why else f"{result.notebook} has new outputs"
+                )
 
 
 class _Reporting:
@@ -281,9 +297,23 @@ class _Reporting:
 
 
 def _is_skipped(item: pytest.Item) -> bool:
-    """Whether pytest will skip an item by a mark that a project's own hooks gave it."""
-    conditions = (mark.args[:1] or (mark.kwargs.get("condition"),) for mark in item.iter_markers("skipif"))
-    return any(True for _ in item.iter_markers("skip")) or any(condition is True for (condition,) in conditions)
+    """Whether pytest will not run an item, by a mark that it has from the configuration or a project's own hooks."""
+    try:
+        xfail = evaluate_xfail_marks(item)
+        not_run = xfail is not None and not xfail.run and not item.config.option.runxfail
+        return not_run or evaluate_skip_marks(item) is not None
+    except pytest.fail.Exception:
+        return True  # its condition is wrong, which pytest says when it comes to it
+
+
+def _with_limit(project: Project, seconds: float | None) -> Project:
+    """Return a project whose cells have a limit of their own; None for what the configuration says."""
+    if seconds is None:
+        return project
+    if not 0 < seconds < math.inf:
+        raise pytest.UsageError(f"--notebooks-cell-timeout: {seconds} is no number of seconds above 0")
+    config = project.config
+    return replace(project, config=replace(config, cell_timeout=seconds, timeout=max(config.timeout, seconds)))
 
 
 def _usage_error(error: EnvsolverError) -> pytest.UsageError:

@@ -23,9 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--notebooks-timeout", type=float, metavar="SECONDS", help="Limit for a whole notebook, over every setting."
     )
+    group.addoption(
+        "--notebooks-cell-timeout", type=float, metavar="SECONDS", help="Limit for a cell whose notebook sets none."
+    )
     group.addoption("--notebooks-strategy", metavar="NAME", help="The configuration's settings for an occasion.")
     group.addoption(
         "--notebooks-rerun", action="store_true", help="Run also those of which nothing changed since they passed."
+    )
+    group.addoption(
+        "--notebooks-overwrite", action="store_true", help="Write the outputs of those that ran and passed into them."
     )
 
 

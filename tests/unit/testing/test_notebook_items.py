@@ -18,6 +18,7 @@ from envsolver.config import validation  # noqa: F401  loaded here once, and not
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.progress import Progress
 from envsolver.core.results import Failure, Result, Run
+from envsolver.core.verdicts import Verdict
 from envsolver.run.options import Options
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.testing import notebook_items
@@ -37,6 +38,8 @@ class FakeRun:
     ----------
     asked
         What each run was asked for.
+    projects
+        Of what project.
     begun
         Has an entry for each time that Parsl was started ahead of it.
     """
@@ -44,6 +47,7 @@ class FakeRun:
     def __init__(self) -> None:
         self.results: list[Result] = []
         self.asked: list[Options] = []
+        self.projects: list[Any] = []
         self.begun: list[bool] = []
         self.status = 0
         self.lost: set[str] = set()
@@ -55,6 +59,7 @@ class FakeRun:
 
     def __call__(self, project: Any, options: Options, progress: Progress, **_: object) -> tuple[Run, int]:
         self.asked.append(options)
+        self.projects.append(project)
         known = {result.notebook for result in self.results}
         for name in options.patterns:
             if name not in known:
@@ -242,6 +247,44 @@ def test_what_a_projects_hooks_skip_is_not_run(
     assert "takes long" in str(done.stdout)
 
 
+@pytest.mark.parametrize(
+    ("mark", "outcomes"),
+    [
+        ("skipif('sys.version_info > (3,)', reason='new')", {"passed": 2, "skipped": 1}),
+        ("skipif(condition=True, reason='so')", {"passed": 2, "skipped": 1}),
+        ("xfail(run=False)", {"passed": 2, "xfailed": 1}),
+        ("skipif('no such name', reason='odd')", {"passed": 2, "errors": 1}),
+        ("skipif('sys.version_info < (3,)', reason='old')", {"passed": 3}),
+    ],
+)
+def test_conditions_of_marks_are_pytests(
+    mark: str,
+    outcomes: dict[str, int],
+    pytester: pytest.Pytester,
+    fake: FakeRun,
+    run_pytest: Callable[..., pytest.RunResult],
+) -> None:
+    pytester.makeconftest(
+        f"""
+        import pytest
+
+        def pytest_itemcollected(item):
+            if "slow" in item.nodeid:
+                item.add_marker(pytest.mark.{mark})
+        """
+    )
+    run_pytest().assert_outcomes(**outcomes)
+    assert (NAMES[1] in fake.asked[0].patterns) == (outcomes["passed"] == len(NAMES) - 1)
+
+
+def test_an_expected_failure_is_one(
+    pytester: pytest.Pytester, fake: FakeRun, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    (pytester.path / "envsolver.toml").write_text(CONFIGURATION.replace('"heavy"', '"xfail"'), encoding="utf-8")
+    fake.ends(NAMES[2], status="failed", reason="it raised")
+    run_pytest().assert_outcomes(passed=2, xfailed=1)
+
+
 def test_tests_of_the_same_folders_keep_their_fixtures(
     pytester: pytest.Pytester, fake: FakeRun, run_pytest: Callable[..., pytest.RunResult]
 ) -> None:
@@ -310,6 +353,53 @@ def test_options_reach_the_run(fake: FakeRun, run_pytest: Callable[..., pytest.R
     run_pytest("--notebooks-workers=3", "--notebooks-timeout=9", "--notebooks-rerun")
     (options,) = fake.asked
     assert (options.workers, options.timeout, options.rerun) == (3, 9.0, True)
+
+
+def test_a_cell_has_the_limit_that_is_asked_for(fake: FakeRun, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    run_pytest("--notebooks-cell-timeout=900")
+    config = fake.projects[0].config
+    assert (config.cell_timeout, config.timeout) == (900, 900)
+    done = run_pytest("--notebooks-cell-timeout=0")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--notebooks-cell-timeout: 0.0 is no number of seconds above 0" in str(done.stderr)
+
+
+OUTPUT = {"output_type": "stream", "name": "stdout", "text": ["2\n"]}
+
+
+@pytest.mark.parametrize(
+    ("executed", "said"),
+    [
+        (("passed", "x = 1"), "has new outputs"),
+        (("passed", "x = 2"), "is left as it is: settings changed its code for the run"),
+        (("passed", None), "is left as it is: it cannot be written: No such file"),
+        (("failed", "x = 1"), ""),
+        (("cached", "x = 1"), ""),
+    ],
+)
+def test_outputs_are_written_into_notebooks_that_passed_where_that_is_asked_for(
+    executed: tuple[Verdict, str | None],
+    said: str,
+    pytester: pytest.Pytester,
+    fake: FakeRun,
+    run_pytest: Callable[..., pytest.RunResult],
+) -> None:
+    (status, source), place = executed, pytester.path / NAMES[0]
+    before = place.read_text(encoding="utf-8")
+    if source is not None:
+        injected = {"cell_type": "code", "source": ["y = 1"], "metadata": {"tags": ["injected-parameters"]}}
+        cell = {"cell_type": "code", "source": source, "metadata": {}, "execution_count": 2, "outputs": [OUTPUT]}
+        copy = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [injected, cell]}
+        (pytester.path / "copy.ipynb").write_text(json.dumps(copy), encoding="utf-8")
+    fake.ends(NAMES[0], status=status, executed=str(pytester.path / "copy.ipynb"))
+    run_pytest(NAMES[0])
+    assert place.read_text(encoding="utf-8") == before
+    done = run_pytest("--notebooks-overwrite", NAMES[0])
+    after = json.loads(place.read_text(encoding="utf-8"))
+    assert (after["cells"][0]["outputs"] == [OUTPUT]) == (said == "has new outputs")
+    assert said in str(done.stdout)
+    after["cells"][0] |= {"outputs": [], "execution_count": None}
+    assert after["cells"] == [{"execution_count": None, **cell} for cell in json.loads(before)["cells"]]
 
 
 def test_parsl_is_started_ahead_unless_all_may_be_cached(
