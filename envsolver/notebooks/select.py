@@ -27,7 +27,7 @@ def find_notebooks(config: Config) -> tuple[str, ...]:
 
 
 def left_out_links(config: Config, patterns: Sequence[str], cwd: Path) -> tuple[str, ...]:
-    """Return a line for each link where notebooks are looked for that leads out of the project, and so is left out.
+    """Return a line for each link to notebooks that leads out of the project, or nowhere, and so is left out.
 
     Parameters
     ----------
@@ -45,11 +45,15 @@ def left_out_links(config: Config, patterns: Sequence[str], cwd: Path) -> tuple[
         if any(glob == "." or path.startswith(f"{glob}/") or glob_matches(path, glob) for glob in inside)
     ]
     return tuple(
-        f"left out: {shown_name(path)} is a link that leads out of the project, to "
-        + shown_name(str((config.root / path).resolve()))
+        f"left out: {shown_name(path)} is a link that leads {_whither(config.root / path)}"
         for path in found
         if not matches_any(path, config.exclude)
     )
+
+
+def _whither(link: Path) -> str:
+    target = shown_name(os.path.realpath(link))  # a `Path` would not resolve a link to itself
+    return f"out of the project, to {target}" if link.exists() else f"nowhere: there is no {target}"
 
 
 def select_notebooks(config: Config, patterns: Sequence[str], cwd: Path) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def walk_notebooks(root: Path, globs: Sequence[str]) -> tuple[str, ...]:
 
 
 def links_out(root: Path, globs: Sequence[str]) -> tuple[str, ...]:
-    """Return the links below `root` that lead out of it, to a notebook or to a folder, where notebooks are looked for.
+    """Return the links below `root` that lead out of it, or nowhere, to a notebook or to a folder of notebooks.
 
     What is behind them is no part of the project, so it is not among its notebooks.
     """
@@ -85,6 +85,8 @@ def _walk(directory: str, relative: str, depth: int | None, root: str, outside: 
         for entry in entries:
             path = f"{prefix}/{entry.name}" if prefix else entry.name
             notebook = entry.name.endswith(_SUFFIX)
+            if notebook and _leads_nowhere(entry):
+                outside.add(path)
             deeper = depth is None or path.count("/") + 1 < depth
             if not (_is_notebook(entry) if notebook else deeper and _is_folder(entry)):
                 continue
@@ -102,6 +104,11 @@ def _is_notebook(entry: os.DirEntry[str]) -> bool:
         return not entry.name.startswith(".") and entry.is_file()
     except OSError:
         return False
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry of a notebook's name is a link behind which there is nothing."""
+    return entry.is_symlink() and not entry.name.startswith(".") and not os.path.exists(entry.path)  # noqa: PTH110
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -96,10 +96,21 @@ def test_links_out_of_the_project_are_named(
     (root / "b.ipynb").symlink_to(tmp_path / "outside" / "a.ipynb")
     (root / "inside").symlink_to(root / "real")
     (root / "data.csv").symlink_to("/etc/hosts")
-    (root / "dead.ipynb").symlink_to(tmp_path / "nowhere.ipynb")
     lines = left_out_links(Config(root=root, notebooks=globs, exclude=exclude), (), root)
     assert [line.split()[2] for line in lines] == named
     assert all(str(tmp_path / "outside") in line for line in lines)
+
+
+def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+    write_notebook(tmp_path, "a.ipynb")
+    (tmp_path / "dead.ipynb").symlink_to("nowhere.ipynb")
+    (tmp_path / "loop.ipynb").symlink_to("loop.ipynb")
+    (tmp_path / ".hidden.ipynb").symlink_to("nowhere.ipynb")
+    assert found(tmp_path) == ("a.ipynb",)
+    assert left_out_links(Config(root=tmp_path), (), tmp_path) == (
+        f"left out: dead.ipynb is a link that leads nowhere: there is no {tmp_path.resolve()}/nowhere.ipynb",
+        f"left out: loop.ipynb is a link that leads nowhere: there is no {tmp_path.resolve()}/loop.ipynb",
+    )
 
 
 @pytest.mark.parametrize(
