@@ -29,7 +29,7 @@ from envsolver.run.scheduler.protocols import JobExecutor
 from envsolver.run.services import Services
 from envsolver.run.shipment import bring_rest, pack, sends
 from envsolver.worker.guardian import owned
-from envsolver.worker.private_directories import make_private, run_directory
+from envsolver.worker.private_directories import make_private, run_directory, temporary
 from envsolver.worker.processes import JOB_MARK, RUN_MARK, kill_marked
 
 if TYPE_CHECKING:
@@ -174,8 +174,7 @@ def _give_back(context: RunContext, name: str, give_back: Callable[[], object]) 
 def _make_scratch(run_id: str) -> Path:
     try:
         make_private(run_directory(run_id))
-        # Parsl writes scripts that do not quote their paths, so it gets a directory that needs no quoting.
-        return Path(tempfile.mkdtemp(prefix="envsolver-"))
+        return Path(tempfile.mkdtemp(prefix="envsolver-", dir=temporary()))
     except OSError as error:
         raise ConfigurationError(
             [f"no temporary directory can be made: {error}"],

@@ -1,10 +1,11 @@
-"""Private directories on this machine: short enough for sockets, closed to others, and removable whatever is inside."""
+"""Private directories on this machine: of short and plain paths, closed to others, and removable whatever is inside."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 _LONGEST_TEMPORARY = 40  # bytes; a socket's path must stay below 104 on macOS, and up to 50 follow
 _SHORT = ("/tmp", "/var/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm")  # noqa: S108  what is made is private
+_QUOTED = re.compile(r"""[\s'"`$&;|<>()*?\[\]{}!~\\]""")  # Parsl's scripts do not quote their paths
 _ATTEMPTS = 5
 
 
@@ -65,9 +67,10 @@ def remove(directory: Path) -> None:
 
 
 def temporary() -> Path:
-    """Return the directory for temporary files, or one whose path leaves room for a socket's name."""
+    """Return the directory for temporary files, or one whose path is plain and leaves room for a socket's name."""
     own = Path(tempfile.gettempdir()).resolve()
     places = [own, *(Path(text).resolve() for text in _SHORT if text)]
     # On macOS every user has a long directory; a socket's path has no room for it.
-    short = [place for place in places if len(os.fsencode(place)) <= _LONGEST_TEMPORARY]
+    fit = (place for place in places if len(os.fsencode(place)) <= _LONGEST_TEMPORARY)
+    short = [place for place in fit if not _QUOTED.search(str(place))]
     return next((place for place in short if os.access(place, os.W_OK | os.X_OK)), short[0])

@@ -73,6 +73,17 @@ def test_a_temporary_directory_with_a_long_path_serves_and_is_left_as_it_was(roo
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["two words", "it's", 'a"b', "a$b", "a{b}"])
+def test_a_temporary_directory_whose_path_needs_quotes_serves(root: Path, cache: Path, name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as parent:
+        place = Path(parent) / name
+        place.mkdir()
+        done = run(root, cache, TMPDIR=str(place))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert verdicts(root) == PASSED
+        assert list(place.iterdir()) == []
+
+
 def test_a_run_leaves_nothing_in_the_temporary_directory(root: Path, cache: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as place:  # its path must be short
         done = run(root, cache, TMPDIR=place)

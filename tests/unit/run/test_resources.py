@@ -82,8 +82,11 @@ def test_what_was_acquired_is_given_back_when_the_next_part_cannot_be(
 
 
 def test_no_temporary_directory_is_one_clear_error(context: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(context.directory / "missing"))
+    def refuse(**_: object) -> str:
+        raise OSError(28, "No space left on device", "/tmp/envsolver-x")  # noqa: S108  # nothing is made
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
     with pytest.raises(ConfigurationError) as raised, acquire(context, WarmPlan(), rebuild=lambda _: False):
         pass
     assert "TMPDIR" in raised.value.tip
-    assert str(context.directory / "missing") in raised.value.message
+    assert "No space left on device: '/tmp/envsolver-x'" in raised.value.message
