@@ -38,6 +38,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Load the rest where it is asked for."""
     if config.getoption("notebooks"):
+        _leave_as_compiled(config)
         from envsolver.testing.notebook_items import register
 
         register(config)
+
+
+def _leave_as_compiled(config: pytest.Config) -> None:
+    """Have pytest import our modules as any other library's.
+
+    It marks all modules of a distribution that has a plugin, so as to rewrite their asserts. Of ours that are 180, and
+    it takes a second where their bytecode cannot be kept. pytest offers no way to take a mark away; where what is
+    looked for here is missing, that second is all that is lost.
+    """
+    marked = getattr(getattr(config.pluginmanager, "rewrite_hook", None), "_must_rewrite", None)
+    if isinstance(marked, set):
+        marked.discard(__name__.partition(".")[0])

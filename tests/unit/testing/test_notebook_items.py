@@ -111,6 +111,23 @@ def test_a_pytest_that_is_not_asked_for_notebooks_imports_nothing_of_ours_but_th
     assert ours == ["envsolver", "envsolver.testing", "envsolver.testing.plugin"]
 
 
+def test_pytest_imports_ours_as_any_library(pytester: pytest.Pytester) -> None:
+    (pytester.path / "envsolver.toml").write_text("notebooks = ['*.ipynb']\n", encoding="utf-8")
+    write_notebook(pytester.path, "a.ipynb", "x = 1")
+    pytester.makeconftest(
+        """
+        import pytest
+        pytest.register_assert_rewrite("envsolver")  # as it does itself where we are installed, and not editable
+
+        def pytest_sessionfinish():
+            from envsolver.testing import notebook_items
+            print("by", type(notebook_items.__spec__.loader).__name__)
+        """
+    )
+    done = pytester.runpytest_subprocess("--notebooks", "--collect-only", "-s", "-p", "no:hypothesispytest")
+    assert "by SourceFileLoader" in str(done.stdout)
+
+
 def test_the_case_of_generated_files_is_still_had_from_the_package() -> None:
     import envsolver.testing as package
 
