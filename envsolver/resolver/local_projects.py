@@ -56,9 +56,10 @@ def stand_in(requirements: Iterable[Requirement], root: Path, folder: Path, *, b
     lines: dict[str, str] = {}
     back: dict[str, str] = {}
     overrides: list[str] = []
-    for number, (place, texts) in enumerate(sorted(_by_place(requirements, root).items())):
+    asked_for = tuple(requirements)
+    for number, (place, texts) in enumerate(sorted(_by_place(asked_for, root).items())):
         name = project_name(place)
-        extras = set().union(*map(_extras, texts))
+        extras = set().union(*map(_extras, texts), _extras_by_name(asked_for, name))
         said = stated_metadata(place) if build else read_metadata(place)
         if said is not None and not build and not all(map(needs_no_build, said.texts)):
             said = None
@@ -95,6 +96,12 @@ def _by_place(requirements: Iterable[Requirement], root: Path) -> dict[Path, lis
 def _extras(text: str) -> set[str]:
     found = _EXTRAS.search(text)
     return {extra.strip() for extra in found[0][1:-1].split(",") if extra.strip()} if found else set()
+
+
+def _extras_by_name(requirements: Iterable[Requirement], name: str | None) -> set[str]:
+    """Return the extras of a project that are asked for by its name, as by ``mine[docs]`` in a dependency group."""
+    parsed = (parse(requirement.text) for requirement in requirements)
+    return {extra for each in parsed if each and name and _same(each.name, name) for extra in each.extras}
 
 
 def _with_inner(said: ProjectMetadata | None, extras: set[str]) -> set[str]:

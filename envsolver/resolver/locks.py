@@ -43,7 +43,7 @@ REFUSAL_SECONDS = 3600.0
 _OLDEST_KERNEL = f"{KERNEL}>=6.29.5"
 """What is asked for where a strategy prefers old versions, whose kernels this is too new for."""
 _NESTED = ("-r", "-c", "--requirement", "--constraint")
-_FORMAT = "3"
+_FORMAT = "4"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\]+)|@\s*(\S+))")
 _LONG = {"-i": "--index-url", "-f": "--find-links"}
 _SOURCE = re.compile(

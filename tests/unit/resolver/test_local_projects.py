@@ -52,6 +52,14 @@ def test_extras_that_an_extra_holds_are_asked_for_too(tmp_path: Path) -> None:
     assert local.overrides[0].startswith("six[a,all,b] @ file:")
 
 
+def test_extras_that_are_asked_for_by_the_projects_name_count(tmp_path: Path) -> None:
+    extras = '[project.optional-dependencies]\ndocs = ["sphinx"]\n'
+    local = stand_in(
+        required("-e .", "Six[docs]", "idna[other]"), project(tmp_path, STATIC + extras), tmp_path / "made"
+    )
+    assert local.overrides[0].startswith("six[docs] @ file:")
+
+
 def test_extras_that_only_a_build_knows_are_left_to_uv(tmp_path: Path) -> None:
     (tmp_path / "setup.py").write_text("setup(name='six', extras_require={'all': ['six[a]']})", encoding="utf-8")
     assert stand_in(required("-e .[all]"), tmp_path, tmp_path / "made").overrides == ()
