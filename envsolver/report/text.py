@@ -29,7 +29,7 @@ from envsolver.report.summaries import (
     where,
     work_seconds,
 )
-from envsolver.report.tracebacks import fault_line, last_frames, source_lines
+from envsolver.report.tracebacks import fault_line, last_frames, raising_frame, source_lines
 
 RULE_WIDTH = 70
 SLOWEST = 5
@@ -60,7 +60,8 @@ BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 def report_lines(run: Run, *, color: bool = False) -> list[str]:
     """Return the final report of a run.
 
-    First each notebook that did not pass: the cell, its source, the end of the traceback, the reason. Then what
+    First each notebook that did not pass: the cell, its source, the end of the traceback, the reason; of several with
+    one error from one place only the first. Then what
     was skipped and not run, why the others ran or what their cached verdicts rest on, the slowest, what did not pass
     in a line each, where everything lies, and the totals.
     The line before the last is unittest's, such as ``FAILED (failed=1, skipped=1)``; the last is
@@ -69,7 +70,8 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     style = Style(color=color)
     lines: list[str] = []
     for results in _alike([result for result in run.results if not result.good]):
-        lines += _failure_lines(run, results[0], style) if len(results) == 1 else _shared_lines(results, style)
+        shared = len(results) > 1 and not results[0].failure
+        lines += _shared_lines(results, style) if shared else _failure_lines(run, results, style)
     lines += _remark_lines(run, style)
     total = len(run.results)
     lines += _why_lines("Why they ran:", [(result.why, _label(run, result)) for result in run.results], total, style)
@@ -127,11 +129,19 @@ def verdict_lines(results: Iterable[Result]) -> Iterator[str]:
 
 
 def _alike(results: list[Result]) -> list[list[Result]]:
-    """Bring together the notebooks that one and the same fault kept from running; every other stands alone."""
+    """Bring together the notebooks that one and the same fault kept from passing; every other stands alone.
+
+    That is a fault before they run, or an error with the same words from the same line of the same file.
+    """
     found: dict[tuple[object, ...], list[Result]] = {}
     for number, result in enumerate(results):
-        shared = result.status == "environment" and result.failure is None and not result.executed
-        key = (result.status, where(result), _placeless(result)) if shared else (number,)
+        failure = result.failure
+        frame = raising_frame(failure.traceback) if failure and result.status == "failed" else ""
+        key: tuple[object, ...] = (number,)
+        if result.status == "environment" and failure is None and not result.executed:
+            key = (where(result), _placeless(result))
+        elif failure and frame:
+            key = (where(result), failure.ename, failure.evalue, frame)
         found.setdefault(key, []).append(result)
     return list(found.values())
 
@@ -154,7 +164,9 @@ def _shared_lines(results: list[Result], style: Style) -> Iterator[str]:
     yield ""
 
 
-def _failure_lines(run: Run, result: Result, style: Style) -> Iterator[str]:
+def _failure_lines(run: Run, results: list[Result], style: Style) -> Iterator[str]:
+    """Yield what went wrong in the first of some notebooks, and the names of the others in which the same did."""
+    result, *others = results
     place = where(result)
     yield "=" * RULE_WIDTH
     title = f"{result.status.upper()}: {one_line(result.notebook)}"
@@ -165,6 +177,9 @@ def _failure_lines(run: Run, result: Result, style: Style) -> Iterator[str]:
     if reason := reason_beyond_error(result):
         yield from reason.split("\n")
     yield from _result_place_lines(run, result, style)
+    if others:
+        yield f"The same error from the same place, in {plural(len(others), 'other notebook')}:"
+        yield from (f"  {one_line(other.notebook)}, cell {other.failure and other.failure.cell}" for other in others)
     yield ""
 
 

@@ -37,6 +37,12 @@ def fault_line(traceback: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
+def raising_frame(traceback: str) -> str:
+    """Return the head of the frame that raised, such as ``File a.py:3, in f()``; empty where that is a cell's own."""
+    heads = [line for line in strip_ansi(traceback).split("\n") if _FRAME.match(line)]
+    return heads[-1] if heads and heads[-1].startswith("File ") else ""
+
+
 def source_lines(source: str, fault: int | None, limit: int = SOURCE_LINES) -> list[SourceLine]:
     """Return at most `limit` lines of a cell's source, around the line `fault` if that is known."""
     lines = strip_ansi(source).rstrip().split("\n")

@@ -142,6 +142,29 @@ def test_what_keeps_notebooks_from_running_is_one_fault_whatever_place_in_them_i
     assert {"ENVIRONMENT: 2 notebooks  (core, Python 3.11)", "  docs/a.ipynb", "  b.ipynb"} <= set(lines)
 
 
+def failing(notebook: str, *, frame: str, evalue: str = "no linalg") -> Result:
+    traceback = f"ImportError  Traceback\nCell In[1], line 1\n----> 1 import lib\n\n{frame}\nImportError: {evalue}"
+    failure = Failure(cell=2, ename="ImportError", evalue=evalue, traceback=traceback, source="import lib")
+    return a_result(notebook=notebook, status="failed", reason=f"cell 2 raised ImportError: {evalue}", failure=failure)
+
+
+def test_one_error_from_one_place_is_shown_of_the_first_notebook_alone() -> None:
+    library = "File /env/lib.py:56, in f()\n---> 56 import numpy.linalg.linalg"
+    alike = [failing(f"{name}.ipynb", frame=library) for name in "abc"]
+    others = [failing("d.ipynb", frame=library.replace("56", "57")), failing("e.ipynb", frame=library, evalue="other")]
+    lines = report_lines(a_run(*alike, *others))
+    heads = [line.split("  ")[0] for line in lines if line.startswith("FAILED: ")]
+    assert heads == ["FAILED: a.ipynb", "FAILED: d.ipynb", "FAILED: e.ipynb"]
+    at = lines.index("The same error from the same place, in 2 other notebooks:")
+    assert lines[at + 1 : at + 3] == ["  b.ipynb, cell 2", "  c.ipynb, cell 2"]
+    assert sum("ImportError" in line and line.startswith("  failed  ") for line in lines) == 5
+
+
+def test_an_error_that_a_cell_raises_itself_is_shown_of_each_notebook() -> None:
+    results = [failing(f"{name}.ipynb", frame="Cell In[2], line 1\n----> 1 import b") for name in "ab"]
+    assert sum(line.startswith("FAILED: ") for line in report_lines(a_run(*results))) == 2
+
+
 def test_notebooks_that_fail_alike_by_themselves_are_shown_each() -> None:
     results = [a_result(notebook=name, status="crashed", reason="killed by SIGKILL") for name in ("a.ipynb", "b.ipynb")]
     assert report_lines(a_run(*results)).count("killed by SIGKILL") == 2
