@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -137,10 +138,19 @@ def ending_in(tails: Iterable[str], root: Path, folder: Path) -> Iterator[str]:
 
 def states_extras(root: Path) -> bool:
     """Return whether a project's files name extras."""
-    found = {"pyproject.toml": "optional-dependencies", "setup.cfg": "extras_require", "setup.py": "extras_require"}
-    for name, word in found.items():
+    return _states(root, pyproject=r"optional-dependencies", setup=r"extras_require")
+
+
+def states_dependencies(root: Path) -> bool:
+    """Return whether a project's files say that its package depends on others, or how that is to be found out."""
+    return _states(root, pyproject=r"(?<![\w-])dependencies(?!\w)", setup=r"install_requires|pbr|pyscaffold")
+
+
+def _states(root: Path, *, pyproject: str, setup: str) -> bool:
+    """Return whether a project's file has a word in it, by regular expressions."""
+    for name, word in (("pyproject.toml", pyproject), ("setup.cfg", setup), ("setup.py", setup)):
         with contextlib.suppress(OSError):
-            if word in (root / name).read_text(encoding="utf-8", errors="replace"):
+            if re.search(word, (root / name).read_text(encoding="utf-8", errors="replace")):
                 return True
     return False
 

@@ -22,7 +22,7 @@ from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.distributions import is_namespace
 from envsolver.notebooks.findings import CellFindings, ImportStatement, NotebookState
 from envsolver.notebooks.installs import InstallReader
-from envsolver.notebooks.local_modules import FileMention, LocalModules, ending_in, states_extras
+from envsolver.notebooks.local_modules import FileMention, LocalModules, ending_in, states_dependencies, states_extras
 from envsolver.notebooks.misplaced_modules import is_stray
 from envsolver.notebooks.nbfile import Cell, NotebookFile, read_notebook_file
 from envsolver.notebooks.pep723 import read_script
@@ -156,7 +156,8 @@ class _Reading:
         own = LocalModules(self.root, self.folder, (), ())
         mentions = tuple(mentions)
         # Nothing else of what they import is asked for.
-        if states_extras(self.root) or any(own.names_in_own(mentions, module) for module in UNDECLARED):
+        telling = states_extras(self.root) or not states_dependencies(self.root)
+        if telling or any(own.names_in_own(mentions, module) for module in UNDECLARED):
             self._take(kept, own.imports_of_own(mentions), optional=False)
         return tuple(kept.values())
 

@@ -73,7 +73,7 @@ def demand_of(
     imported = [(_owned(r, own), module) for r, module in _imported(notebook, wanted, own)]
     modules = {canonical(requirement.text): module for requirement, module in reversed(imported)}
     extras = [] if own is None else own.extras_for(notebook.own_imports, partial(_providers, distributions))
-    undeclared = _undeclared(notebook, distributions)
+    undeclared = [*_undeclared(notebook, distributions), *_unsaid(notebook, declared or {}, distributions, own)]
     return _demand(notebook, [*asked, *(r for r, _ in imported), *extras, *undeclared], None, modules)
 
 
@@ -82,6 +82,21 @@ def _undeclared(notebook: Notebook, distributions: Distributions) -> Iterator[Re
     for wanted in notebook.own_imports:
         if wanted.module in UNDECLARED and not wanted.optional:
             yield from (Requirement(text=text, origin=wanted.origin) for text in distributions(wanted.module)[:1])
+
+
+def _unsaid(
+    notebook: Notebook, named: Mapping[str, str], distributions: Distributions, own: OwnProject | None
+) -> Iterator[Requirement]:
+    """Yield what the own package imports and the project's files name, where it has no list of dependencies itself.
+
+    So it is with projects that are installed with conda alone, whose `environment.yml` is that list.
+    """
+    if own is None or own.metadata is None or own.metadata.dependencies:
+        return
+    for wanted in notebook.own_imports:
+        provider = next((name for name in _providers(distributions, wanted.module) if name in named), None)
+        if provider is not None and not wanted.optional:
+            yield Requirement(text=named[provider], origin=wanted.origin)
 
 
 def _demand(

@@ -11,6 +11,7 @@ from fakes import notebook, required, write_notebook
 from envsolver.core.notebooks import Import, Origin
 from envsolver.notebooks.distributions import distributions_for
 from envsolver.notebooks.read import read_notebook
+from envsolver.resolver.declared import declared
 from envsolver.resolver.demands import demand_of
 from envsolver.resolver.own_project import OwnProject, own_project
 
@@ -171,6 +172,34 @@ def test_a_package_at_the_root_is_installed_however_the_project_says_that_it_is_
     asked = demand_of(found, distributions=lambda module: distributions_for(module, {}), own=own(tmp_path))
     # What it imports is its own affair, but for the module that each environment used to have.
     assert [requirement.text for requirement in asked.requirements] == ["-e .", "setuptools<82"]
+
+
+@pytest.mark.parametrize(
+    ("install_requires", "asked"),
+    [("", ["-e .", "pooch", "scipy>=1.6"]), (", install_requires=['numpy']", ["-e ."])],
+    ids=["no list of its own", "a list of its own"],
+)
+def test_a_project_without_a_list_of_dependencies_has_them_in_its_other_files(
+    tmp_path: Path, install_requires: str, asked: list[str]
+) -> None:
+    files = {
+        "setup.py": f"from setuptools import setup\nsetup(name='my_lib'{install_requires})\n",
+        "my_lib/__init__.py": "from .deep import x\ntry:\n    import torch\nexcept ImportError:\n    pass\n",
+        "my_lib/deep.py": "import pooch, six\nimport scipy.stats\nx = 1\n",
+        "environment.yml": "dependencies:\n  - pooch >=1\n  - torch\n  - pip:\n    - scipy>=1.6\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    write_notebook(tmp_path, "docs/a.ipynb", "import my_lib")
+    demand = demand_of(
+        read_notebook(tmp_path, "docs/a.ipynb"),
+        distributions=lambda module: distributions_for(module, {}),
+        own=own(tmp_path),
+        declared=declared(tmp_path, "docs/a.ipynb"),
+    )
+    # What nobody names, and what it can do without, is not asked for.
+    assert [requirement.text for requirement in demand.requirements] == asked
 
 
 def test_an_old_module_that_the_package_can_do_without_is_not_asked_for(root: Path) -> None:
