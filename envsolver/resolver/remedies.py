@@ -10,9 +10,11 @@ from pathlib import Path
 from envsolver.core.advice import leaving_cell_out, skipping, table_place, trial_install
 from envsolver.core.notebooks import Requirement
 from envsolver.resolver.demands import NotebookRequirements
+from envsolver.resolver.explanations import build_failure
 from envsolver.resolver.locks import OUT_OF_REACH
 from envsolver.resolver.requirement_text import address_of, local_path, requirement_name
 
+_LACKING = re.compile(r"No module named '([\w.]+)'")
 _OTHER_PYTHON = re.compile(r"(?:depends? on|requires|satisfy) Python\s?([<>=!~][^\s]*)")
 
 
@@ -45,7 +47,10 @@ def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation:
     elif len(met) > 1:
         other = "" if demand.scripted else ", list versions that fit in a `# /// script` block of the notebook"
         cure = f"change one of these lines{other}"
-    elif local_path(text) is not None or address_of(text) is not None:
+    elif (place := local_path(text)) is not None and (lacking := _LACKING.search(build_failure(explanation))):
+        file = Path(place, "pyproject.toml").as_posix()
+        cure = f"name what provides {lacking[1]}, beside what else builds it, in `requires` of [build-system] in {file}"
+    elif place is not None or address_of(text) is not None:
         cure = f"see why `{trial_install(text, python)}` fails here"
     elif module and _unknown(text, explanation, root):
         line = f'`{_key(module)} = "<distribution>"`'

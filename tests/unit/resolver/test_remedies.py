@@ -23,6 +23,8 @@ SKIP = f'skip the notebook with `skip = "<reason>"` in {TABLE}'
 UNKNOWN = "Because lost-name was not found in the package registry and you require lost-name, we can conclude"
 NO_WHEEL = "Because torch==1.4.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and you require torch"
 
+BUILD = "[build-system] in pyproject.toml"
+
 OLD_PYTHON = """Because the current Python version (3.11.7) does not satisfy Python>=3.12 and mine==1 depends on
 Python>=3.12, we can conclude that mine==1 cannot be used."""
 
@@ -96,6 +98,11 @@ def root(tmp_path: Path) -> Path:
             f"see why `uv run --no-project --python 3.11 --with-editable . python -V` fails here, or {SKIP}",
         ),
         (
+            notebook(installs=required("-e .")),
+            "Failed to build `x`\n  import numpy\nModuleNotFoundError: No module named 'numpy'",
+            f"name what provides numpy, beside what else builds it, in `requires` of {BUILD}, or {SKIP}",
+        ),
+        (
             notebook(script=Script(dependencies=required("y @ git+https://x/y"))),
             "Git operation failed",
             f"see why `uv run --no-project --python 3.11 --with 'y @ git+https://x/y' python -V` fails here, or {SKIP}",
@@ -112,8 +119,8 @@ def root(tmp_path: Path) -> Path:
         ),
     ],
     ids=[
-        *("import", "install", "no wheel", "conflict", "in a block", "refused", "bad block", "own package", "fetched"),
-        *("out of reach", "old Python"),
+        *("import", "install", "no wheel", "conflict", "in a block", "refused", "bad block", "own package"),
+        *("build tools", "fetched", "out of reach", "old Python"),
     ],
 )
 def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanation: str, advice: str) -> None:
