@@ -310,7 +310,8 @@ def _place_lines(run: Run, style: Style) -> Iterator[str]:
         ("Executed:", [result.executed for result in run.results]),
         ("Logs:", [result.log for result in run.results]),
     ):
-        folders = {Path(name).parts[0] for name in names if len(Path(name).parts) > 1}
+        # What is cached lies in the run that ran it.
+        folders = {Path(name).parts[0] for name in names if len(Path(name).parts) > 1} - {".."}
         if folders:
             yield style(f"{label:12}{', '.join(shown_path(run.directory / f) for f in sorted(folders))}", DIM)
 

@@ -11,12 +11,15 @@ from envsolver.core.folders import stray_modules
 from envsolver.core.jobs import Job
 
 _MISSING = re.compile(r"No module named '([\w.]+)'(?:; '([\w.]+)' is not a package)?")
-_COMMAND = re.compile(
-    r"\b(?:pip3?|conda|mamba)\s+install\s+"
-    r"(?:-(?!r\b|-requirement)\S+\s+(?:[\w./-]*forge\s+)?)*"
-    r"[`'\"]?([A-Za-z0-9][\w.-]*(?:\[[\w, -]+\])?)(?![\w+:/@-])"
+_NAME = r"[`'\"]?([A-Za-z0-9][\w.-]*(?:\[[\w, -]+\])?)"
+_ADVICE = (
+    re.compile(
+        r"\b(?:pip3?|conda|mamba)\s+install\s+"
+        rf"(?:-(?!r\b|-requirement)\S+\s+(?:[\w./-]*forge\s+)?)*{_NAME}(?![\w+:/@-])"
+    ),
+    re.compile(rf"^(?:Please )?[Ii]nstall (?!(?:it|them|this|that|one|both) ){_NAME}[`'\"]? (?:to|for|in order to) "),
 )
-"""An advice such as ``conda install -c conda-forge numba``, with one package; no file or address."""
+"""Advice such as ``conda install -c conda-forge numba``, or ``Install s3fs to``: one package; no file or address."""
 
 
 def missing_module_advice(job: Job, ename: str, evalue: str, traceback: str) -> str:
@@ -29,7 +32,7 @@ def missing_module_advice(job: Job, ename: str, evalue: str, traceback: str) -> 
     found = _MISSING.match(evalue.strip()) or (_MISSING.search(traceback) if ename == "ImportError" else None)
     place = job.binding.requirements_place
     if found is None:
-        advised = _COMMAND.search(evalue)
+        advised = next(filter(None, (form.search(evalue) for form in _ADVICE)), None)
         return f"; if it should be there, add {_asked(advised[1], job)} to {place}" if advised else ""
     module, hidden = found[1], found[2]
     if hidden:

@@ -177,6 +177,14 @@ def test_skipped_and_not_run_are_listed_with_why(run: Run) -> None:
     assert "  demos/ml/batch_sampling_on_many_cores.ipynb" in lines
 
 
+def test_where_the_executed_copies_lie_is_this_runs_folder_whatever_is_cached() -> None:
+    ran = a_result(executed="executed/3.11-core/a.ipynb")
+    cached = a_result(notebook="b.ipynb", status="cached", executed="../before/executed/3.11-core/b.ipynb")
+    (line,) = [line for line in report_lines(a_run(ran, cached)) if line.startswith("Executed:")]
+    assert line.endswith("/executed")
+    assert "," not in line
+
+
 def test_a_pass_with_a_reason_is_remarked(run: Run) -> None:
     assert "  demos/finance/greeks.ipynb: passed at the second attempt; the first was lost" in report_lines(run)
 

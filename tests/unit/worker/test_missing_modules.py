@@ -77,6 +77,8 @@ def test_a_module_that_lies_in_several_or_none_is_a_package_to_add(root: Path, m
         ("run pip install --upgrade 'boost-histogram>=1.2' first", "boost-histogram"),
         ("Use pip install my_pkg[plots, io] to get it", "-e .[plots, io]"),
         ("pip install other[all].", "other[all]"),
+        ("Install fsspec-xrootd to access xrootd storage system. Note: 'root' is", "fsspec-xrootd"),
+        ("Please install `h5py` for that", "h5py"),
     ],
 )
 def test_the_package_that_a_library_advises_to_install_is_the_one_to_add(root: Path, said: str, added: str) -> None:
@@ -90,6 +92,8 @@ def test_the_package_that_a_library_advises_to_install_is_the_one_to_add(root: P
         ("ImportError", "pip install git+https://example.org/a.git"),
         ("ImportError", "pip install ./folder"),
         ("ImportError", "cannot import name 'a'"),
+        ("ImportError", "Install the package first"),
+        ("ImportError", "Install it to plot"),
         ("ValueError", "No module named 'model'; pip install model"),
     ],
 )
