@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-UNDECLARED = frozenset({"pkg_resources"})
-"""Modules that each environment used to have, so that packages which import them mostly declare nothing."""
+UNDECLARED = {"pkg_resources": "setuptools<82"}
+"""Modules that each environment used to have, so that packages which import them mostly declare nothing, each with what
+still provides it."""
 
 NOT_INSTALLED = frozenset({"benchmarks", "docs", "examples", "test", "tests"})
 """Packages at a project's root that its distribution does not install, and whose names mean something else in a

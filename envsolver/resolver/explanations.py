@@ -22,7 +22,8 @@ _UNKNOWN = re.compile(rf"{_TERM} was not found in the package registry")
 _UNUSABLE = re.compile(rf"{_TERM} (has no (?:usable )?wheels(?: with a matching [\w ]+ tag)?)")
 
 _RAISED = re.compile(r"[A-Za-z_.]+(?:Error|Exception|Exit): \S")
-_COMPLAINT = re.compile(r"(?:\S+: ?)?(?:ERROR|error|fatal error): \S")
+_COMPLAINT = re.compile(r"(?:\S+: ?)?(?:ERROR|error|fatal error): \S|error in .+ setup command: \S")
+_WORD = re.compile(r"[A-Za-z]{2}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +78,7 @@ def sentence(requirements: Sequence[Requirement], explanation: str, root: Path) 
 
 def build_failure(explanation: str) -> str:
     """Return the line that says most about a failed build: a tool's first error, the last exception, or the last."""
-    lines = [line.strip() for line in explanation.partition("\nhint:")[0].splitlines()[1:] if line.strip()]
+    lines = [line.strip() for line in explanation.partition("\nhint:")[0].splitlines()[1:] if _WORD.search(line)]
     if "Failed to build" not in explanation or not lines:
         return ""
     complaint = next((line for line in lines if _COMPLAINT.match(line)), "")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from envsolver.core.folders import stray_modules
 from envsolver.core.jobs import Job
+from envsolver.core.notebooks import UNDECLARED
 
 _MISSING = re.compile(r"No module named '([\w.]+)'(?:; '([\w.]+)' is not a package)?")
 _NAME = r"[`'\"]?([A-Za-z0-9][\w.-]*(?:\[[\w, -]+\])?)"
@@ -40,7 +41,11 @@ def missing_module_advice(job: Job, ename: str, evalue: str, traceback: str) -> 
     package, _, part = module.partition(".")
     if part:
         return f"; {package} is there without it: if another version of what provides it has that, bound it in {place}"
-    return _path_advice(module, job) or f"; if it should be there, add what provides {module} to {place}"
+    return _path_advice(module, job) or f"; if it should be there, add {_provider(module)} to {place}"
+
+
+def _provider(module: str) -> str:
+    return UNDECLARED.get(module, f"what provides {module}")
 
 
 def _asked(advised: str, job: Job) -> str:
@@ -67,7 +72,7 @@ def _path_advice(module: str, job: Job) -> str:
     line = f"import sys; sys.path.insert(0, {json.dumps(Path(os.path.relpath(found, folder)).as_posix())})"
     return (
         f"; {module} lies in {where}: if that is meant, put `{line}` ahead of its import, "
-        f"else add what provides {module} to {job.binding.requirements_place}"
+        f"else add {_provider(module)} to {job.binding.requirements_place}"
     )
 
 

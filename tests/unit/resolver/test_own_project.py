@@ -196,7 +196,7 @@ def test_a_project_without_a_list_of_dependencies_has_them_in_its_other_files(
         read_notebook(tmp_path, "docs/a.ipynb"),
         distributions=lambda module: distributions_for(module, {}),
         own=own(tmp_path),
-        declared=declared(tmp_path, "docs/a.ipynb"),
+        declared=declared(tmp_path, tmp_path / "docs"),
     )
     # What nobody names, and what it can do without, is not asked for.
     assert [requirement.text for requirement in demand.requirements] == asked

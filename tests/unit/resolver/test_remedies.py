@@ -146,10 +146,14 @@ def test_the_module_is_the_one_that_the_notebook_imports(root: Path) -> None:
         (["[stderr]", "Traceback", "KeyError: 'y'", "", "hint: add y"], "KeyError: 'y'"),
         (["../meson.build:1:0: ERROR: no compiler", "Log in x"], "../meson.build:1:0: ERROR: no compiler"),
         (["c.c:1:9: error: no", "c.c:2:1: error: more", "CompileError: failed"], "c.c:1:9: error: no"),
-        (["some words", "the last"], "the last"),
+        (
+            ["error in x setup command: no requirement", "yapf >= '0.28'", "^"],
+            "error in x setup command: no requirement",
+        ),
+        (["some words", "the last", "~~^"], "the last"),
         ([], ""),
     ],
-    ids=["exception", "meson", "compiler", "words", "nothing"],
+    ids=["exception", "meson", "compiler", "old setup", "words", "nothing"],
 )
 def test_a_failed_build_is_told_by_the_line_that_says_most(words: list[str], line: str) -> None:
     assert build_failure("\n".join(["Failed to build `x`", *words])) == line

@@ -69,6 +69,11 @@ def test_a_module_that_lies_in_several_or_none_is_a_package_to_add(root: Path, m
     assert advice == PROVIDED.format(module)
 
 
+def test_a_module_that_environments_used_to_have_is_told_with_what_still_provides_it(root: Path) -> None:
+    said = "No module named 'pkg_resources'"
+    assert missing_module_advice(job(root), "ModuleNotFoundError", said, "") == ADD.format("setuptools<82")
+
+
 @pytest.mark.parametrize(
     ("said", "added"),
     [
