@@ -179,6 +179,11 @@ def test_a_limit_that_has_passed(cell: CurrentCell, whole: bool, ename: str, rea
     assert (judgement.status, judgement.failure.ename, judgement.reason) == ("timeout", ename, reason)
 
 
+def test_more_for_a_cell_comes_with_more_for_the_notebook_where_that_would_end_it_first() -> None:
+    judgement = judge_timeout(replace(JOB, limits=Limits(timeout=600, cell_timeout=300)), CELL, whole=False)
+    assert judgement.reason.endswith(f"; more is given by `cell-timeout = 600` with `timeout = 1200` in {TABLE}")
+
+
 KILLED = -int(signal.SIGKILL)
 
 
