@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from envsolver.core.notebooks import UNDECLARED, Notebook, Origin, Requirement
 from envsolver.resolver.assignment import WITH_KERNEL, Distributions
@@ -126,18 +126,21 @@ def _imported(
     for wanted in notebook.imports:
         if own is not None and wanted.module.split(".")[0] in own.modules:
             yield Requirement(text=own.text, origin=wanted.origin), wanted.module
-        elif not wanted.optional and not _of_own_file(wanted.origin, own):
+        elif not wanted.optional and not _of_own_file(wanted.origin, notebook, own):
             text = asked_for(wanted.module)
             if text is not None:
                 yield Requirement(text=text, origin=wanted.origin), wanted.module
 
 
-def _of_own_file(origin: Origin, own: OwnProject | None) -> bool:
+def _of_own_file(origin: Origin, notebook: Notebook, own: OwnProject | None) -> bool:
     """Return whether a module of the own package holds an import: it says in its dependencies what it needs.
 
-    A notebook that lies in the package's folder is no part of it.
+    A notebook that lies in the package's folder is no part of it, and neither is a module beside it that it imports.
     """
-    return own is not None and origin.cell is None and own.holds(origin.path)
+    if own is None or origin.cell is not None or not own.holds(origin.path):
+        return False
+    beside = origin.path.startswith(f"{PurePosixPath(notebook.path).parent}/")
+    return not (beside and own.holds(notebook.path))
 
 
 def _distribution_for(

@@ -213,9 +213,10 @@ def test_an_old_module_that_the_package_can_do_without_is_not_asked_for(root: Pa
 def test_a_notebook_in_the_packages_folder_asks_for_what_it_imports_itself(root: Path) -> None:
     package = root / "src" / "my_lib"
     (package / "tests").mkdir()
-    (package / "tests" / "helpers.py").write_text("import regex\n", encoding="utf-8")
-    write_notebook(root, "src/my_lib/tests/a.ipynb", "import pytest, my_lib, helpers")
+    (package / "tests" / "helpers.py").write_text("import regex\nimport my_lib.deep\n", encoding="utf-8")
+    (package / "deep.py").write_text("import seaborn\n", encoding="utf-8")
+    write_notebook(root, "src/my_lib/tests/a.ipynb", "import pytest, my_lib.deep, helpers")
     found = read_notebook(root, "src/my_lib/tests/a.ipynb")
     asked = demand_of(found, distributions=lambda module: distributions_for(module, {}), own=own(root))
-    # What a module of the package imports is among its dependencies.
-    assert [requirement.text for requirement in asked.requirements] == ["-e .", "pytest"]
+    # What another module of the package imports is among its dependencies.
+    assert [requirement.text for requirement in asked.requirements] == ["-e .", "pytest", "regex"]
