@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from envsolver.resolver.locks import NOT_BUILT
 from envsolver.resolver.oracle import Finding, Oracle
 from envsolver.resolver.partition import Partition, partition
 from envsolver.resolver.remedies import remedy, remedy_of_fault
-from envsolver.resolver.requirement_text import BOUND, address_of, is_option, local_path, parse, requirement_name
+from envsolver.resolver.requirement_text import BOUND, address_of, is_option, parse, requirement_name
 from envsolver.resolver.specifiers import applies, python_allowed
 
 ONLY = "notebooks"
@@ -43,8 +43,8 @@ class Derived:
     """Why the groups are apart: one sentence for each conflict that was met."""
     holds: Mapping[str, tuple[HeldBack, ...]] = field(default_factory=dict)
     """Whose requirements hold others back at older versions, by the group's name."""
-    local: frozenset[str] = frozenset()
-    """The notebooks that ask for a local project, which may fail to build."""
+    asked: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What each notebook asks for, as texts, by its path."""
 
 
 def derive(
@@ -86,7 +86,7 @@ def derive(
         assignments=tuple(settled[demand.notebook] for demand in demands),
         conflicts=_conflicts(waiting, found, root),
         holds=holds,
-        local=frozenset(d.notebook for d in demands if any(local_path(r.text) for r in d.requirements)),
+        asked={demand.notebook: demand.items for demand in demands},
     )
 
 
@@ -179,9 +179,10 @@ def _assigned(
     return _environment(demand.notebook, ": ".join(filter(None, (conflict.sentence, advice))))
 
 
-def without_local(group: Group, root: Path) -> Group:
-    """Return a derived group without the local projects that it asks for."""
-    return derive_group(group.name, [r for r in group.requirements if local_path(r.text) is None], root=root)
+def without(group: Group, texts: Collection[str], root: Path) -> Group:
+    """Return a derived group without some of its requirements."""
+    kept = [requirement for requirement in group.requirements if requirement.text not in texts]
+    return derive_group(group.name, kept, root=root, constraints=group.constraints, options=group.options)
 
 
 def _environment(notebook: str, reason: str) -> Assignment:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envsolver.core.advice import leaving_cell_out, skipping, table_place, trial_install
-from envsolver.core.notebooks import Requirement
+from envsolver.core.notebooks import UNDECLARED, Requirement
 from envsolver.resolver.demands import NotebookRequirements
 from envsolver.resolver.explanations import build_failure
 from envsolver.resolver.locks import OUT_OF_REACH
@@ -47,9 +47,9 @@ def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation:
     elif len(met) > 1:
         other = "" if demand.scripted else ", list versions that fit in a `# /// script` block of the notebook"
         cure = f"change one of these lines{other}"
-    elif (place := local_path(text)) is not None and (lacking := _LACKING.search(build_failure(explanation))):
+    elif (place := local_path(text)) is not None and (lacking := _lacking(explanation)):
         file = Path(place, "pyproject.toml").as_posix()
-        cure = f"name what provides {lacking[1]}, beside what else builds it, in `requires` of [build-system] in {file}"
+        cure = f"name what provides {lacking}, beside what else builds it, in `requires` of [build-system] in {file}"
     elif place is not None or address_of(text) is not None:
         cure = f"see why `{trial_install(text, python)}` fails here"
     elif module and _unknown(text, explanation, root):
@@ -60,6 +60,12 @@ def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation:
     else:
         cure = "change that line, choose another Python with `--python`"
     return cure
+
+
+def _lacking(explanation: str) -> str:
+    """Return the module that a build lacked; not one that was put in its place already, which did not help."""
+    found = _LACKING.search(build_failure(explanation))
+    return found[1] if found and found[1] not in UNDECLARED else ""
 
 
 def remedy_of_fault(demand: NotebookRequirements, root: Path) -> str:

@@ -17,7 +17,7 @@ from envsolver.core.errors import BuildError, EnvsolverError
 from envsolver.core.jobs import Job, KernelHistory, WarmStart
 from envsolver.core.paths import ENVIRONMENT_ORDER
 from envsolver.core.settings import GroupSettings
-from envsolver.resolver.derive import without_local
+from envsolver.resolver.derive import without
 from envsolver.resolver.explanations import build_failure
 from envsolver.run.context import RunContext, RunRecord
 from envsolver.run.faults import keep_traceback, own_failure
@@ -33,12 +33,10 @@ from envsolver.run.scheduler.events import (
     Event,
     Message,
 )
+from envsolver.run.unbuildable import LOCAL_MARK, find_unbuildable
 
 if TYPE_CHECKING:
     from envsolver.run.warm.plan import WarmPlan
-
-LOCAL_MARK = "@ file:"
-"""What uv's words about a local project hold."""
 
 
 class Preparation:
@@ -145,30 +143,38 @@ class Preparation:
         return self._resolution.locks[target]
 
     def _build(self, target: Target, lock: Lock) -> Environment:
-        """Build a target's environment; without the local project if that fails, for those that can do without.
+        """Build a target's environment; without what cannot be built, for the notebooks that can do without it.
 
         Raises
         ------
         BuildError
             Nothing is left to build.
         """
-        group, version = target
-        resolution, store = self._resolution, self._project.store
-        try:
-            return store.ensure(lock)
-        except BuildError as error:
-            members = {a.notebook for a in resolution.assignments if a.group == group}
-            spared = members - resolution.local
-            derived = not resolution.groups[group].place
-            if not (derived and spared and spared != members and LOCAL_MARK in error.message):
-                raise
-            self._record.errors.append(error)
-            reason = _explanation(error, version)
-            self._post(EnvironmentUnavailable(target=target, reason=reason, notebooks=resolution.local))
-            text = f"{group}: building it again, for {len(spared)} that do without the local project"
+        resolution, project, version = self._resolution, self._project, target.python
+        group = resolution.groups[target.group]
+        members = {a.notebook for a in resolution.assignments if a.group == target.group}
+        while True:
+            try:
+                return project.store.ensure(lock)
+            except BuildError as error:
+                found = None
+                if not group.place:
+                    found = find_unbuildable(
+                        error, group, members, project=project, resolution=resolution, python=version
+                    )
+                if found is None:
+                    raise
+                self._record.errors.append(error)
+                reason = _explanation(error, version)
+                if LOCAL_MARK not in error.message:
+                    asked = ", ".join(f"{r.text} ({r.origin})" for r in found.requirements)
+                    reason = f"{asked} cannot be installed:\n{reason}"
+                self._post(EnvironmentUnavailable(target=target, reason=reason, notebooks=found.notebooks))
+            members -= found.notebooks
+            text = f"{target.group}: building it again, for {len(members)} that do without {found.name}"
             self._post(Message(text=text))
-        rest = without_local(resolution.groups[group], self._project.root)
-        return store.ensure(self._project.lock(rest, resolution.interpreters[version]))
+            group = without(group, found.texts, project.root)
+            lock = project.lock(group, resolution.interpreters[version])
 
 
 def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bool:

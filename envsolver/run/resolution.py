@@ -64,8 +64,8 @@ class Resolution:
     """Why derived groups are kept apart, a sentence each."""
     holds: tuple[str, ...] = ()
     """Which notebook's requirement holds others back at older versions, a sentence each."""
-    local: frozenset[str] = frozenset()
-    """The notebooks of derived groups that ask for a local project."""
+    asked: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What each notebook of a derived group asks for, as texts, by its path."""
     links: tuple[str, ...] = ()
     """Links that lead out of the project, where notebooks were looked for, a line each."""
 
@@ -121,7 +121,7 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
         assignments=tuple(assignments[path] for path in paths),
         conflicts=tuple(conflict.sentence for conflict in derived.conflicts),
         holds=tuple(hold.sentence for held in derived.holds.values() for hold in held),
-        local=derived.local,
+        asked=derived.asked,
         links=left_out_links(project.config, patterns, cwd),
     )
 
