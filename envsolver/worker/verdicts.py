@@ -138,10 +138,9 @@ def judge_timeout(job: Job, cell: CurrentCell, *, whole: bool) -> Judgement:
     text = f"the kernel was not ready within {limit}"
     if cell.number is not None:
         text = f"cell {cell.number} was still running when {limit} had passed"
-    more = f"`{key} = {2 * seconds:g}`"
+    more = f"`{key} = {2 * seconds:g}` in {notebook_place(job.notebook, Path(job.root))}"
     if name == "cell" and 2 * seconds >= job.limits.timeout:  # the whole notebook's would cut it short
-        more += f" with `timeout = {4 * seconds:g}`"
-    more += f" in {notebook_place(job.notebook, Path(job.root))}"
+        more += f", and `timeout = {4 * seconds:g}` beside it"
     option = f"`--timeout {2 * seconds:g}` or " if name == "notebook" else ""
     return _judgement("timeout", f"{name.capitalize()}Timeout", f"{text}; more is given by {option}{more}", cell)
 

@@ -181,7 +181,9 @@ def test_a_limit_that_has_passed(cell: CurrentCell, whole: bool, ename: str, rea
 
 def test_more_for_a_cell_comes_with_more_for_the_notebook_where_that_would_end_it_first() -> None:
     judgement = judge_timeout(replace(JOB, limits=Limits(timeout=600, cell_timeout=300)), CELL, whole=False)
-    assert judgement.reason.endswith(f"; more is given by `cell-timeout = 600` with `timeout = 1200` in {TABLE}")
+    assert judgement.reason.endswith(
+        f"; more is given by `cell-timeout = 600` in {TABLE}, and `timeout = 1200` beside it"
+    )
 
 
 KILLED = -int(signal.SIGKILL)
