@@ -33,7 +33,7 @@ from envsolver.run.scheduler.events import (
     Event,
     Message,
 )
-from envsolver.run.unbuildable import LOCAL_MARK, find_unbuildable
+from envsolver.run.unbuildable import LOCAL_MARK, Unbuildable, find_unbuildable
 
 if TYPE_CHECKING:
     from envsolver.run.warm.plan import WarmPlan
@@ -165,10 +165,7 @@ class Preparation:
                 if found is None:
                     raise
                 self._record.errors.append(error)
-                reason = _explanation(error, version)
-                if LOCAL_MARK not in error.message:
-                    asked = ", ".join(f"{r.text} ({r.origin})" for r in found.requirements)
-                    reason = f"{asked} cannot be installed:\n{reason}"
+                reason = "\n".join(filter(None, (_what_to_see(error, found, version), _explanation(error, version))))
                 self._post(EnvironmentUnavailable(target=target, reason=reason, notebooks=found.notebooks))
             members -= found.notebooks
             text = f"{target.group}: building it again, for {len(members)} that do without {found.name}"
@@ -203,6 +200,15 @@ def _explanation(error: EnvsolverError, python: str) -> str:
     cause = build_failure(error.message) if LOCAL_MARK in error.message else ""
     first = f"the project's own package cannot be built: {cause}; see why `{trial_install('-e .', python)}` fails here"
     return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
+
+
+def _what_to_see(error: BuildError, found: Unbuildable, python: str) -> str:
+    """Return which requirements lead to a package that cannot be built, and what to do; empty for a local project."""
+    if LOCAL_MARK in error.message:
+        return ""
+    asked = ", ".join(f"{r.text} ({r.origin})" for r in found.requirements)
+    said = ": ".join(filter(None, (f"{asked} cannot be installed", build_failure(error.message))))
+    return f"{said}; see why `{trial_install(found.requirements[0].text, python)}` fails here"
 
 
 def choose_templates(

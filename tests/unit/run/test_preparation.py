@@ -119,7 +119,10 @@ def test_a_package_that_cannot_be_built_keeps_only_those_from_running_that_lead_
     reasons, said, ready = prepared(tmp_path, monkeypatch, asked)
     assert ready
     assert set(reasons) == {"a.ipynb", "c.ipynb"}
-    assert reasons["a.ipynb"] == f"wrapper (wrapper.ipynb) cannot be installed:\n{NO_R}"
+    first, *rest = reasons["a.ipynb"].split("\n")
+    trial = "`uv run --no-project --python 3.11 --with wrapper python -V`"
+    assert first == f"wrapper (wrapper.ipynb) cannot be installed: Error: there is no R; see why {trial} fails here"
+    assert rest == NO_R.split("\n")
     assert "core: building it again, for 2 that do without wrapper" in said
     assert "core: building it again, for 1 that do without broken" in said
 
