@@ -159,12 +159,18 @@ def _template() -> Any:
 
     jinja = Jinja(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters["breakable"] = _breakable
+    jinja.filters["with_code"] = _with_code
     return jinja.from_string(_part("report.html.j2"))
 
 
 def _breakable(text: str) -> str:
     """Return a path as HTML that may be broken where people expect it."""
     return "<wbr>".join(escape(part) for part in re.split(r"(?<=[/_-])(?=.)", text))
+
+
+def _with_code(text: str) -> str:
+    """Return a reason as HTML, what stands between backticks in it as code."""
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))
 
 
 def _policy(script: str) -> str:

@@ -74,7 +74,7 @@ def failure_view(run: Run, index: int, result: Result, log: str, executed: str |
         what=what,
         group=result.group,
         facts=_facts(result),
-        reason="" if what.startswith(one_line(reason, None)) else reason,
+        reason="" if "\n" not in reason.strip() and what.startswith(one_line(reason, None)) else reason,
         cell=cell,
         source=source_lines(source, fault_line(failure.traceback), SOURCE_LINES) if failure and source.strip() else [],
         traceback=traceback,

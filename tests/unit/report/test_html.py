@@ -126,6 +126,13 @@ def test_a_long_reason_is_shown_whole(status: str) -> None:
     assert words in " ".join(Page(build_html(one(status=status, reason=words))).text.split())
 
 
+def test_commands_in_a_reason_are_code_and_its_lines_stay_lines() -> None:
+    text = build_html(one(status="environment", reason="see why `uv run <x>` fails\nError: no R"))
+    code = "see why <code>uv run &lt;x&gt;</code> fails"
+    assert f'<p class="reason">{code}\nError: no R</p>' in text
+    assert f'<span class="what">{code}' in text
+
+
 def test_executed_notebooks_stand_in_frames_without_rights(run: Run) -> None:
     page = Page(build_html(run, executed=lambda _: '<p title="&quot;">executed</p>'))
     frames = page.all("iframe")
