@@ -38,7 +38,7 @@ def kube(claims: dict[str, Path]) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def project(kube: Cluster, claims: dict[str, Path]) -> Iterator[KubeProject]:
+def project(kube: Cluster, claims: dict[str, Path], interruptible: None) -> Iterator[KubeProject]:
     project = KubeProject(kube, claims)
     yield project
     project.end()

@@ -45,7 +45,7 @@ def unshared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProjec
 
 @pytest.fixture
 def project(
-    slurm: Slurm, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    slurm: Slurm, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, interruptible: None
 ) -> Iterator[ClusterProject]:
     slurm.wait_for_nodes()
     root = tmp_path_factory.mktemp("project")
