@@ -15,6 +15,9 @@ from envsolver.core.paths import PROJECT_ARCHIVE, SENT_HOME, STATE
 from envsolver.core.profiles import Placement
 from envsolver.core.results import Result
 
+_PATIENCE = 300.0
+"""Seconds for git to name a project's files."""
+
 _ALONE = 'With `project = "shared"` nodes find the project where it is here.'
 
 
@@ -59,10 +62,12 @@ def _files(root: Path, below: str = "") -> Iterator[str]:
 
 def _git(folder: Path, *arguments: str) -> list[str]:
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)  # noqa: S607
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False, timeout=_PATIENCE)  # noqa: S607
         said = done.stderr.decode(errors="replace").strip() if done.returncode else ""
     except OSError as error:
         said = f"it cannot be started: {error.strerror}"
+    except subprocess.TimeoutExpired:
+        said = f"nothing within {_PATIENCE:g} s"
     if said:
         raise ConfigurationError(
             [f'`project = "send"` sends the files that git knows, and git says of {folder}: {said}'], tip=_ALONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parsl.jobs.states import JobState, JobStatus
 
@@ -15,6 +15,13 @@ from envsolver.core.results import Block
 
 if TYPE_CHECKING:
     from parsl.executors import HighThroughputExecutor
+
+
+class _Place(NamedTuple):
+    """Where a block is found: its executor's label, and the number that this gave it."""
+
+    executor: str
+    block: str
 
 
 class BlockWatch:
@@ -29,7 +36,7 @@ class BlockWatch:
     def __init__(self, profile: Profile, tell: BlockListener) -> None:
         self._profile = profile
         self._tell = tell
-        self._blocks: dict[tuple[str, str], Block] = {}
+        self._blocks: dict[_Place, Block] = {}
 
     def look(self, executor: HighThroughputExecutor, status: Mapping[str, JobStatus]) -> None:
         """Compare an executor's blocks with what was known of them."""
@@ -39,29 +46,30 @@ class BlockWatch:
             job = executor.blocks_to_job_id.get(key)
             if job is None:
                 continue
-            label = executor.label, key
-            known = self._blocks.get(label) or Block(
+            place = _Place(executor.label, key)
+            known = self._blocks.get(place) or Block(
                 name=str(job), profile=self._profile.name, environment=executor.label, state="queued", asked=_iso()
             )
             seen = self._seen(known, now, resources.get(job, {}), connected=key in connected)
-            if label not in self._blocks or seen != known:
-                self._keep(label, seen)
+            if place not in self._blocks or seen != known:
+                self._keep(place, seen)
 
     def add_node(self, label: str, key: str, node: str) -> None:
         """Note a node from which a result of a block has come, unless the scheduler has told which nodes it has."""
-        known = self._blocks.get((label, key))
+        place = _Place(label, key)
+        known = self._blocks.get(place)
         if known is not None and not known.node:
-            self._keep((label, key), replace(known, node=node))
+            self._keep(place, replace(known, node=node))
 
-    def _keep(self, label: tuple[str, str], block: Block) -> None:
-        self._blocks[label] = block
+    def _keep(self, place: _Place, block: Block) -> None:
+        self._blocks[place] = block
         self._tell(block)
 
     def close(self) -> None:
         """Tell of those that are left that they end with the run."""
-        for label, block in tuple(self._blocks.items()):
+        for place, block in tuple(self._blocks.items()):
             if block.state != "ended":
-                self._keep(label, replace(block, state="ended", ended=_iso()))
+                self._keep(place, replace(block, state="ended", ended=_iso()))
 
     def _seen(self, known: Block, now: JobStatus, kept: Mapping[str, Any], *, connected: bool) -> Block:
         """Return a block as it is now, by the scheduler's words and by whether a node of it has connected."""

@@ -89,6 +89,15 @@ def test_a_project_that_git_does_not_know_is_refused(tmp_path: Path) -> None:
     assert '`project = "shared"`' in raised.value.tip
 
 
+def test_a_git_that_never_answers_is_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(*_: object, timeout: float, **__: object) -> None:
+        raise subprocess.TimeoutExpired("git", timeout)
+
+    monkeypatch.setattr("subprocess.run", wait)
+    with pytest.raises(ConfigurationError, match=r"git says of .*: nothing within 300 s"):
+        pack(root, tmp_path)
+
+
 def test_what_notebooks_leave_comes_home_and_the_archive_goes(tmp_path: Path) -> None:
     exchange, run = tmp_path / "exchange", tmp_path / "run"
     for name in ("home/executed/a.ipynb", "home/logs/a.log", "home/logs/templates/t.log", "x.project.tar.gz"):
