@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from envsolver.core.paths import EXECUTED, RESULTS
+
 METADATA_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 """Files that decide what a project is called, what it depends on and which commands it has."""
 
@@ -15,11 +17,23 @@ _NOT_SOURCES = frozenset({"node_modules", "__pycache__", "site-packages", "_buil
 # A virtualenv, a conda environment, and a cache (see the Cache Directory Tagging Specification).
 _MARKS = frozenset({"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"})
 _MOST_FOLDERS = 5000
+_OPENING_BYTES = 64
 
 
 def marks_environment(names: Iterable[str]) -> bool:
     """Return whether a directory that holds these names is a virtualenv or a cache."""
     return not _MARKS.isdisjoint(names)
+
+
+def is_run(directory: str, names: Iterable[str]) -> bool:
+    """Return whether a directory that holds these names is the folder of a run, or of several that were joined."""
+    if not {RESULTS, EXECUTED} <= set(names):
+        return False
+    try:
+        with Path(directory, RESULTS).open("rb") as file:
+            return file.read(_OPENING_BYTES).lstrip(b"{ \r\n").startswith(b'"schema"')
+    except OSError:
+        return False
 
 
 def is_skipped(name: str) -> bool:

@@ -20,7 +20,8 @@ def find_notebooks(config: Config) -> tuple[str, ...]:
     """Find the notebooks that the configuration names, sorted, relative to the root, each once.
 
     Never found are checkpoints, and what lies in hidden directories, virtualenvs, ``node_modules``, ``_build``,
-    ``build`` and directories tagged as caches (unless a glob names the directory itself), or outside of the project.
+    ``build``, directories tagged as caches and folders of runs (unless a glob names the directory itself), or outside
+    of the project.
     """
     found = walk_notebooks(config.root, config.notebooks)
     return tuple(path for path in found if not matches_any(path, config.exclude))

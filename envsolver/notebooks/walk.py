@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from envsolver.core.folders import is_skipped, marks_environment
+from envsolver.core.folders import is_run, is_skipped, marks_environment
 from envsolver.core.globs import glob_base, glob_depth, matches_any
 
 _SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
@@ -80,7 +80,7 @@ def _walk(directory: str, relative: str, depth: int | None, root: str, outside: 
                 entries = list(listing)
         except OSError:
             continue  # A directory that cannot be read holds nothing that could be run.
-        if place != directory and marks_environment(entry.name for entry in entries):
+        if place != directory and _is_made(place, [entry.name for entry in entries]):
             continue
         for entry in entries:
             path = f"{prefix}/{entry.name}" if prefix else entry.name
@@ -96,6 +96,11 @@ def _walk(directory: str, relative: str, depth: int | None, root: str, outside: 
                 yield path
             elif _enters(entry, entered):
                 waiting.append((entry.path, path))
+
+
+def _is_made(place: str, names: list[str]) -> bool:
+    """Return whether a directory is a virtualenv, a cache, or the folder of a run with its executed copies."""
+    return marks_environment(names) or is_run(place, names)
 
 
 def _is_notebook(entry: os.DirEntry[str]) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.jobs import Job
 from envsolver.core.parsing import parse_json, read_text
+from envsolver.core.paths import EXECUTED
 from envsolver.core.results import AFTER_VOID, VOID, Failure, Result
 from envsolver.worker import kernel_env, prepare, scratch
 from envsolver.worker.comparison import differing_cells, first_difference
@@ -153,7 +154,7 @@ def _read_copy(job: Job, result: Result) -> dict[str, Any]:
     return found
 
 
-def _attempt(job: Job, *, copies: bool = False, folder: str = "executed") -> ResultBuilder:
+def _attempt(job: Job, *, copies: bool = False, folder: str = EXECUTED) -> ResultBuilder:
     """Run a notebook once; `folder` of the run's folder gets its executed copy, unless it is empty."""
     builder = ResultBuilder(job)
     try:

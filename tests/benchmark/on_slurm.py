@@ -93,17 +93,16 @@ def array(project: ClusterProject) -> None:
     sync(project)
     timed(project, "local", failing=True)
     expected = project.verdicts()
-    folder = "shards/$SLURM_ARRAY_TASK_ID"
     begun = time.monotonic()
-    # What a part has left whose node died is in the way when it runs again.
-    once = f"run --rerun --shard auto --run-dir {folder}"
-    numbers = project.batch(once, "--array=0-2", "--requeue", before=f"rm -rf {folder}; ")
+    # A part whose node died runs again, in a folder of its own.
+    part = "run --rerun --shard auto --run-dir shards/$SLURM_ARRAY_TASK_ID-${SLURM_RESTART_COUNT:-0}"
+    numbers = project.batch(part, "--array=0-2", "--requeue")
     merge = project.batch("merge shards -o merged", f"--dependency=afterany:{numbers}")
     until(lambda: sum(map(seen, project.root.glob("shards/*"))) >= MIDDLE)
     node = busy(project.slurm)[0]
     project.slurm.kill_node(node)
     project.slurm.revive_node(node)
-    until(lambda: merge in project.slurm.jobs("COMPLETED,FAILED"), 240)
+    until(lambda: merge in project.slurm.jobs("COMPLETED,FAILED"), 400)
     print(f"a job array of three, {node} killed in the middle: {time.monotonic() - begun:.1f} s")
     found = project.verdicts("merged")
     print(f"the same verdicts as on one machine: {found == expected}")

@@ -116,7 +116,7 @@ class Slurm:
     def node_with(self, mark: str) -> str:
         """Return the node on which processes with a mark run."""
         found = (environ(process) for process in psutil.process_iter())
-        return next(each["SLURMD_NODENAME"] for each in found if each.get(NODE_RUN) == mark)
+        return next(each["SLURMD_NODENAME"] for each in found if "SLURMD_NODENAME" in each and _mark(each) == mark)
 
     def start_node(self, name: str) -> None:
         """Start a node's daemon."""
@@ -132,9 +132,13 @@ class Slurm:
         """Return what a node sees in place of the private folder."""
         return self.folder / f"disk-{node}"
 
+    def give_up_node(self, name: str) -> None:
+        """Have Slurm know at once that a node is dead, for which it would wait minutes."""
+        self.ask("scontrol", "update", f"nodename={name}", "state=down", "reason=test")
+
     def revive_node(self, name: str) -> None:
         """Start a dead node again; Slurm forgets at once what ran there."""
-        self.ask("scontrol", "update", f"nodename={name}", "state=down", "reason=test")
+        self.give_up_node(name)
         self.start_node(name)
         self.ask("scontrol", "update", f"nodename={name}", "state=resume")
 
@@ -142,9 +146,10 @@ class Slurm:
         """Have a node die at once, as by a cut of its power: its daemon, and all processes of its jobs."""
         self.daemons[name].kill()
         self.daemons[name].wait()
+        kill_all(lambda: self._step_daemons(name))  # they would still tell the controller how their jobs ended
         here = {"SLURMD_NODENAME": name, "SLURM_CONF": self.environ["SLURM_CONF"]}.items()
         found = [environ(process) for process in psutil.process_iter()]
-        marks = {each[NODE_RUN] for each in found if here <= each.items() and NODE_RUN in each}
+        marks = {mark for each in found if here <= each.items() and (mark := _mark(each))}
 
         def processes() -> list[psutil.Process]:
             # A kernel has no variables of Slurm's.
@@ -155,6 +160,12 @@ class Slurm:
             ]
 
         kill_all(processes)
+
+    def _step_daemons(self, name: str) -> list[psutil.Process]:
+        """Return a node's slurmstepd processes, which are known by its log alone."""
+        log = str(self.folder / f"slurmd-{name}.log")
+        named = [process for process in psutil.process_iter(["name"]) if process.info["name"] == "slurmstepd"]
+        return [process for process in named if log in _open_files(process)]
 
     def wait_for_nodes(self) -> None:
         """Wait until every node is there and has nothing to do."""
@@ -211,6 +222,18 @@ class Slurm:
                 except subprocess.TimeoutExpired:
                     daemon.kill()
                     daemon.wait()
+
+
+def _mark(variables: dict[str, str]) -> str | None:
+    """Return the mark of a node's part of a run, or of a whole run that is a part of a job array."""
+    return variables.get(NODE_RUN, variables.get(RUN_MARK) if "SLURM_ARRAY_JOB_ID" in variables else None)
+
+
+def _open_files(process: psutil.Process) -> set[str]:
+    try:
+        return {each.path for each in process.open_files()}
+    except (psutil.Error, OSError):
+        return set()
 
 
 _MUNGE = {

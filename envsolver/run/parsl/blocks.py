@@ -6,6 +6,7 @@ Parsl decides when an executor gets another block or loses an idle one (its stra
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -141,8 +142,12 @@ class Blocks(ExecutionProvider):
                 self.resources[job] = {"status": JobStatus(JobState.CANCELLED)}
         return done
 
-    def give_back(self) -> None:
-        """Give all blocks back."""
+    def retire(self) -> None:
+        """Give all blocks back, and have no others: nothing is expected from their executor any more."""
+        self._not_before, self.wanted = math.inf, False
+        self._give_back()
+
+    def _give_back(self) -> None:
         self.cancel(self.active())
 
     def close(self) -> None:
@@ -150,7 +155,7 @@ class Blocks(ExecutionProvider):
         with contextlib.ExitStack() as stack:
             if hasattr(self._inner, "clean_up"):
                 stack.callback(self._inner.clean_up)
-            self.give_back()
+            self._give_back()
 
     def active(self) -> list[Any]:
         """Return the blocks that wait or run, as the scheduler calls them."""

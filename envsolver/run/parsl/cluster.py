@@ -6,6 +6,7 @@ the same paths, on a shared file system.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import time
@@ -13,9 +14,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from parsl.executors import HighThroughputExecutor
-from parsl.executors.high_throughput.errors import ManagerLost
+from parsl.executors.high_throughput.errors import CommandClientBadError, CommandClientTimeoutError, ManagerLost
 from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
 from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobState, JobStatus
@@ -54,6 +56,9 @@ SILENT_SECONDS = 300.0
 LINES = 5
 """How much of a block's own error output is shown."""
 
+ANSWER_SECONDS = 10.0
+"""How long an interchange may take to answer."""
+
 GIB = 1024**3
 
 DEFAULT_PORTS = (54000, 55000)
@@ -64,11 +69,35 @@ class BlocksFailedError(Exception):
 
 
 class ClusterExecutor(HighThroughputExecutor):
-    """Parsl's executor, which gives no block back when its strategy asks for none.
+    """Parsl's executor, which gives no block back when its strategy asks for none, and awaits no answer for ever.
 
     Asked to give back no block but idle ones, Parsl's gives back all that have not connected yet, so that where a block
-    has a place too many, blocks are cancelled and asked for again without an end.
+    has a place too many, blocks are cancelled and asked for again without an end. And the thread that looks after the
+    blocks of all executors would wait for ever for an interchange that has ended.
     """
+
+    def answers(self) -> bool:
+        """Return whether the interchange is there, and has answered in time until now."""
+        return bool(self.command_client.ok) and not interchange_ended(self)
+
+    def connected_managers(self) -> list[dict[str, Any]]:
+        """Return what the interchange knows of the pools that have come; nothing when it does not answer."""
+        found: list[dict[str, Any]] = self._ask("MANAGERS") or []
+        return found
+
+    def connected_blocks(self) -> list[str]:
+        """Return the blocks whose pools have come; nothing when the interchange does not answer."""
+        found: list[str] = self._ask("CONNECTED_BLOCKS") or []
+        return found
+
+    def _hold_manager(self, manager_id: str) -> None:
+        self._ask(["HOLD_MANAGER", manager_id])
+
+    def _ask(self, question: object) -> Any:
+        if self.answers():
+            with contextlib.suppress(CommandClientTimeoutError, CommandClientBadError):
+                return self.command_client.run(question, timeout_s=ANSWER_SECONDS)
+        return None
 
     def scale_in(self, blocks: int, max_idletime: float | None = None) -> list[str]:
         """Give back so many blocks, and return which."""
@@ -171,13 +200,17 @@ class ClusterPools:
 
     def why_broken(self, executor: HighThroughputExecutor) -> str:
         """Return why an executor must be replaced. One that gets no blocks need not: its jobs have their verdict."""
-        if not executor.bad_state_is_set and interchange_ended(executor):
+        if executor.bad_state_is_set:
+            return ""
+        if interchange_ended(executor):
             return "the interchange of its pools of workers ended"
+        if isinstance(executor, ClusterExecutor) and not executor.answers():
+            return f"the interchange of its pools of workers has not answered for {ANSWER_SECONDS:g} s"
         return ""
 
     def abandon(self, executor: HighThroughputExecutor) -> None:
-        """Give back the blocks of an executor that is replaced."""
-        self._blocks(executor).give_back()
+        """Give back the blocks of an executor that is replaced, which gets no others."""
+        self._blocks(executor).retire()
 
     def close(self) -> None:
         """Cancel every block."""
@@ -228,7 +261,7 @@ class ClusterPools:
 
     def _watch(self, executor: BlockProviderExecutor, status: Mapping[str, JobStatus]) -> None:
         """Look at an executor's blocks; Parsl calls this after each question to the scheduler."""
-        if not isinstance(executor, HighThroughputExecutor) or executor.bad_state_is_set or interchange_ended(executor):
+        if not isinstance(executor, ClusterExecutor) or executor.bad_state_is_set or not executor.answers():
             return
         self._managers |= {each["manager"]: each["block_id"] for each in executor.connected_managers()}
         self._tell(executor.label, status)
@@ -262,7 +295,7 @@ class ClusterPools:
 
     def _fail(self, executor: BlockProviderExecutor, words: str) -> None:
         executor.set_bad_state_and_fail_all(BlocksFailedError(words))
-        self._blocks(executor).give_back()
+        self._blocks(executor).retire()
 
 
 def misses_in_a_row(statuses: list[JobStatus]) -> list[JobStatus]:

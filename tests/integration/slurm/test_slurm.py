@@ -9,6 +9,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from fakes import until
 from nodes_project import run_id, waits_at_first
@@ -93,6 +94,25 @@ def test_when_a_node_dies_all_notebooks_have_their_verdicts(project: ClusterProj
     assert found["old/0.ipynb"]["attempts"] == 2
     assert not found["old/0.ipynb"]["worker"].startswith(f"{node}/")
     assert not project.left(run)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_when_parsls_interchange_falls_silent_the_notebooks_run_again(
+    project: ClusterProject, tmp_path: Path, sent: signal.Signals
+) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", *waits_at_first(flag))
+    started = project.start()
+    until(flag.exists)
+    run = run_id(started)
+    servers = [each for each in psutil.Process(started.pid).children() if "fork_server.py" in " ".join(each.cmdline())]
+    for interchange in [each for server in servers for each in server.children()]:
+        interchange.send_signal(sent)
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert project.results()["a.ipynb"]["attempts"] == 2
+    assert "the interchange of its pools of workers" in printed
+    until(lambda: not project.left(run))
 
 
 def test_a_block_that_reaches_its_walltime_runs_its_notebook_again(project: ClusterProject, tmp_path: Path) -> None:
@@ -217,6 +237,28 @@ def test_a_job_array_runs_each_notebook_once_and_a_job_after_it_joins_the_result
     until(lambda: merge in project.slurm.jobs("COMPLETED,FAILED"))
     assert project.verdicts("merged") == {f"{number}.ipynb": "passed" if number else "failed" for number in range(6)}
     assert len(list(project.root.glob("shards/*/results.json"))) == 3
+
+
+def test_a_part_of_an_array_whose_node_dies_runs_again_and_counts_once(project: ClusterProject, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("0.ipynb", *waits_at_first(flag))
+    for number in range(1, 6):
+        project.notebook(f"{number}.ipynb", "pass")
+    folder = "shards/$SLURM_ARRAY_TASK_ID-${SLURM_RESTART_COUNT:-0}"
+    array = project.batch(f"run --shard auto --run-dir {folder}", "--array=0-2", "--requeue")
+    merge = project.batch("merge shards -o merged", f"--dependency=afterany:{array}")
+    until(flag.exists)
+    node = project.slurm.node_with(until(flag.read_text))
+    project.slurm.kill_node(node)
+    try:
+        project.slurm.give_up_node(node)
+        (waiting,) = set(project.slurm.jobs("PENDING")) - {merge}
+        project.slurm.ask("scontrol", "update", f"jobid={waiting}", "starttime=now")  # it would wait for two minutes
+        until(lambda: merge in project.slurm.jobs("COMPLETED,FAILED"))
+    finally:
+        project.slurm.revive_node(node)
+    assert project.verdicts("merged") == {f"{number}.ipynb": "passed" for number in range(6)}
+    assert len(list(project.root.glob("shards/*/results.json"))) == 4
 
 
 def test_nodes_with_a_disk_of_their_own_build_the_environments_that_their_jobs_need(unshared: ClusterProject) -> None:

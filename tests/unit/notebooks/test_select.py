@@ -8,8 +8,10 @@ import pytest
 from fakes import write_notebook
 
 from envsolver.core.errors import ConfigurationError, NothingToRunError
+from envsolver.core.results import Run
 from envsolver.core.settings import Config
 from envsolver.notebooks.select import find_notebooks, left_out_links, select_notebooks
+from envsolver.report.results_json import write_results
 
 
 def found(root: Path, *globs: str, exclude: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -58,6 +60,15 @@ def test_virtualenvs_and_caches_are_left_out(tmp_path: Path, mark: str) -> None:
     write_notebook(tmp_path, "env/share/a.ipynb")
     (tmp_path / "env" / mark).touch()
     assert found(tmp_path) == ()
+
+
+def test_the_executed_copies_of_a_run_are_no_notebooks_of_the_project(tmp_path: Path) -> None:
+    run = Run(directory=tmp_path / "out/1", started="2026-01-01T00:00:00+00:00", wall_seconds=1, workers=1, results=())
+    write_notebook(tmp_path, "out/1/executed/3.11-base/a.ipynb")
+    write_results(run)
+    write_notebook(tmp_path, "own/executed/b.ipynb")
+    (tmp_path / "own/results.json").write_text('{"accuracy": 0.9}')
+    assert found(tmp_path) == ("own/executed/b.ipynb",)
 
 
 def test_a_glob_that_names_a_build_directory_finds_what_is_there(tmp_path: Path) -> None:

@@ -63,6 +63,15 @@ def test_others_wait_while_an_environment_with_work_has_no_block_that_runs() -> 
     assert first.others_wait()
 
 
+def test_an_executor_that_is_replaced_gives_its_blocks_to_the_others_and_gets_no_more() -> None:
+    _, first, second = pair(2)
+    first.submit("a", 1)
+    first.wanted = True
+    first.retire()
+    assert (first.active(), first.max_blocks, second.max_blocks) == ([], 0, 2)
+    assert not second.others_wait()
+
+
 def test_after_the_end_of_the_run_all_blocks_are_cancelled_and_none_is_asked_for() -> None:
     budget, first, _ = pair(1)
     first.submit("a", 1)
