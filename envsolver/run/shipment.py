@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,9 +13,7 @@ from envsolver.core.errors import ConfigurationError
 from envsolver.core.paths import PROJECT_ARCHIVE, SENT_HOME, STATE
 from envsolver.core.profiles import Placement
 from envsolver.core.results import Result
-
-_PATIENCE = 300.0
-"""Seconds for git to name a project's files."""
+from envsolver.run.git import GitError, ask_git
 
 _ALONE = 'With `project = "shared"` nodes find the project where it is here.'
 
@@ -62,17 +59,10 @@ def _files(root: Path, below: str = "") -> Iterator[str]:
 
 def _git(folder: Path, *arguments: str) -> list[str]:
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False, timeout=_PATIENCE)  # noqa: S607
-        said = done.stderr.decode(errors="replace").strip() if done.returncode else ""
-    except OSError as error:
-        said = f"it cannot be started: {error.strerror}"
-    except subprocess.TimeoutExpired:
-        said = f"nothing within {_PATIENCE:g} s"
-    if said:
-        raise ConfigurationError(
-            [f'`project = "send"` sends the files that git knows, and git says of {folder}: {said}'], tip=_ALONE
-        )
-    return done.stdout.decode(errors="surrogateescape").split("\0")
+        return ask_git(folder, *arguments).split("\0")
+    except GitError as error:
+        fault = f'`project = "send"` sends the files that git knows, and git says of {folder}: {error}'
+        raise ConfigurationError([fault], tip=_ALONE) from error
 
 
 def _digest(root: Path, names: Iterable[str]) -> str:

@@ -7,11 +7,11 @@ name. This is coarse, and runs too many rather than too few.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from envsolver.core.errors import ConfigurationError
+from envsolver.run.git import GitError, ask_git
 
 _NOTEBOOK = ".ipynb"
 
@@ -33,15 +33,11 @@ def changed_since(root: Path, commit: str) -> tuple[str, ...]:
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)  # noqa: S607
-    except OSError as error:
-        raise ConfigurationError([f"--since needs git, which cannot be started: {error.strerror}"]) from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip() or "there is no such commit"
-        raise ConfigurationError(
-            [f"--since: {said}"], tip="In CI, fetch the commit first; actions/checkout does with `fetch-depth: 0`."
-        )
-    return done.stdout.decode(errors="surrogateescape")
+        return ask_git(root, *arguments)
+    except GitError as error:
+        fault = f"--since asks git: {error}" if str(error) else "--since: there is no such commit"
+        tip = "In CI, fetch the commit first; actions/checkout does with `fetch-depth: 0`."
+        raise ConfigurationError([fault], tip=tip) from error
 
 
 def why_since(root: Path, notebook: str, changed: Iterable[str]) -> str:
