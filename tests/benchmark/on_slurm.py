@@ -18,9 +18,9 @@ from pathlib import Path
 import psutil
 from fakes import until
 from nodes_project import NAME, environ, run_id
-from slurm_cluster import ClusterProject, Slurm, cluster
+from slurm_cluster import ClusterProject, Slurm, cluster, mark_of
 
-from envsolver.worker.processes import RUN_MARK
+from envsolver.worker.processes import JOB_MARK, RUN_MARK
 
 NOTEBOOKS = 200
 RUNS = 2
@@ -73,7 +73,7 @@ def death(project: ClusterProject) -> None:
     begun = time.monotonic()
     started = project.start("--rerun", "--profile", NAME)
     until(lambda: seen(project.root / ".envsolver/runs/latest") >= MIDDLE)
-    run, node = run_id(started), busy(project.slurm)[0]
+    run, node = run_id(started), until(lambda: busy(project.slurm))[0]
     project.slurm.kill_node(node)
     try:
         printed, _ = started.communicate(timeout=240)
@@ -99,7 +99,7 @@ def array(project: ClusterProject) -> None:
     numbers = project.batch(part, "--array=0-2", "--requeue")
     merge = project.batch("merge shards -o merged", f"--dependency=afterany:{numbers}")
     until(lambda: sum(map(seen, project.root.glob("shards/*"))) >= MIDDLE)
-    node = busy(project.slurm)[0]
+    node = until(lambda: busy(project.slurm))[0]
     project.slurm.kill_node(node)
     project.slurm.revive_node(node)
     until(lambda: merge in project.slurm.jobs("COMPLETED,FAILED"), 400)
@@ -118,16 +118,12 @@ def seen(directory: Path) -> int:
 
 
 def busy(slurm: Slurm) -> list[str]:
-    """Return the nodes on which notebooks run."""
-    conf = slurm.environ["SLURM_CONF"]
+    """Return the nodes on which a notebook runs now."""
     found = [environ(process) for process in psutil.process_iter()]
-    return sorted(
-        {
-            each["SLURMD_NODENAME"]
-            for each in found
-            if each.get("SLURM_CONF") == conf and "SLURMD_NODENAME" in each and RUN_MARK in each
-        }
-    )
+    marks = {each.get(RUN_MARK) for each in found if JOB_MARK in each}
+    conf = slurm.environ["SLURM_CONF"]
+    of_nodes = [each for each in found if each.get("SLURM_CONF") == conf and "SLURMD_NODENAME" in each]
+    return sorted({each["SLURMD_NODENAME"] for each in of_nodes if mark_of(each) in marks})
 
 
 def sync(project: ClusterProject) -> None:

@@ -116,7 +116,7 @@ class Slurm:
     def node_with(self, mark: str) -> str:
         """Return the node on which processes with a mark run."""
         found = (environ(process) for process in psutil.process_iter())
-        return next(each["SLURMD_NODENAME"] for each in found if "SLURMD_NODENAME" in each and _mark(each) == mark)
+        return next(each["SLURMD_NODENAME"] for each in found if "SLURMD_NODENAME" in each and mark_of(each) == mark)
 
     def start_node(self, name: str) -> None:
         """Start a node's daemon."""
@@ -149,7 +149,7 @@ class Slurm:
         kill_all(lambda: self._step_daemons(name))  # they would still tell the controller how their jobs ended
         here = {"SLURMD_NODENAME": name, "SLURM_CONF": self.environ["SLURM_CONF"]}.items()
         found = [environ(process) for process in psutil.process_iter()]
-        marks = {mark for each in found if here <= each.items() and (mark := _mark(each))}
+        marks = {mark for each in found if here <= each.items() and (mark := mark_of(each))}
 
         def processes() -> list[psutil.Process]:
             # A kernel has no variables of Slurm's.
@@ -224,7 +224,7 @@ class Slurm:
                     daemon.wait()
 
 
-def _mark(variables: dict[str, str]) -> str | None:
+def mark_of(variables: dict[str, str]) -> str | None:
     """Return the mark of a node's part of a run, or of a whole run that is a part of a job array."""
     return variables.get(NODE_RUN, variables.get(RUN_MARK) if "SLURM_ARRAY_JOB_ID" in variables else None)
 
