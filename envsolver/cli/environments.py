@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envsolver.cli import completion
+from envsolver.cli import options
 from envsolver.cli.tables import print_table
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.quantities import size
@@ -20,23 +20,8 @@ if TYPE_CHECKING:
 
 
 @click.command("sync")
-@click.option(
-    "--python",
-    "pythons",
-    multiple=True,
-    shell_complete=completion.pythons,
-    metavar="VERSION",
-    help="Python version, or `all`; repeatable.",
-)
-@click.option(
-    "-g",
-    "--group",
-    "groups",
-    multiple=True,
-    shell_complete=completion.groups,
-    metavar="GROUP",
-    help="Only this group; repeatable.",
-)
+@options.pythons
+@options.groups
 @click.option("--upgrade", is_flag=True, help="Solve anew, to the newest versions that fit.")
 @click.pass_obj
 def sync_command(directory: Path, /, *, groups: tuple[str, ...], pythons: tuple[str, ...], upgrade: bool) -> int:

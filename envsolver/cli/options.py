@@ -28,26 +28,31 @@ strategy = click.option(
 """The option of commands for which a strategy makes a difference."""
 
 
+pythons = click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    shell_complete=completion.pythons,
+    metavar="VERSION",
+    help="Python version, or `all`; repeatable.",
+)
+"""The option of commands that concern one Python version or several."""
+
+groups = click.option(
+    "-g",
+    "--group",
+    "groups",
+    multiple=True,
+    shell_complete=completion.groups,
+    metavar="GROUP",
+    help="Only this group; repeatable.",
+)
+"""The option of commands that concern one group or several."""
+
+
 def selection(command: Command) -> Command:
     """Add the arguments that choose notebooks, and their settings."""
-    command = strategy(command)
-    command = click.option(
-        "--python",
-        "pythons",
-        multiple=True,
-        shell_complete=completion.pythons,
-        metavar="VERSION",
-        help="Python version, or `all`; repeatable.",
-    )(command)
-    command = click.option(
-        "-g",
-        "--group",
-        "groups",
-        multiple=True,
-        shell_complete=completion.groups,
-        metavar="GROUP",
-        help="Only this group; repeatable.",
-    )(command)
+    command = groups(pythons(strategy(command)))
     return click.argument("notebooks", nargs=-1, shell_complete=completion.notebooks, metavar="[NOTEBOOK]...")(command)
 
 

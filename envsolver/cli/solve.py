@@ -19,23 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command("solve")
-@click.option(
-    "--python",
-    "pythons",
-    multiple=True,
-    shell_complete=completion.pythons,
-    metavar="VERSION",
-    help="Python version, or `all`; repeatable.",
-)
-@click.option(
-    "-g",
-    "--group",
-    "names",
-    multiple=True,
-    shell_complete=completion.groups,
-    metavar="GROUP",
-    help="Only these groups; repeatable.",
-)
+@options.pythons
+@options.groups
 @click.option("--upgrade", is_flag=True, help="Ask uv again, whatever is remembered.")
 @click.option("--resolution", type=click.Choice(["highest", "lowest", "lowest-direct"]), help="Versions to prefer.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
@@ -47,7 +32,7 @@ def solve_command(
     /,
     *,
     notebooks: tuple[str, ...],
-    names: tuple[str, ...],
+    groups: tuple[str, ...],
     pythons: tuple[str, ...],
     upgrade: bool,
     resolution: str | None,
@@ -64,8 +49,8 @@ def solve_command(
 
     project = open_project(directory, upgrade=upgrade, resolution=resolution, build=build)
     interpreters, left_out = project.pythons(pythons)
-    groups, remarks = _groups(project, notebooks, names, directory, pythons)
-    if not groups:
+    found, remarks = _groups(project, notebooks, groups, directory, pythons)
+    if not found:
         raise NothingToRunError("there is nothing to solve", tip="`envsolver list` says why no notebook has a group.")
     report = GroupExamination(
         root=project.root,
@@ -74,7 +59,7 @@ def solve_command(
         terms=project.terms,
         sizes=lambda lock: package_sizes(project.store.prefix_for(lock)),
         upgrade=upgrade,
-    ).examine(groups, tuple(interpreters.values()))
+    ).examine(found, tuple(interpreters.values()))
     if as_json:
         click.echo(json_text({**to_json(report), "remarks": remarks}))
     else:
@@ -98,15 +83,7 @@ def _print_examination(report: SolveReport, remarks: Sequence[str], left_out: Se
 
 
 @click.command("lock")
-@click.option(
-    "-g",
-    "--group",
-    "names",
-    multiple=True,
-    shell_complete=completion.groups,
-    metavar="GROUP",
-    help="Only these groups; repeatable.",
-)
+@options.groups
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; fail when a lock is missing or stale.")
 @click.option(
     "--upgrade",
@@ -122,7 +99,7 @@ def lock_command(
     directory: Path,
     /,
     *,
-    names: tuple[str, ...],
+    groups: tuple[str, ...],
     only_check: bool,
     upgrade: str | None,
     packages: tuple[str, ...],
@@ -135,7 +112,7 @@ def lock_command(
 
     project = open_project(directory)
     known = read_groups(project.config)
-    chosen = [group for group in _named(known, names) if may_lock(project.config, group)]
+    chosen = [group for group in _named(known, groups) if may_lock(project.config, group)]
     if not chosen:
         raise NothingToRunError(
             "there is no group to lock", tip="Groups are requirements/*.in files, unless lock = false."
