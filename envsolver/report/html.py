@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from envsolver.report.html_view import (
 )
 from envsolver.report.run_files import file_in, read_log_tail
 from envsolver.report.run_warnings import warning_rows
-from envsolver.report.summaries import count_verdicts
+from envsolver.report.summaries import alike, count_verdicts
 from envsolver.report.timeline import timeline
 
 EXECUTED = 30
@@ -71,15 +72,19 @@ def build_html(
         Returns the end of a result's log.
     """
     script = _part("report.js")
-    bad = [(index, result) for index, result in enumerate(run.results) if not result.good]
+    kinds = alike(result for result in run.results if not result.good)
+    # The first of each kind before the others, since that is what most people look at.
+    order = [result for rank in zip_longest(*kinds) for result in rank if result is not None]
+    copies = {result.key: executed(result) for result in order[:EXECUTED]}
+    places = {result.key: index for index, result in enumerate(run.results)}
     context: dict[str, Any] = {
         **_whole_run(run),
         "policy": _policy(script),
         "script": script,
         "style": _part("report.css"),
         "failures": [
-            failure_view(run, index, result, log_tail(result), executed(result) if place < EXECUTED else None)
-            for place, (index, result) in enumerate(bad)
+            [failure_view(run, places[each.key], each, log_tail(each), copies.get(each.key)) for each in kind]
+            for kind in kinds
         ],
         "rows": rows_of(run, expected or {}),
         "compared": bool(expected),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from envsolver.core.results import Failure, Result, Run
 from envsolver.core.verdicts import Verdict
 from envsolver.report.formatting import one_line, strip_ansi
+from envsolver.report.tracebacks import raising_frame
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 """All verdicts, in the order in which totals name them."""
@@ -114,3 +116,26 @@ def has_own_error(result: Result) -> bool:
 def work_seconds(run: Run) -> float:
     """Return the sum of the times of the notebooks that ran in this run, seconds."""
     return sum(result.seconds for result in run.results if result.status != "cached")
+
+
+def alike(results: Iterable[Result]) -> list[list[Result]]:
+    """Bring together the notebooks that one and the same fault kept from passing; every other stands alone.
+
+    That is a fault before they run, or an error with the same words from the same line of the same file.
+    """
+    found: dict[tuple[object, ...], list[Result]] = {}
+    for number, result in enumerate(results):
+        failure = result.failure
+        frame = raising_frame(failure.traceback) if failure and result.status == "failed" else ""
+        key: tuple[object, ...] = (number,)
+        if result.status == "environment" and failure is None and not result.executed:
+            key = (where(result), _placeless(result))
+        elif failure and frame:
+            key = (where(result), failure.ename, failure.evalue, frame)
+        found.setdefault(key, []).append(result)
+    return list(found.values())
+
+
+def _placeless(result: Result) -> str:
+    """Return a reason as it would be of any other notebook: without its name and the place in it."""
+    return re.sub(rf"{re.escape(result.notebook)}(?:, cell \d+)?(?:, line \d+)?", "", result.reason)

@@ -7,7 +7,6 @@ own sixteen, so that they suit any background.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from envsolver.core.results import Failure, Result, Run
 from envsolver.report.formatting import keep_colours, one_line, strip_ansi
 from envsolver.report.run_warnings import warnings_line
 from envsolver.report.summaries import (
+    alike,
     count_verdicts,
     error_name,
     error_text,
@@ -29,7 +29,7 @@ from envsolver.report.summaries import (
     where,
     work_seconds,
 )
-from envsolver.report.tracebacks import fault_line, last_frames, raising_frame, source_lines
+from envsolver.report.tracebacks import fault_line, last_frames, source_lines
 
 RULE_WIDTH = 70
 SLOWEST = 5
@@ -69,7 +69,7 @@ def report_lines(run: Run, *, color: bool = False) -> list[str]:
     """
     style = Style(color=color)
     lines: list[str] = []
-    for results in _alike([result for result in run.results if not result.good]):
+    for results in alike(result for result in run.results if not result.good):
         shared = len(results) > 1 and not results[0].failure
         lines += _shared_lines(results, style) if shared else _failure_lines(run, results, style)
     lines += _remark_lines(run, style)
@@ -126,29 +126,6 @@ def verdict_lines(results: Iterable[Result]) -> Iterator[str]:
         why = error_name(result)
         yield f"{result.status:7} {one_line(result.notebook)}  {duration(result.seconds)}" + (f"  {why}" if why else "")
     yield last_counts(count_verdicts(shown))
-
-
-def _alike(results: list[Result]) -> list[list[Result]]:
-    """Bring together the notebooks that one and the same fault kept from passing; every other stands alone.
-
-    That is a fault before they run, or an error with the same words from the same line of the same file.
-    """
-    found: dict[tuple[object, ...], list[Result]] = {}
-    for number, result in enumerate(results):
-        failure = result.failure
-        frame = raising_frame(failure.traceback) if failure and result.status == "failed" else ""
-        key: tuple[object, ...] = (number,)
-        if result.status == "environment" and failure is None and not result.executed:
-            key = (where(result), _placeless(result))
-        elif failure and frame:
-            key = (where(result), failure.ename, failure.evalue, frame)
-        found.setdefault(key, []).append(result)
-    return list(found.values())
-
-
-def _placeless(result: Result) -> str:
-    """Return a reason as it would be of any other notebook: without its name and the place in it."""
-    return re.sub(rf"{re.escape(result.notebook)}(?:, cell \d+)?(?:, line \d+)?", "", result.reason)
 
 
 def _shared_lines(results: list[Result], style: Style) -> Iterator[str]:
@@ -263,9 +240,9 @@ def _why_lines(title: str, reasons: list[tuple[str, str]], total: int, style: St
         yield ""
         return
     yield style(title, BOLD)
-    for reason, alike in sorted(names.items(), key=lambda item: len(item[1]))[:REASONS]:
-        more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
-        yield f"  {reason}: {', '.join(alike[:NAMED])}{more}"
+    for reason, named in sorted(names.items(), key=lambda item: len(item[1]))[:REASONS]:
+        more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+        yield f"  {reason}: {', '.join(named[:NAMED])}{more}"
     if len(names) > REASONS:
         yield style(f"  and {plural(len(names) - REASONS, 'more reason')}; {REPORT} tells all", DIM)
     yield ""

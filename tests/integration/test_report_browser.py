@@ -15,6 +15,7 @@ import report_samples
 from fakes import unless_in_ci, until
 from report_browser import Browser, find_browser, started_browser
 
+from envsolver.core.results import Failure, Result, Run
 from envsolver.report.html import build_html, write_html
 from envsolver.report.notebook_html import executed_document
 
@@ -74,6 +75,21 @@ def test_the_console_stays_empty(page: Browser) -> None:
     click(page, "#failure-0, details.failure summary")
     page.evaluate("new Promise((done) => setTimeout(done, 500))")
     assert page.errors == []
+
+
+def test_a_row_leads_to_its_notebook_even_where_another_one_stands_for_it(browser: Browser, tmp_path: Path) -> None:
+    frame = "Cell In[1], line 1\n----> 1 f()\n\nFile /env/lib.py:5, in f()\nTypeError: no"
+    failure = Failure(cell=1, ename="TypeError", evalue="no", traceback=frame, source="f()")
+    results = [
+        Result(notebook=f"{n}.ipynb", group="g", python="3.11", status="failed", seconds=1, failure=failure)
+        for n in range(5)
+    ]
+    run = Run(directory=tmp_path, started="", wall_seconds=5, workers=1, results=tuple(results))
+    browser.open(write_html(run).as_uri())
+    assert not browser.evaluate("document.querySelector('#failure-3').checkVisibility()")
+    click(browser, "a[href='#failure-3']")
+    until_true(browser, "document.querySelector('#failure-3').open")
+    assert browser.evaluate("document.querySelector('#failure-3 .body').checkVisibility()")
 
 
 def test_typing_filters_by_every_word(page: Browser) -> None:

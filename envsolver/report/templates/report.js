@@ -65,7 +65,7 @@
   const open = () => {
     const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
     if (target instanceof HTMLDetailsElement) {
-      target.open = true;
+      for (let each = target; each; each = each.parentElement.closest("details")) each.open = true;
       target.scrollIntoView();
       target.querySelector("summary").focus({ preventScroll: true });
     } else if (target instanceof HTMLTableRowElement) {

@@ -16,7 +16,7 @@ import pytest
 import report_samples
 
 from envsolver.core.results import Block, CellTime, Failure, Result, ResultKey, Run
-from envsolver.report.html import build_html, write_html
+from envsolver.report.html import EXECUTED, build_html, write_html
 from envsolver.report.html_failures import frame_height
 from envsolver.report.html_view import figures_of
 from envsolver.run.workflow import write_report
@@ -150,6 +150,34 @@ def test_only_failures_are_asked_for_their_executed_copy(run: Run) -> None:
     build_html(run, executed=executed)
     assert len(asked) == 5
     assert not any(result.good for result in asked)
+
+
+def alike(count: int) -> Run:
+    """Return a run with several notebooks that fail at one place of a library, and one that fails at another."""
+    results = []
+    for number in range(count + 1):
+        traceback = (
+            f"Cell In[1], line 1\n----> 1 f()\n\nFile /env/lib.py:{5 + (number == count)}, in f()\nTypeError: no"
+        )
+        failure = Failure(cell=1, ename="TypeError", evalue="no", traceback=traceback, source="f()")
+        (result,) = one(notebook=f"{number}.ipynb", failure=failure, reason="cell 1 raised TypeError: no").results
+        results.append(result)
+    return dataclasses.replace(one(), results=tuple(results))
+
+
+def test_notebooks_that_one_fault_kept_from_passing_stand_behind_the_first_of_them() -> None:
+    text = build_html(alike(3))
+    assert '<span class="aside">4, of 2 kinds</span>' in text
+    places = [text.index(f'id="failure-{number}"') for number in range(4)]
+    assert places[0] < text.index("The same in 2 other notebooks</summary>") < places[1]
+    assert places == sorted(places)
+
+
+def test_each_kind_of_fault_has_an_executed_copy_before_one_has_two() -> None:
+    asked: list[str] = []
+    build_html(alike(EXECUTED + 5), executed=lambda result: asked.append(result.notebook))
+    assert len(asked) == EXECUTED
+    assert asked[:2] == ["0.ipynb", f"{EXECUTED + 5}.ipynb"]
 
 
 def test_an_executed_copy_of_great_size_is_left_out(run: Run) -> None:
