@@ -177,6 +177,7 @@ class FakeUv(Uv):
         any_index: bool = False,
         rebuild: Sequence[str] = (),
         hold: int | None = None,
+        hear: Callable[[str], None] | None = None,
     ) -> None:
         """Put the lock's text into a virtualenv, or fail as told."""
         if self.failure is not None:

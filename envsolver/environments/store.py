@@ -24,7 +24,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from envsolver.core.files import read_json, write_json
 from envsolver.environments.bytecode import compiling, link_bytecode
 from envsolver.environments.file_lock import BusyError, file_lock
 from envsolver.environments.record import installed_names, missing_files
+from envsolver.environments.source_builds import SourceBuilds
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_settings import building
 
@@ -114,10 +115,15 @@ class Store:
         """Return where a lock's virtualenv is or will be; asks nothing and builds nothing."""
         return Path(lock.prefix) if lock.prefix else self._home(self.key_for(lock)) / "env"
 
-    def ensure(self, lock: Lock) -> Environment:
+    def ensure(self, lock: Lock, *, say: Callable[[str], None] | None = None) -> Environment:
         """Return a lock's environment, built if the cache does not have it.
 
         This process counts as its user from now on, until `release` or its end.
+
+        Parameters
+        ----------
+        say
+            Takes a line, from a thread, about what takes long.
 
         Raises
         ------
@@ -131,14 +137,13 @@ class Store:
             return Environment(
                 key=key, group=lock.group, python=python, prefix=Path(lock.prefix), packages=lock.packages
             )
-        home = self._home(key)
-        fresh = False
+        home, fresh = self._home(key), False
         try:
             with self._locked(home) as held:
                 self._register(home)
                 fresh = not _is_complete(home, key)
                 if fresh:
-                    self._build(home, key, lock, held)
+                    self._build(home, key, lock, held, say)
                 os.utime(home / _COMPLETE)
         except OSError as error:
             if not _is_complete(home, key):  # one that is there serves, though nothing can be noted of its use
@@ -226,7 +231,7 @@ class Store:
         with self._guard:
             self._registered.add(user)
 
-    def _build(self, home: Path, key: str, lock: Lock, held: int) -> None:
+    def _build(self, home: Path, key: str, lock: Lock, held: int, say: Callable[[str], None] | None) -> None:
         prefix = home / "env"
         python = lock.interpreter
         (home / _COMPLETE).unlink(missing_ok=True)
@@ -239,9 +244,12 @@ class Store:
             self.uv.create(prefix, python.executable, hold=held)
             local = [package.name for package in lock.packages if package.version.startswith("/")]
             hashed = _all_hashed(lock.text)
-            self.uv.sync(
-                prefix, text, require_hashes=hashed, any_index=_pins_hashed(lock.text), rebuild=local, hold=held
-            )
+            best = _pins_hashed(lock.text)
+            builds = SourceBuilds(say or (lambda _: None))
+            with builds.watched():
+                self.uv.sync(
+                    prefix, text, require_hashes=hashed, any_index=best, rebuild=local, hold=held, hear=builds.hear
+                )
             self._compile(prefix, python.version, held)
         except BuildError as error:
             _remove(prefix)

@@ -7,6 +7,7 @@ root, so that its `uv.toml` or `[tool.uv]` is read.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import shutil
@@ -14,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from envsolver.core.errors import BuildError, ConfigurationError, InterruptedRunError
@@ -121,6 +122,7 @@ class Uv:
         hold: int | None = None,
         environ: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        hear: Callable[[str], None] | None = None,
     ) -> Answer:
         """Run uv with `arguments`, `text` on its standard input.
 
@@ -132,6 +134,8 @@ class Uv:
             Environment variables to change.
         cwd
             Where to run; None for the project's root.
+        hear
+            Takes each line of its standard error as it comes, from a thread.
 
         Raises
         ------
@@ -144,7 +148,7 @@ class Uv:
         log.info("uv %s", " ".join(arguments))
         start = time.perf_counter()
         try:
-            answer = self._communicate(command, text, hold, environ or {}, cwd or self.root)
+            answer = self._communicate(command, text=text, hold=hold, environ=environ, cwd=cwd, hear=hear)
         except OSError as error:
             raise ConfigurationError(
                 [f"uv cannot be run: {error}"], tip="Install it again with `pip install --force-reinstall uv`."
@@ -211,6 +215,7 @@ class Uv:
         any_index: bool = False,
         rebuild: Sequence[str] = (),
         hold: int | None = None,
+        hear: Callable[[str], None] | None = None,
     ) -> None:
         """Make the virtualenv hold exactly what the file `lock` pins, under a lock as in `run`.
 
@@ -221,6 +226,8 @@ class Uv:
             which one it must be.
         rebuild
             Packages that are built anew even if uv remembers a build: local projects, whose sources may have changed.
+        hear
+            As in `run`: uv says there which packages it builds from source.
 
         Raises
         ------
@@ -232,54 +239,57 @@ class Uv:
         flags += [argument for name in rebuild for argument in ("--reinstall-package", name)]
         python = str(prefix / "bin" / "python")
         flags += ["--python", python]
-        answer = self._run_builds(["pip", "sync", *QUIET, *flags, "--", str(lock)], hold=hold)
+        answer = self._run_builds(["pip", "sync", *COLOURLESS, *flags, "--", str(lock)], hold=hold, hear=hear)
         if answer.missing_releases:
             # A lock names what exists; what uv remembers of the index, for ten minutes, may be older than the lock.
             flags += [argument for name in answer.missing_releases for argument in ("--refresh-package", name)]
-            answer = self._run_builds(["pip", "sync", *QUIET, *flags, "--", str(lock)], hold=hold)
+            answer = self._run_builds(["pip", "sync", *COLOURLESS, *flags, "--", str(lock)], hold=hold, hear=hear)
         if answer.code != 0:
             raise network_error(answer) if answer.no_network else BuildError(answer.explanation)
 
     def call_python(self, prefix: Path, arguments: Sequence[str], *, hold: int | None = None) -> Answer:
         """Run a virtualenv's interpreter as one of the commands that `stop` ends, under a lock as in `run`."""
-        return self._communicate([str(prefix / "bin" / "python"), *arguments], None, hold, {}, self.root)
+        return self._communicate([str(prefix / "bin" / "python"), *arguments], hold=hold)
 
-    def _run_builds(self, arguments: Sequence[str], *, text: str | None = None, hold: int | None = None) -> Answer:
+    def _run_builds(
+        self,
+        arguments: Sequence[str],
+        *,
+        text: str | None = None,
+        hold: int | None = None,
+        hear: Callable[[str], None] | None = None,
+    ) -> Answer:
         """Run a command that may build packages, again with older tools if one needs what current ones dropped."""
-        answer = self.run(arguments, text=text, hold=hold)
+        answer = self.run(arguments, text=text, hold=hold, hear=hear)
         if not answer.needs_old_tools:
             return answer
         with tempfile.TemporaryDirectory(prefix="envsolver-") as folder:
             bounds = Path(folder) / "build-constraints.txt"
             bounds.write_text(f"{_OLD_TOOLS}\n", encoding="utf-8")
             given = f"{os.environ.get('UV_BUILD_CONSTRAINT', '')} {bounds}".strip()
-            again = self.run(arguments, text=text, hold=hold, environ={"UV_BUILD_CONSTRAINT": given})
+            again = self.run(arguments, text=text, hold=hold, environ={"UV_BUILD_CONSTRAINT": given}, hear=hear)
         return again if again.code == 0 or again.unsolvable else answer
 
     def _communicate(
-        self, command: list[str], text: str | None, hold: int | None, environ: Mapping[str, str], cwd: Path
+        self,
+        command: list[str],
+        *,
+        text: str | None = None,
+        hold: int | None = None,
+        environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        hear: Callable[[str], None] | None = None,
     ) -> Answer:
         passed = chosen(os.environ, (*_PASSED, *self.pass_env))
         environment = {name: value for name, value in passed.items() if name not in _DROPPED}
-        environment |= {"UV_NO_PROGRESS": "1", **environ}
+        environment |= {"UV_NO_PROGRESS": "1", **(environ or {})}
         with self._lock:
             self.check()
             self.calls += 1
-            process = subprocess.Popen(
-                command,
-                cwd=cwd,
-                pass_fds=() if hold is None else (hold,),
-                env=environment,
-                stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-            )
+            process = _open(command, environment, cwd or self.root, hold=hold, writes=text is not None)
             self._running.add(process)
         try:
-            out, err = process.communicate(text)
+            out, err = process.communicate(text) if hear is None else _follow(process, hear)
         except BaseException:
             process.kill()
             process.wait()
@@ -289,6 +299,43 @@ class Uv:
                 self._running.discard(process)
         self.check()
         return Answer(code=process.returncode, out=out, err=err)
+
+
+def _open(
+    command: list[str], environment: Mapping[str, str], cwd: Path, *, hold: int | None, writes: bool
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        pass_fds=() if hold is None else (hold,),
+        env=environment,
+        stdin=subprocess.PIPE if writes else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def _follow(process: subprocess.Popen[str], hear: Callable[[str], None]) -> tuple[str, str]:
+    """Return a command's standard output and error, and hand on each line of the error as it comes."""
+    out, err = process.stdout or io.StringIO(), process.stderr or io.StringIO()
+    lines: list[str] = []
+
+    def read() -> None:
+        for line in err:
+            lines.append(line)
+            hear(line)
+
+    reader = threading.Thread(target=read, name="uv-stderr", daemon=True)
+    reader.start()
+    text = out.read()
+    reader.join()
+    process.wait()
+    out.close()
+    err.close()
+    return text, "".join(lines)
 
 
 def _find_uv() -> str:

@@ -153,9 +153,13 @@ class Preparation:
         resolution, project, version = self._resolution, self._project, target.python
         group = resolution.groups[target.group]
         members = {a.notebook for a in resolution.assignments if a.group == target.group}
+
+        def say(text: str) -> None:
+            self._post(Message(text=f"{target.group}: {text}"))
+
         while True:
             try:
-                return project.store.ensure(lock)
+                return project.store.ensure(lock, say=say)
             except BuildError as error:
                 found = None
                 if not group.place:

@@ -247,3 +247,22 @@ def test_threads_that_ask_at_once_where_uv_is_have_it_looked_for_once(
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: door.executable, range(8)))
     assert (set(found), looked) == ({"/bin/uv"}, ["here"])
+
+
+def test_what_uv_says_while_it_installs_is_heard_before_it_ends(tmp_path: Path) -> None:
+    """Uv goes on only once its line was heard, and its other words are kept for the error."""
+    uv = fake_uv(
+        tmp_path,
+        f"echo '   Building slow==1' >&2; n=0; until [ -e {tmp_path}/heard ]; do sleep 0.1; "
+        "n=$((n + 1)); [ $n -lt 100 ] || exit 3; done; echo 'error: no compiler' >&2; exit 1",
+    )
+    heard: list[str] = []
+
+    def hear(line: str) -> None:
+        heard.append(line.strip())
+        (tmp_path / "heard").touch()
+
+    with pytest.raises(BuildError) as error:
+        uv.sync(tmp_path / "env", tmp_path / "lock.txt", require_hashes=False, hear=hear)
+    assert error.value.message == "no compiler"
+    assert heard == ["Building slow==1", "error: no compiler"]

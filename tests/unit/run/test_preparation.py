@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
@@ -47,7 +48,7 @@ def events_of(tmp_path: Path, **resolution: Any) -> tuple[list[Event], RunRecord
 def test_an_unexpected_error_is_told_as_ours_and_its_traceback_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def boom(*_: object) -> NoReturn:
+    def boom(*_: object, **__: object) -> NoReturn:
         raise TypeError("can only concatenate str")
 
     monkeypatch.setattr("envsolver.environments.store.Store.ensure", boom)
@@ -78,8 +79,9 @@ def lock_of(_: Project, group: Group, interpreter: Interpreter) -> Lock:
     return make_lock(group.name, interpreter, "".join(f"{name}==1\n" for name in sorted(names)))
 
 
-def build(_: Store, lock: Lock) -> Environment:
+def build(_: Store, lock: Lock, *, say: Callable[[str], None]) -> Environment:
     """Build all but what holds no-r or broken."""
+    say(f"building from source: {lock.group}")
     names = {package.name for package in lock.packages}
     if "no-r" in names:
         raise BuildError(NO_R)
@@ -123,6 +125,7 @@ def test_a_package_that_cannot_be_built_keeps_only_those_from_running_that_lead_
     trial = "`uv run --no-project --python 3.11 --with wrapper python -V`"
     assert first == f"wrapper (wrapper.ipynb) cannot be installed: Error: there is no R; see why {trial} fails here"
     assert rest == NO_R.split("\n")
+    assert said.count("core: building from source: core") == 3
     assert "core: building it again, for 2 that do without wrapper" in said
     assert "core: building it again, for 1 that do without broken" in said
 
