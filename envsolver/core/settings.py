@@ -149,6 +149,8 @@ class Config:
     """Seconds for a whole notebook."""
     cell_timeout: Seconds = 300.0
     """Seconds for one cell."""
+    build_timeout: Seconds = 3600.0
+    """Seconds for one call of uv, which may build packages: to solve a group, or to fill an environment."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment variables for all notebooks. They see these, a short safe list, and `pass-env`; nothing else."""
     pass_env: tuple[str, ...] = ()

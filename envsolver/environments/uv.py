@@ -15,10 +15,11 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from envsolver.core.errors import BuildError, ConfigurationError, InterruptedRunError
+from envsolver.core.quantities import duration
 from envsolver.core.variables import chosen
 from envsolver.environments.uv_output import Answer, network_error
 from envsolver.environments.uv_settings import read_settings
@@ -40,6 +41,7 @@ _PASSED = (
     "CARGO_HOME", "RUSTUP_*", "RUSTFLAGS", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT", "DEVELOPER_DIR", "SETUPTOOLS_*",
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",
 )  # fmt: skip
+_TIMED_OUT = 124
 _OLD_TOOLS = "setuptools<82"
 """The last that bring `pkg_resources`, which many older projects' builds import without saying so."""
 COLOURLESS = ("--color", "never")
@@ -65,6 +67,8 @@ class Uv:
         Directory for remembered answers about interpreters; None remembers nothing.
     pass_env
         Names of more environment variables that uv, and what it builds, see; ``*`` at an end matches any rest.
+    limit
+        Seconds for one command, with all that it builds.
     executable
         uv to use; None for the one that envsolver was installed with, else the one on `PATH`.
 
@@ -80,11 +84,13 @@ class Uv:
         *,
         cache: Path | None = None,
         pass_env: Sequence[str] = (),
+        limit: float = 3600.0,
         executable: str | None = None,
     ) -> None:
         self.root = root
         self.cache = cache
         self.pass_env = tuple(pass_env)
+        self.limit = limit
         self.calls = 0
         self._executable = executable
         self._lock = threading.Lock()
@@ -289,15 +295,15 @@ class Uv:
             process = _open(command, environment, cwd or self.root, hold=hold, writes=text is not None)
             self._running.add(process)
         try:
-            out, err = process.communicate(text) if hear is None else _follow(process, hear)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+            with _ended_after(self.limit, process) as late:
+                out, err = process.communicate(text) if hear is None else _follow(process, hear)
         finally:
             with self._lock:
                 self._running.discard(process)
         self.check()
+        if late.is_set():
+            words = f"nothing came of it within {duration(self.limit)}; `build-timeout` may allow it more"
+            return Answer(code=_TIMED_OUT, out="", err=f"{' '.join(map(os.path.basename, command[:3]))}: {words}")
         return Answer(code=process.returncode, out=out, err=err)
 
 
@@ -336,6 +342,38 @@ def _follow(process: subprocess.Popen[str], hear: Callable[[str], None]) -> tupl
     out.close()
     err.close()
     return text, "".join(lines)
+
+
+@contextlib.contextmanager
+def _ended_after(limit: float, process: subprocess.Popen[str]) -> Iterator[threading.Event]:
+    """End a process that does not come to its end meanwhile, with what it builds; the event is set when it was late."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        _kill_tree(process)
+
+    timer = threading.Timer(limit, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        timer.cancel()
+
+
+def _kill_tree(process: subprocess.Popen[str]) -> None:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for each in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+    process.kill()
 
 
 def _find_uv() -> str:

@@ -69,7 +69,7 @@ class Project:
     @cached_property
     def uv(self) -> Uv:
         """The one caller of uv."""
-        return Uv(self.root, cache=self.cache, pass_env=self.config.pass_env)
+        return Uv(self.root, cache=self.cache, pass_env=self.config.pass_env, limit=self.config.build_timeout)
 
     @cached_property
     def store(self) -> Store:

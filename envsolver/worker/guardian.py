@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envsolver.worker.private_directories import remove, run_directory
-from envsolver.worker.processes import JOB_MARK, RUN_MARK, kill_marked
+from envsolver.worker.processes import JOB_MARK, RUN_MARK, await_end, kill_marked
 
 if TYPE_CHECKING:
     import subprocess
@@ -40,7 +40,7 @@ class Guardian:
                 self._process.stdin.close()
             except OSError:  # it is gone already
                 pass
-        self._process.wait()
+        await_end(self._process)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import subprocess
+
     import psutil
 
 RUN_MARK = "ENVSOLVER_RUN"
@@ -90,6 +92,17 @@ def kill_all(find: Callable[[], Iterable[psutil.Process]]) -> int:
         time.sleep(pause)
         pause = min(pause * 2, 0.1)
     return len(ended)
+
+
+def await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was told to end; SIGKILL it when it has not, such as one that is stopped."""
+    from subprocess import TimeoutExpired
+
+    try:
+        process.wait(PATIENCE)
+    except TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def tree(pid: int) -> list[psutil.Process]:

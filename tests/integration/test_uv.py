@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+from fakes import until
 
 from envsolver.core.errors import BuildError
 from envsolver.environments.interpreters import find_interpreter
@@ -36,3 +38,18 @@ def test_a_sync_out_of_reach_of_the_network_says_so(tmp_path: Path, monkeypatch:
     with pytest.raises(BuildError, match="the network is out of reach"):
         uv.sync(tmp_path / "env", tmp_path / "lock.txt", require_hashes=False)
     assert subprocess.run([tmp_path / "env" / "bin" / "python", "-c", "import six"], check=False).returncode != 0
+
+
+def test_a_build_without_an_end_is_ended_at_its_limit(tmp_path: Path) -> None:
+    source = tmp_path / "endless"
+    source.mkdir()
+    said = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
+    (source / "setup.py").write_text(said)
+    uv = Uv(tmp_path, limit=8.0)
+    uv.create(tmp_path / "env", BASE)
+    (tmp_path / "lock.txt").write_text(f"endless @ {source.as_uri()}\n", encoding="utf-8")
+    with pytest.raises(
+        BuildError, match=r"uv pip sync: nothing came of it within 8\.0 s; `build-timeout` may allow it more"
+    ):
+        uv.sync(tmp_path / "env", tmp_path / "lock.txt", require_hashes=False)
+    until(lambda: not psutil.pid_exists(int((source / "pid").read_text())))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from envsolver.run.parsl.lean_import import lean
 from envsolver.worker.private_directories import make_private, run_directory
-from envsolver.worker.processes import RUN_MARK
+from envsolver.worker.processes import RUN_MARK, await_end
 
 
 class ParslPrestart:
@@ -84,7 +84,7 @@ class ParslPrestart:
         """End the server, and the programs that it still has. Harmless when repeated."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
-            self._process.wait()
+            await_end(self._process)
 
 
 def _import_parsl(monitor: bool) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from fakes import start_marked, until
 
+from envsolver.worker import processes
 from envsolver.worker.guardian import owned, start_guardian
 from envsolver.worker.private_directories import make_private, run_directory
 from envsolver.worker.processes import RUN_MARK, marked
@@ -98,6 +99,14 @@ def test_a_dismissed_guardian_touches_nothing(run_id: str, tmp_path: Path) -> No
         assert tmp_path.exists()
         assert not psutil.pid_exists(guardian.pid)
         process.kill()
+
+
+def test_a_guardian_that_is_stopped_keeps_no_run_from_its_end(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PATIENCE", 0.2)
+    guardian = start_guardian(run_id)
+    os.kill(guardian.pid, signal.SIGSTOP)
+    guardian.dismiss()
+    assert not psutil.pid_exists(guardian.pid)
 
 
 def test_the_guardian_is_out_of_reach_of_ctrl_c_and_of_its_own_sweep(
