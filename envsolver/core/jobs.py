@@ -61,6 +61,10 @@ class Binding:
         return replace(self, environment=key, prefix=prefix, env={**self.env, **env})
 
 
+TEMPLATE_SECONDS = 60.0
+"""For how long a job waits for a template to get ready and fork its kernel; then it starts a cold one."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WarmStart:
     """Whether a job's kernel is forked from a template, and what the templates of later runs need to know."""

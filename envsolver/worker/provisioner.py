@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,12 +19,16 @@ from typing import Any
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from envsolver.core.jobs import TEMPLATE_SECONDS
 from envsolver.environments.in_environment import FOLLOWED, NAMESPACES
 
-PATIENCE = 120.0
-"""Seconds for a template to get ready and fork; then a cold kernel is started."""
-
 _MODULE_ARGUMENT = 3  # what follows `python -m ipykernel_launcher`
+
+
+log = logging.getLogger("envsolver.worker.provisioner")
+
+_silent: set[str] = set()
+"""The templates that this worker has waited for in vain, and asks no more."""
 
 
 class WarmProcess:
@@ -105,8 +110,6 @@ class WarmProvisioner(LocalProvisioner):
     """Of warnings, for a kernel of a template, in pytest's syntax."""
     forked: WarmProcess | None = None
     """The kernel's process when it came from the template, else None."""
-    refusal: str = ""
-    """Why it did not."""
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch a kernel with a command of the form ``python -m ipykernel_launcher …``.
@@ -116,7 +119,7 @@ class WarmProvisioner(LocalProvisioner):
         dict
             How to connect to it.
         """
-        if self.template:
+        if self.template and self.template not in _silent:
             request = {
                 "argv": cmd[_MODULE_ARGUMENT:],
                 "cwd": str(kwargs["cwd"]),
@@ -128,9 +131,11 @@ class WarmProvisioner(LocalProvisioner):
                 "plan": json.loads(self.plan.read_text(encoding="utf-8")) if self.plan is not None else None,
             }
             try:
-                forked = await asyncio.wait_for(_ask(self.template, request), PATIENCE)
-            except (OSError, ValueError, asyncio.TimeoutError) as error:
-                self.refusal = str(error) or type(error).__name__
+                forked = await asyncio.wait_for(_ask(self.template, request), TEMPLATE_SECONDS)
+            except asyncio.TimeoutError:
+                _silent.add(self.template)
+            except (OSError, ValueError) as error:
+                log.info("a cold kernel, since %s", error)
             else:
                 self.forked = forked
                 self.process: Any = forked

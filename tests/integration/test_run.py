@@ -397,7 +397,8 @@ def test_work_goes_on_when_a_pool_of_workers_is_killed(
 
 
 SHORT_MARGIN = (
-    "import envsolver.run.parsl.executor as e; e.MARGIN_SECONDS = 3.0; from envsolver.cli import main; main()"
+    "import envsolver.run.parsl.executor as e; e.MARGIN_SECONDS, e.TEMPLATE_SECONDS = 3.0, 0.0; "
+    "from envsolver.cli import main; main()"
 )
 SHORT_SILENCE = (
     "import envsolver.run.parsl.pool as p; p.HEARTBEAT_THRESHOLD_SECONDS = 5; from envsolver.cli import main; main()"

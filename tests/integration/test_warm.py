@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from warm_tables import ENDS, PLAIN, SCIENCE, TELLTALE
 from envsolver.core.jobs import KernelHistory
 from envsolver.core.results import Result
 from envsolver.notebooks.read import read_notebook
-from envsolver.worker import session
+from envsolver.worker import provisioner, session
 from envsolver.worker.isolation import CHOICE, choose_isolation
 from envsolver.worker.processes import RUN_MARK, marked, tree
 from envsolver.worker.run_job import run_job
@@ -172,6 +173,19 @@ def test_a_job_whose_template_is_not_there_starts_cold(bench: Bench) -> None:
     job = bench.job("alone", ["1"])
     result = run_job(with_options(job, template=str(bench.root / "none.sock")))
     assert (result.status, result.warm) == ("passed", False)
+
+
+def test_a_template_that_does_not_answer_is_waited_for_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provisioner, "TEMPLATE_SECONDS", 0.5)
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(bench.root / "t.sock"))
+        stopped.listen()
+        jobs = [with_options(bench.job(name, ["1"]), template=stopped.getsockname()) for name in ("first", "second")]
+        assert [(result.status, result.warm) for result in map(run_job, jobs)] == [("passed", False)] * 2
+        stopped.settimeout(0)
+        stopped.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            stopped.accept()
 
 
 def test_a_job_that_must_be_cold_is(bench: Bench) -> None:

@@ -20,7 +20,7 @@ from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from envsolver.core.jobs import Job
+from envsolver.core.jobs import TEMPLATE_SECONDS, Job
 from envsolver.core.results import Result
 from envsolver.run.parsl.monitoring import interrupts_held, make_hub
 from envsolver.run.parsl.pool import Pools
@@ -215,6 +215,7 @@ class ParslJobExecutor:
             app = python_app(run_job, data_flow_kernel=self._kernel, executors=[executor.label], cache=False)
             # A warm attempt, the cold one after it, and a third have the whole limit each.
             seconds = 3 * job.limits.timeout + MARGIN_SECONDS + self._pools_of(key).waiting_seconds
+            seconds += TEMPLATE_SECONDS if job.warm_start.template else 0.0
             self._expect(key, started, outcome, seconds)
             app(job).add_done_callback(lambda done: self._hand_on(done, job, executor, outcome))
         except Exception as problem:  # noqa: BLE001  any failure to send must reach the scheduler
