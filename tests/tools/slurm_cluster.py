@@ -290,3 +290,30 @@ class ClusterProject(NodesProject):
         script = f"{before}{sys.executable} -m envsolver {arguments}"
         asked = ("sbatch", "--parsable", "--exclusive", f"--chdir={self.root}", *options, f"--wrap={script}")
         return self.slurm.ask(*asked, environ=self.environ).strip()
+
+
+class Faults:
+    """Slurm's commands as a project's runs see them, each with a fault while a test wants one.
+
+    Parameters
+    ----------
+    folder
+        Where they lie, first on the path.
+    """
+
+    def __init__(self, project: ClusterProject, folder: Path) -> None:
+        self._folder = folder
+        for name in ("sbatch", "squeue", "scancel"):
+            fault, real = folder / f"{name}.fault", shutil.which(name, path=PATH)
+            command = folder / name
+            command.write_text(f'#!/bin/sh\nreal={real}\n[ -e {fault} ] && . {fault}\nexec $real "$@"\n')
+            command.chmod(0o755)
+        project.environ = {**project.environ, "PATH": f"{folder}{os.pathsep}{project.environ['PATH']}"}
+
+    def set(self, command: str, script: str) -> None:
+        """Have a command do what a shell script says, which finds the real one as `$real`."""
+        (self._folder / f"{command}.fault").write_text(f"{script}\n")
+
+    def end(self, command: str) -> None:
+        """Have a command work again."""
+        (self._folder / f"{command}.fault").unlink()

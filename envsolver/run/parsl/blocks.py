@@ -5,7 +5,6 @@ Parsl decides when an executor gets another block or loses an idle one (its stra
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
@@ -17,6 +16,50 @@ from parsl.providers.base import ExecutionProvider
 
 RETRY_SECONDS = 5.0
 """How long a provider waits after a block that never worked; twice as long after the next one."""
+
+LONGEST_RETRY_SECONDS = 30.0
+"""How long at most while the scheduler does not answer."""
+
+CLOSE_SECONDS = 20.0
+"""How long giving back all blocks may take at the end of the run; those that are left find no controller, and end."""
+
+UNHEARD = "the scheduler has not answered: "
+"""How the message of a block begins for which the scheduler could not be asked."""
+
+
+class SilentError(Exception):
+    """The scheduler did not answer, which may pass; `words` is what its command said."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(UNHEARD + words)
+        self.words = words
+
+
+class Contact:
+    """Whether a scheduler answers, and since when it does not.
+
+    Attributes
+    ----------
+    words
+        What its command said instead; empty when it has answered.
+    since
+        Since when it has not answered, on the monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self.words = ""
+        self.since = math.inf
+        self._times = 0
+
+    def heard(self, silence: str) -> None:
+        """Note that the scheduler has answered, or what its command said instead."""
+        self.words = silence
+        self.since = min(self.since, time.monotonic()) if silence else math.inf
+        self._times = self._times + 1 if silence else 0
+
+    def wait_seconds(self) -> float:
+        """Return how long to wait before it is asked again, longer each time."""
+        return min(RETRY_SECONDS * 2.0**self._times, LONGEST_RETRY_SECONDS)
 
 
 class BlockBudget:
@@ -53,13 +96,22 @@ class BlockBudget:
         """Return whether an environment has work and no block that runs: idle ones of others may be in its way."""
         return any(each.wanted and not each.running() for each in self._providers)
 
-    def close(self) -> None:
-        """Cancel all blocks, and let none be asked for. Waits for one that is being asked for just now."""
-        with self.lock:
-            self._closed = True
-        with contextlib.ExitStack() as stack:  # the blocks of all, even when the scheduler does not answer for one
-            for provider in self._providers:
-                stack.callback(provider.close)
+    def close(self) -> list[str]:
+        """Cancel all blocks, and let none be asked for; return what is left, and why, a text for each provider.
+
+        Waits for a block that is being asked for just now, but for no scheduler longer than `CLOSE_SECONDS`.
+        """
+        until = time.monotonic() + CLOSE_SECONDS
+        free = self.lock.acquire(timeout=CLOSE_SECONDS)
+        self._closed = True
+        if free:
+            self.lock.release()
+        closing = [threading.Thread(target=each.close, name="give-back", daemon=True) for each in self._providers]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(max(0.0, until - time.monotonic()))
+        return [words for each in self._providers if (words := each.left())]
 
 
 class Blocks(ExecutionProvider):
@@ -83,8 +135,8 @@ class Blocks(ExecutionProvider):
         self.poll = poll
         self._not_before = 0.0
         self._misses = 0
-        self._heard = time.monotonic()
-        self.silence = ""
+        self._contact = Contact()
+        self._fault = ""
         self.asked: dict[Any, float] = {}
         self.wanted = False
         # What Parsl's own keep has other keys with some, and not all note there what they have given back.
@@ -100,28 +152,40 @@ class Blocks(ExecutionProvider):
         ------
         RuntimeError
             The run is over.
+        SilentError
+            The scheduler did not answer. The next question waits, longer each time.
         """
         with self._budget.lock:
             if self._budget.closed:
                 raise RuntimeError("the run is over")
-            job = self._inner.submit(command, tasks_per_node, job_name)
-        if job is not None:
-            self.asked[job] = time.monotonic()
-            self.resources[job] = {"status": self._told(job, JobStatus(JobState.PENDING))}
+            try:
+                job = self._inner.submit(command, tasks_per_node, job_name)
+            except SilentError as error:
+                self._not_before = time.monotonic() + self._contact.wait_seconds()
+                self._contact.heard(error.words)
+                raise
+            self._contact.heard("")
+            if job is not None:
+                self._keep(job)  # before the end of the run looks which there are
         return job
+
+    def _keep(self, job: Any) -> None:
+        self.asked[job] = time.monotonic()
+        self.resources[job] = {"status": self._told(job, JobStatus(JobState.PENDING))}
+        if self._budget.closed:  # the end of the run has not waited for it
+            self.cancel([job])
 
     def status(self, job_ids: Sequence[Any]) -> list[JobStatus]:
         """Return the state of blocks; the last that is known where the scheduler does not answer."""
         active = [job for job in job_ids if not self.resources[job]["status"].terminal]
+        if not active:
+            return [self.resources[job]["status"] for job in job_ids]
         try:
-            if active:
-                answered = self._inner.status(active)
-                self.resources |= {job: {"status": self._told(job, status)} for job, status in zip(active, answered)}  # noqa: B905  one that is unknown may be left out
-            self.silence = str(getattr(self._inner, "silence", ""))
+            answered = self._inner.status(active)
+            self.resources |= {job: {"status": self._told(job, status)} for job, status in zip(active, answered)}  # noqa: B905  one that is unknown may be left out
+            self._contact.heard(str(getattr(self._inner, "silence", "")))
         except Exception as error:  # noqa: BLE001  a command that hangs, or is not there; Parsl would look at no block
-            self.silence = str(error)
-        if not self.silence:
-            self._heard = time.monotonic()
+            self._contact.heard(str(error))
         return [self.resources[job]["status"] for job in job_ids]
 
     def _told(self, job: Any, answered: JobStatus) -> JobStatus:
@@ -132,11 +196,20 @@ class Blocks(ExecutionProvider):
 
     def silent_seconds(self) -> float:
         """Return for how long the scheduler has not answered; `silence` has what its command said."""
-        return time.monotonic() - self._heard if self.silence else 0.0
+        return max(0.0, time.monotonic() - self._contact.since)
+
+    @property
+    def silence(self) -> str:
+        """What the scheduler's command said when it did not answer the last question; else empty."""
+        return self._contact.words
 
     def cancel(self, job_ids: Sequence[Any]) -> list[bool]:
-        """Give blocks back."""
-        done: list[bool] = self._inner.cancel(job_ids) if job_ids else []
+        """Give blocks back, and return for each whether that was done; the end of the run tries again."""
+        try:
+            done: list[bool] = self._inner.cancel(job_ids) if job_ids else []
+        except Exception as error:  # noqa: BLE001  a command that is not there; who gives back has more to do
+            self._contact.heard(str(error))
+            done = [False] * len(job_ids)
         for job, cancelled in zip(job_ids, done, strict=True):
             if cancelled and not self.resources[job]["status"].terminal:
                 self.resources[job] = {"status": JobStatus(JobState.CANCELLED)}
@@ -151,11 +224,21 @@ class Blocks(ExecutionProvider):
         self.cancel(self.active())
 
     def close(self) -> None:
-        """Give all blocks back, and have the provider remove what else it has made."""
-        with contextlib.ExitStack() as stack:
+        """Give all blocks back, and have the provider remove what else it has made; `left` tells what remains."""
+        self._fault = "the scheduler has not answered in time"
+        self._give_back()
+        try:
             if hasattr(self._inner, "clean_up"):
-                stack.callback(self._inner.clean_up)
-            self._give_back()
+                self._inner.clean_up()
+            self._fault = ""
+        except Exception as error:  # noqa: BLE001  whatever it is, the run's end tells it
+            self._fault = str(error)
+
+    def left(self) -> str:
+        """Return which blocks `close` could not give back, and why; empty when nothing is left."""
+        blocks = ", ".join(map(str, self.active()))
+        why = self._fault or (str(getattr(self._inner, "silence", "")) or self.silence or "refused" if blocks else "")
+        return " ".join(filter(None, [f"blocks {blocks}:" if blocks else "", why]))
 
     def active(self) -> list[Any]:
         """Return the blocks that wait or run, as the scheduler calls them."""

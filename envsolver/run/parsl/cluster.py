@@ -29,7 +29,7 @@ from envsolver.core.progress import BlockListener
 from envsolver.core.results import Result
 from envsolver.run.parsl.addresses import address_of
 from envsolver.run.parsl.block_watch import BlockWatch
-from envsolver.run.parsl.blocks import BlockBudget, Blocks
+from envsolver.run.parsl.blocks import UNHEARD, BlockBudget, Blocks
 from envsolver.run.parsl.pool import interchange_ended, launcher, worker_init
 from envsolver.run.parsl.providers import make_provider
 from envsolver.run.parsl.sent_project import SENT_PROJECT
@@ -215,7 +215,8 @@ class ClusterPools:
     def close(self) -> None:
         """Cancel every block."""
         self._block_watch.close()
-        self._budget.close()
+        for words in self._budget.close():
+            self._note(f"profile {self._profile.name}: not given back: {words}; a block ends when it finds no run")
 
     def explain(self, job: Job, error: Exception, executor: HighThroughputExecutor) -> Result | Exception:
         """Return what the end of a job means that came back without a result.
@@ -299,9 +300,14 @@ class ClusterPools:
 
 
 def misses_in_a_row(statuses: list[JobStatus]) -> list[JobStatus]:
-    """Return the last blocks, in their order, that ended without ever having worked."""
+    """Return the last blocks, in their order, that ended without ever having worked.
+
+    Those do not count for which the scheduler could not be asked: it may take them later.
+    """
     missed: list[JobStatus] = []
     for status in statuses:
+        if UNHEARD in str(status.message or ""):
+            continue
         if status.state is JobState.MISSING:
             missed.append(status)
         elif status.terminal and status.state is not JobState.SCALED_IN:

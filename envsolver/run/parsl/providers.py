@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_type_hints
 from platformdirs import user_state_path
 
 from envsolver.core.profiles import Profile
+from envsolver.run.parsl.commands import ask
 from envsolver.run.parsl.task import BLOCK_BEGAN
 from envsolver.run.scheduler.protocols import PoolRequest
 
@@ -167,6 +168,7 @@ def make_provider(profile: Profile, worker_init: str, request: PoolRequest, run_
         The site's function returns none.
     """
     from parsl.providers.base import ExecutionProvider
+    from parsl.providers.cluster_provider import ClusterProvider
 
     name = profile.settings.provider
     if name == "kubernetes":
@@ -181,6 +183,9 @@ def make_provider(profile: Profile, worker_init: str, request: PoolRequest, run_
         provider = find_maker(name, profile.folder)(**_arguments(profile))
     if name not in PROVIDERS and not isinstance(provider, ExecutionProvider):
         raise TypeError(f"{name} returned {type(provider).__name__}, which is no Parsl provider")
+    if isinstance(provider, ClusterProvider):
+        seconds = provider.cmd_timeout
+        provider.execute_wait = lambda cmd, timeout=None: ask(cmd, timeout or seconds)  # type: ignore[method-assign]
     launch: Any = getattr(provider, "launcher", None)
     began = f"export {BLOCK_BEGAN}=$(date +%s)"
     if hasattr(provider, "worker_init"):

@@ -2,16 +2,24 @@
 
 Parsl's provider asks `sacct`, which not every site has, or `squeue` for what still runs; a block that `squeue` lists no
 more counts as completed there, and an unknown state as nothing. Here `squeue` is asked for ended jobs as well, which
-Slurm remembers for minutes (its MinJobAge), and a block that will never start counts as failed.
+Slurm remembers for minutes (its MinJobAge), and a block that will never start counts as failed. An answer without
+its heading is none. A block may be in the queue although its `sbatch` did not answer; it is cancelled by its name.
 """
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from parsl.jobs.states import JobState, JobStatus
 from parsl.providers import SlurmProvider
+from parsl.providers.errors import SubmitException
+
+from envsolver.run.parsl.blocks import SilentError
+from envsolver.run.parsl.commands import CommandOutput, ask
 
 STATES = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED"), JobState.PENDING),
@@ -35,6 +43,17 @@ NEVER = frozenset({
 })  # fmt: skip
 """Reasons for which a job that waits will never start by itself."""
 
+FORMAT = "%i|%T|%r|%N|%S|%e"
+HEADING = "JOBID|STATE|REASON|NODELIST|START_TIME|END_TIME"
+"""What `squeue` is asked for, and the line above its answer: without it, what it printed is no answer."""
+
+UNHEARD = (
+    "has not answered within", "Unable to contact slurm controller", "Zero Bytes were transmitted", "timed out",
+    "Connection refused", "communication", "Protocol authentication error", "controller in standby mode",
+    "temporarily unable to accept", "Unable to establish", "Munge", "Invalid authentication credential",
+)  # fmt: skip
+"""What Slurm's commands say when they did not reach it (slurm_errno.c), and ours: that passes by itself."""
+
 NEVER_ENDS = ("MinutesLimit", "PerJobLimit")
 """How the reasons end that tell that an account is used up, or that a job is too large for it."""
 
@@ -48,24 +67,110 @@ class SlurmBlocks(SlurmProvider):
         """What `squeue` said when it did not answer the last question."""
         # Parsl asks for another block; the same one, queued again, would only come back much later.
         self.scheduler_options += "#SBATCH --no-requeue\n"
+        self._options = self.scheduler_options
+        self._uncertain: list[str] = []  # names of blocks of which `sbatch` has not said whether there are any
+
+    def execute_wait(self, cmd: str, timeout: int | None = None) -> CommandOutput:
+        """Run one of Slurm's commands, which may not take for ever."""
+        if cmd.startswith("sacct"):
+            return CommandOutput(1, "", "")  # Parsl wants to know whether it works
+        return ask(cmd, timeout or self.cmd_timeout)
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str = "parsl.slurm") -> str:
+        """Ask for a block.
+
+        Raises
+        ------
+        SilentError
+            Slurm did not answer.
+        RuntimeError
+            Slurm does not take it.
+        """
+        if not self._cancel_uncertain():
+            raise SilentError(self.silence)
+        name = f"{job_name}.{uuid.uuid4().hex[:12]}"
+        self.scheduler_options = f"{self._options}#SBATCH --job-name={name}\n"
+        try:
+            return super().submit(command, tasks_per_node, name)
+        except SubmitException as error:
+            words = " / ".join(f"{error.stderr}\n{error.stdout}".split("\n")).strip(" /")
+            if error.retcode != 0 and not is_unheard(words):
+                raise RuntimeError(f"Slurm: {words or f'sbatch ended with {error.retcode}'}") from error
+            if (job := self._find(name)) is not None:
+                return job
+            self._uncertain.append(name)
+            raise SilentError(words or "sbatch printed nothing") from error
+
+    def _find(self, name: str) -> str | None:
+        """Return the block of a name that is in the queue although `sbatch` has not said so."""
+        lines = self._ask_queue(f"--name={name}") or []
+        rows = [line.split("|") for line in lines if line != HEADING]
+        job = next((row[0] for row in rows if len(row) == len(FORMAT.split("|"))), None)
+        if job is not None:
+            scripts = Path(str(self.script_dir)).glob(f"{name}.*")
+            script = next(each for each in scripts if each.suffix not in {".stdout", ".stderr"})
+            paths = {"job_stdout_path": f"{script}.stdout", "job_stderr_path": f"{script}.stderr"}
+            self.resources[job] = {"job_id": job, "status": JobStatus(JobState.PENDING), **paths}
+        return job
+
+    def _cancel_uncertain(self) -> bool:
+        """Cancel the blocks that may be in the queue untold; false when Slurm does not answer."""
+        if self._uncertain:
+            code, _, error = self._cancel(f"--name={','.join(self._uncertain)}")
+            if code != 0 and is_unheard(error):
+                self.silence = error.strip()
+                return False
+            self._uncertain.clear()
+        return True
+
+    def cancel(self, job_ids: Sequence[object]) -> list[bool]:
+        """Give blocks back, and return for each whether Slurm has taken it."""
+        if not job_ids:
+            return []
+        code, _, error = self._cancel(" ".join(map(str, job_ids)))
+        self.silence = error.strip() if code != 0 and is_unheard(error) else self.silence
+        if code == 0:
+            for job in job_ids:
+                self.resources[str(job)]["status"] = JobStatus(JobState.CANCELLED)
+        return [code == 0] * len(job_ids)
+
+    def _cancel(self, which: str) -> CommandOutput:
+        clusters = f"--clusters={self.clusters} " if self.clusters else ""
+        return self.execute_wait(f"scancel {clusters}{which}")
+
+    def clean_up(self) -> None:
+        """Cancel the blocks that may be in the queue untold.
+
+        Raises
+        ------
+        SilentError
+            Slurm did not answer.
+        """
+        if not self._cancel_uncertain():
+            raise SilentError(self.silence)
 
     def _status(self) -> None:
         active = [str(job) for job, kept in self.resources.items() if not kept["status"].terminal]
         if not active:
             return
-        clusters = f" --clusters={self.clusters}" if self.clusters else ""
-        command = f"squeue{clusters} --noheader --states=all --format='%i|%T|%r|%N|%S|%e' --job '{','.join(active)}'"
-        code, output, error = self.execute_wait(command)  # type: ignore[no-untyped-call]
-        answered = code == 0 or "Invalid job id" in error
-        self.silence = "" if answered else error.strip() or f"squeue ended with {code}"
-        if not answered:
+        lines = self._ask_queue(f"--job '{','.join(active)}'")
+        if lines is None:
             return  # which says nothing of the blocks
-        told = {job: rest for job, *rest in (line.split("|") for line in output.splitlines()) if len(rest) == 5}  # noqa: PLR2004
+        told = {job: rest for job, *rest in (line.split("|") for line in lines) if len(rest) == 5}  # noqa: PLR2004
         for job in active:
             state, reason, nodes, *times = told.get(job, ("COMPLETED", "Slurm does not know it any more", "", "", ""))
             self._note(job, state, reason, nodes)
             if state in ON_NODES:
                 self.resources[job] |= dict(zip(("nodes", "started", "ends"), (nodes, *map(_iso, times)), strict=True))
+
+    def _ask_queue(self, which: str) -> list[str] | None:
+        """Return the lines that `squeue` has on some jobs, with its heading; None when that is no answer."""
+        clusters = f" --clusters={self.clusters}" if self.clusters else ""
+        code, output, error = self.execute_wait(f"squeue{clusters} --states=all --format='{FORMAT}' {which}")
+        lines = output.splitlines()
+        answered = HEADING in lines if code == 0 else "Invalid job id" in error
+        self.silence = "" if answered else error.strip() or f"squeue ended with {code} and no answer: {output[:100]!r}"
+        return lines if answered else None
 
     def _note(self, job: str, state: str, reason: str, nodes: str) -> None:
         """Keep what Slurm says of a job, and cancel one that will never start."""
@@ -74,11 +179,16 @@ class SlurmBlocks(SlurmProvider):
         words = f"Slurm: job {job} {state}{why}{f' on {nodes}' if nodes else ''}"
         found = STATES.get(state, JobState.UNKNOWN)
         if found is JobState.PENDING and never_starts(reason):
-            self.cancel([job])  # type: ignore[no-untyped-call]
+            self.cancel([job])
             found = JobState.FAILED
         kept["status"] = JobStatus(
             found, message=words, stdout_path=kept["job_stdout_path"], stderr_path=kept["job_stderr_path"]
         )
+
+
+def is_unheard(error: str) -> bool:
+    """Tell whether a command's error output says that it did not reach Slurm, which may pass."""
+    return any(words.lower() in error.lower() for words in UNHEARD)
 
 
 def never_starts(reason: str) -> bool:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from fakes import until
 from nodes_project import run_id, waits_at_first
-from slurm_cluster import ClusterProject
+from slurm_cluster import ClusterProject, Faults
 
 from envsolver.run.history import History
 
@@ -171,6 +171,45 @@ def test_a_profile_that_gets_no_block_is_told_in_the_schedulers_words(
     assert project.verdicts() == {"a.ipynb": "environment"}, printed
     assert said in project.results()["a.ipynb"]["reason"]
     assert time.monotonic() - begun < 90
+
+
+UNHEARD = "Socket timed out on send/recv operation"
+
+
+def test_answers_of_slurm_that_do_not_come_cost_no_block_and_no_attempt(
+    project: ClusterProject, tmp_path: Path
+) -> None:
+    flag, faults = tmp_path / "flag", Faults(project, tmp_path)
+    project.notebook("a.ipynb", LONG.format(flag=flag, seconds=8))
+    faults.set("sbatch", f'$real "$@" > /dev/null; echo "sbatch: error: {UNHEARD}" >&2; exit 1')
+    started = project.start()
+    until(flag.exists)
+    for answer in ("exit 0", "echo nonsense", "sleep 600"):
+        faults.set("squeue", answer)
+        time.sleep(2.5)
+    faults.end("squeue")
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert project.results()["a.ipynb"]["attempts"] == 1
+    assert len(re.findall(r"job \d+ RUNNING", printed)) == 1
+    assert "COMPLETED" not in printed
+
+
+def test_an_interrupted_run_says_which_blocks_it_could_not_cancel_and_they_end(
+    project: ClusterProject, tmp_path: Path
+) -> None:
+    flag, faults = tmp_path / "flag", Faults(project, tmp_path)
+    project.notebook("a.ipynb", LONG.format(flag=flag, seconds=600))
+    started = project.start()
+    until(flag.exists)
+    run = run_id(started)
+    (block,) = project.slurm.jobs()
+    faults.set("scancel", f'echo "scancel: error: Kill job error on job id {block}: {UNHEARD}" >&2; exit 1')
+    os.kill(started.pid, signal.SIGINT)
+    printed = project.finish(started)  # it waits until no block is left
+    assert started.returncode == 130, printed
+    assert f"not given back: blocks {block}: scancel: error: Kill job error on job id {block}: {UNHEARD}" in printed
+    until(lambda: not project.left(run))
 
 
 def test_a_block_that_is_preempted_runs_its_notebook_again(project: ClusterProject, tmp_path: Path) -> None:

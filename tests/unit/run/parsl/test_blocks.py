@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from parsl.jobs.states import JobState, JobStatus
 
-from envsolver.run.parsl.blocks import BlockBudget, Blocks
+from envsolver.run.parsl.blocks import BlockBudget, Blocks, SilentError
 from envsolver.run.parsl.cluster import misses_in_a_row
 from envsolver.run.parsl.slurm import never_starts
 
@@ -100,10 +101,105 @@ def test_one_environments_blocks_that_cannot_be_cancelled_keep_no_other_from_it(
     for scheduler in schedulers:
         Blocks(scheduler, budget, 1.0).submit("a", 1)
     schedulers[1].broken = "no answer"
-    with pytest.raises(TimeoutError, match="no answer"):
-        budget.close()
+    assert budget.close() == ["blocks a0: no answer"]
     states = [next(iter(scheduler.resources.values()))["status"].state for scheduler in schedulers]
     assert states == [JobState.CANCELLED, JobState.RUNNING, JobState.CANCELLED]
+
+
+class SilentProvider(FakeProvider):
+    """A scheduler that takes no block, since it does not answer."""
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str) -> str:
+        raise SilentError("no route to host")
+
+
+def test_a_block_that_a_silent_scheduler_did_not_take_is_no_miss_and_is_asked_for_later() -> None:
+    blocks = Blocks(SilentProvider(), BlockBudget(1), 1.0)
+    with pytest.raises(SilentError) as raised:
+        blocks.submit("a", 1)
+    assert blocks.max_blocks == 0
+    assert (blocks.silence, blocks.silent_seconds() > 0) == ("no route to host", True)
+    blocks.status([])
+    assert blocks.silence == "no route to host"  # without a question there is no answer
+    told = JobStatus(JobState.MISSING, f"Failed to start block 0: {raised.value}")
+    assert len(misses_in_a_row([JobStatus(JobState.MISSING), told, JobStatus(JobState.MISSING), told])) == 2
+
+
+def test_giving_back_never_raises_since_who_gives_back_has_more_to_do() -> None:
+    scheduler = FakeProvider()
+    blocks = Blocks(scheduler, BlockBudget(1), 1.0)
+    job = blocks.submit("a", 1)
+    scheduler.broken = "no answer"
+    assert blocks.cancel([job]) == [False]
+    assert blocks.active() == [job]
+
+
+class HangingProvider(FakeProvider):
+    """A scheduler that answers no question until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+
+    def cancel(self, job_ids: list[str]) -> list[bool]:
+        self.released.wait()
+        return super().cancel(job_ids)
+
+
+def test_the_end_of_a_run_waits_for_no_scheduler_that_hangs_and_says_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("envsolver.run.parsl.blocks.CLOSE_SECONDS", 0.5)
+    budget, hanging, good = BlockBudget(2), HangingProvider(), FakeProvider()
+    for scheduler in (hanging, good):
+        Blocks(scheduler, budget, 1.0).submit("a", 1)
+    assert budget.close() == ["blocks a0: the scheduler has not answered in time"]
+    assert good.resources["a0"]["status"].state is JobState.CANCELLED
+    hanging.released.set()
+
+
+def test_a_block_that_comes_when_the_run_has_ended_without_waiting_for_it_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("envsolver.run.parsl.blocks.CLOSE_SECONDS", 0.1)
+
+    class SlowProvider(FakeProvider):
+        def submit(self, command: str, tasks_per_node: int, job_name: str) -> str:
+            budget.close()
+            return super().submit(command, tasks_per_node, job_name)
+
+    budget, scheduler = BlockBudget(1), SlowProvider()
+    blocks = Blocks(scheduler, budget, 1.0)
+    job = blocks.submit("a", 1)
+    assert (blocks.active(), scheduler.resources[job]["status"].state) == ([], JobState.CANCELLED)
+
+
+def test_a_block_that_is_asked_for_while_the_run_ends_is_known_to_its_end() -> None:
+    budget, ended = BlockBudget(1), threading.Event()
+
+    def close() -> None:
+        budget.close()
+        ended.set()
+
+    closing = threading.Thread(target=close)
+
+    class LateProvider(FakeProvider):
+        def submit(self, command: str, tasks_per_node: int, job_name: str) -> str:
+            job = super().submit(command, tasks_per_node, job_name)
+            closing.start()
+            return job
+
+    class SlowBlocks(Blocks):
+        def _told(self, job: Any, answered: JobStatus) -> JobStatus:
+            ended.wait(0.3)  # what is left between the scheduler's answer and the note of it
+            return super()._told(job, answered)
+
+    scheduler = LateProvider()
+    submitting = threading.Thread(target=SlowBlocks(scheduler, budget, 1.0).submit, args=("a", 1))
+    submitting.start()
+    assert ended.wait(30)
+    assert scheduler.resources["a0"]["status"].state is JobState.CANCELLED
+    submitting.join()
 
 
 def test_after_a_block_that_never_worked_the_next_one_waits() -> None:
