@@ -72,7 +72,9 @@ class Fault:
 
     def meets(self, method: str, path: str) -> bool:
         """Tell whether a request is one of them."""
-        return self.times > 0 and method == self.method and re.search(self.path, path) is not None
+        return (
+            self.times > 0 and re.fullmatch(self.method, method) is not None and re.search(self.path, path) is not None
+        )
 
 
 class Cluster:

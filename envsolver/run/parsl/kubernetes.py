@@ -20,6 +20,7 @@ from parsl.jobs.states import JobState, JobStatus
 from parsl.providers import KubernetesProvider
 
 from envsolver.core.profiles import Profile
+from envsolver.run.parsl.blocks import SilentError
 from envsolver.run.parsl.pods import CERTIFICATES, GRACE_SECONDS, PodSpec, Size, read_template, state_of
 from envsolver.run.scheduler.protocols import PoolRequest
 
@@ -43,8 +44,22 @@ cp {CERTIFICATES}/* "$certificates"
 _CERT_DIR = re.compile(r"(?<=--cert_dir )(\S+)")
 
 
+BUSY = frozenset({429, 500, 502, 503, 504})
+"""Answers of HTTP after which the same question may be answered later."""
+
+
 class KubernetesError(Exception):
-    """The cluster did not do as it was asked; the message holds its words."""
+    """The cluster did not do as it was asked; the message holds its words.
+
+    Attributes
+    ----------
+    passes
+        Whether it may do so later: it did not answer, or is too busy.
+    """
+
+    def __init__(self, words: str, *, passes: bool = False) -> None:
+        super().__init__(words)
+        self.passes = passes
 
 
 class KubernetesBlocks(KubernetesProvider):
@@ -75,6 +90,7 @@ class KubernetesBlocks(KubernetesProvider):
             template=read_template(profile.folder / options["pod_template"]) if "pod_template" in options else {},
         )
         self._secret = ""
+        self._uncertain: list[str] = []  # pods of which the cluster has not said whether there are any
 
     def submit(self, cmd_string: str, tasks_per_node: int, job_name: str = "") -> str:  # noqa: ARG002  Parsl's signature
         """Ask for a pod, and return its name.
@@ -83,14 +99,29 @@ class KubernetesBlocks(KubernetesProvider):
         ------
         KubernetesError
             The cluster refuses it.
+        SilentError
+            It did not answer, or is too busy.
         """
+        try:
+            return self._create(cmd_string)
+        except KubernetesError as error:
+            if error.passes:
+                raise SilentError(str(error)) from error
+            raise
+
+    def _create(self, cmd_string: str) -> str:
+        while self._uncertain:  # else it would run as a block that nobody has
+            self._delete(self.kube_client.delete_namespaced_pod, self._uncertain[-1])
+            self._uncertain.pop()
         name = f"envsolver-{uuid.uuid4().hex[:12]}"
         directory = _CERT_DIR.search(cmd_string)
         if directory is not None and directory[1] != "None" and not self._secret:
             self._secret = self._send_certificates(Path(directory[1]))
         command = _PRIVATE + _CERT_DIR.sub('"$certificates"', cmd_string) if self._secret else cmd_string
         script = f"{self.worker_init}\n{command}\n"
+        self._uncertain.append(name)
         self._ask(self.kube_client.create_namespaced_pod, body=self._spec.body(name, script, self._secret))
+        self._uncertain.remove(name)
         self.resources[name] = {"status": JobStatus(JobState.PENDING, message=f"Kubernetes: pod {name} Pending")}
         return name
 
@@ -186,9 +217,10 @@ class KubernetesBlocks(KubernetesProvider):
         except ApiException as error:
             if error.status == 404 and gone is not None:  # noqa: PLR2004  HTTP's own
                 return gone
-            raise KubernetesError(f"Kubernetes: {_said(error.body) or error.reason} ({error.status})") from error
+            words = f"Kubernetes: {_said(error.body) or error.reason} ({error.status})"
+            raise KubernetesError(words, passes=error.status in BUSY) from error
         except HTTPError as error:
-            raise KubernetesError(f"Kubernetes did not answer: {error}") from error
+            raise KubernetesError(f"Kubernetes did not answer: {error}", passes=True) from error
         except ValueError as error:  # a body that is none; some versions of the client find that out
             raise KubernetesError(f"Kubernetes: {error}") from error
 

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from kubernetes.client.exceptions import ApiException
 from parsl.jobs.states import JobState, JobStatus
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import NewConnectionError
 
 from envsolver.core.profiles import Profile, ProfileSettings
+from envsolver.run.parsl.blocks import SilentError
 from envsolver.run.parsl.kubernetes import KubernetesBlocks, KubernetesError, configuration_fault
 from envsolver.run.scheduler.protocols import PoolRequest
 
@@ -32,6 +35,7 @@ class FakeClient:
         self.pods: dict[str, Any] = {}
         self.secrets: dict[str, Any] = {}
         self.broken = 0
+        self.refused: Exception | None = None
         self.asked: list[dict[str, Any]] = []
 
     def _answer(self, answer: object, **asked: Any) -> SimpleNamespace:
@@ -45,6 +49,8 @@ class FakeClient:
     def create_namespaced_pod(self, **asked: Any) -> SimpleNamespace:
         answer = self._answer({}, **asked)
         self.pods[asked["body"]["metadata"]["name"]] = asked["body"] | {"status": {"phase": "Pending"}}
+        if self.refused is not None:
+            raise self.refused
         return answer
 
     def create_namespaced_secret(self, **asked: Any) -> SimpleNamespace:
@@ -143,9 +149,28 @@ def test_certificates_travel_as_one_secret_and_are_copied_to_a_private_folder(
 
 
 def test_what_a_cluster_refuses_is_told_in_its_words(blocks: KubernetesBlocks, client: FakeClient) -> None:
-    client.broken = 1
-    with pytest.raises(KubernetesError, match=r"^Kubernetes: etcd is gone \(500\)$"):
+    client.refused = refusal(403, "exceeded quota")
+    with pytest.raises(KubernetesError, match=r"^Kubernetes: exceeded quota \(403\)$"):
         blocks.submit("pool", 1)
+
+
+BUSY = refusal(500, "etcd is gone"), refusal(429, "slow down"), NewConnectionError(HTTPConnection("127.0.0.1"), "gone")
+
+
+@pytest.mark.parametrize("error", BUSY)
+def test_a_cluster_that_fails_for_a_while_gets_each_pod_once(
+    error: Exception, blocks: KubernetesBlocks, client: FakeClient
+) -> None:
+    client.refused = error
+    with pytest.raises(SilentError):
+        blocks.submit("pool", 1)
+    (lost,) = client.pods  # it was made all the same
+    with pytest.raises(SilentError):
+        blocks.submit("pool", 1)
+    client.refused = None
+    name = blocks.submit("pool", 1)
+    assert list(client.pods) == [name]
+    assert lost != name
 
 
 def test_a_pod_that_is_given_back_is_gone_or_still_counts(blocks: KubernetesBlocks, client: FakeClient) -> None:
