@@ -45,13 +45,23 @@ def hand_back(job: Job, environ: Mapping[str, str], now: float, first: float) ->
     HandedBackError
         It is to run in another block.
     """
-    began, whole = float(environ.get(BLOCK_BEGAN) or 0), float(environ.get(BLOCK_SECONDS) or 0)
-    end = float(environ.get("SLURM_JOB_END_TIME") or (began + whole if began and whole else 0))
+    began, end = block_times(environ)
     if not end:
         return
     fresh = now - first <= FRESH_SHARE * (end - began)
     if not fresh and end - now < seconds_needed(job.warm_start.expected, job.limits.timeout):
         raise HandedBackError(max(end - now, 0.0))
+
+
+def block_times(environ: Mapping[str, str]) -> tuple[float, float]:
+    """Return when a block began and when it ends, seconds since 1970 by the node's clock; 0 for what is not known."""
+    began, whole, start, end = (
+        float(environ.get(name) or 0)
+        for name in (BLOCK_BEGAN, BLOCK_SECONDS, "SLURM_JOB_START_TIME", "SLURM_JOB_END_TIME")
+    )
+    if began and start and end:
+        return began, began + end - start  # Slurm's times are by its controller's clock, which may be another
+    return began, end or (began + whole if began and whole else 0.0)
 
 
 def first_arrival(mark: str, now: float) -> float:

@@ -59,6 +59,13 @@ def test_slurms_own_word_on_the_end_counts() -> None:
     assert is_taken(100.0, 1500.0, {**BLOCK, "SLURM_JOB_END_TIME": "9999"})
 
 
+@pytest.mark.parametrize("off", [-7200, 0, 7200])
+def test_a_node_whose_clock_is_off_knows_how_much_of_its_block_is_left(off: int) -> None:
+    slurm = {"SLURM_JOB_START_TIME": str(1000 + off), "SLURM_JOB_END_TIME": str(1500 + off)}
+    assert not is_taken(100.0, 1366.0, {**BLOCK, **slurm})
+    assert is_taken(100.0, 1365.0, {**BLOCK, **slurm})
+
+
 @pytest.mark.parametrize("environ", [{}, {BLOCK_BEGAN: "1000", BLOCK_SECONDS: "0"}])
 def test_where_no_end_is_known_everything_is_taken(environ: dict[str, str]) -> None:
     assert is_taken(None, 9000.0, environ)
