@@ -215,6 +215,15 @@ class Blocks(ExecutionProvider):
                 self.resources[job] = {"status": JobStatus(JobState.CANCELLED)}
         return done
 
+    def fail(self, job: Any, words: str) -> None:
+        """Give a block back that is of no use, with the reason in addition to the scheduler's words."""
+        before = self.resources[job]["status"]
+        if self.cancel([job]) != [True]:
+            return  # it is still there
+        message = f"{before.message or before.state.name}; {words}"
+        told = JobStatus(JobState.FAILED, message, stdout_path=before.stdout_path, stderr_path=before.stderr_path)
+        self.resources[job] = {"status": told}
+
     def retire(self) -> None:
         """Give all blocks back, and have no others: nothing is expected from their executor any more."""
         self._not_before, self.wanted = math.inf, False

@@ -61,6 +61,8 @@ ANSWER_SECONDS = 10.0
 
 GIB = 1024**3
 
+RUNNING = JobState.RUNNING
+
 DEFAULT_PORTS = (54000, 55000)
 
 
@@ -146,6 +148,7 @@ class ClusterPools:
         self._server = server
         self._budget = BlockBudget(profile.settings.max_blocks)
         self._managers: dict[str, str] = {}
+        self._run_since: dict[Any, float] = {}  # by the scheduler's name of a block
         self._block_watch = BlockWatch(profile, on_block)
 
     @property
@@ -267,8 +270,9 @@ class ClusterPools:
         self._managers |= {each["manager"]: each["block_id"] for each in executor.connected_managers()}
         self._tell(executor.label, status)
         self._block_watch.look(executor, status)
+        self._end_unconnected(executor, status)
         ended = [each for _, each in sorted(status.items(), key=lambda item: int(item[0]))]
-        running = any(each.state is JobState.RUNNING for each in ended)
+        running = any(each.state is RUNNING for each in ended)
         misses = misses_in_a_row(ended)
         blocks = self._blocks(executor)
         blocks.missed(len(misses))
@@ -285,6 +289,16 @@ class ClusterPools:
             self._fail(
                 executor, f"the scheduler has not answered for {blocks.silent_seconds():.0f} s: {blocks.silence}"
             )
+
+    def _end_unconnected(self, executor: ClusterExecutor, status: Mapping[str, JobStatus]) -> None:
+        """Give back blocks that run, and whose workers do not come: what comes before them hangs."""
+        now, seconds = time.monotonic(), self._profile.settings.connect_deadline
+        running = {block: executor.blocks_to_job_id[block] for block, each in status.items() if each.state is RUNNING}
+        late = [block for block, job in running.items() if now - self._run_since.setdefault(job, now) > seconds]
+        if not late or not executor.answers():
+            return
+        for block in set(late) - set(executor.connected_blocks()):
+            self._blocks(executor).fail(running[block], f"its workers have not come within {seconds:g} s")
 
     def _tell(self, label: str, status: Mapping[str, JobStatus]) -> None:
         """Say of each block that its state is another than before."""
