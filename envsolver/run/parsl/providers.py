@@ -168,7 +168,6 @@ def make_provider(profile: Profile, worker_init: str, request: PoolRequest, run_
         The site's function returns none.
     """
     from parsl.providers.base import ExecutionProvider
-    from parsl.providers.cluster_provider import ClusterProvider
 
     name = profile.settings.provider
     if name == "kubernetes":
@@ -183,9 +182,7 @@ def make_provider(profile: Profile, worker_init: str, request: PoolRequest, run_
         provider = find_maker(name, profile.folder)(**_arguments(profile))
     if name not in PROVIDERS and not isinstance(provider, ExecutionProvider):
         raise TypeError(f"{name} returned {type(provider).__name__}, which is no Parsl provider")
-    if isinstance(provider, ClusterProvider):
-        seconds = provider.cmd_timeout
-        provider.execute_wait = lambda cmd, timeout=None: ask(cmd, timeout or seconds)  # type: ignore[method-assign]
+    _bound_commands(provider)
     launch: Any = getattr(provider, "launcher", None)
     began = f"export {BLOCK_BEGAN}=$(date +%s)"
     if hasattr(provider, "worker_init"):
@@ -196,6 +193,15 @@ def make_provider(profile: Profile, worker_init: str, request: PoolRequest, run_
         # What halts the machine stands after it, and must not be left out by its `exit`.
         provider.launcher = lambda command, *rest: f"(\n{launch(command, *rest)}\n)"
     return cast("ExecutionProvider", provider)
+
+
+def _bound_commands(provider: Any) -> None:
+    """Have a scheduler's commands end when their time is up, and what hangs with them."""
+    from parsl.providers.cluster_provider import ClusterProvider
+
+    if isinstance(provider, ClusterProvider):
+        seconds = provider.cmd_timeout
+        provider.execute_wait = lambda cmd, timeout=None: ask(cmd, timeout or seconds)  # type: ignore[method-assign]
 
 
 def _arguments(profile: Profile) -> dict[str, Any]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 from fakes import until
 
+from envsolver.core.profiles import Profile, ProfileSettings
 from envsolver.run.parsl.commands import ask
+from envsolver.run.parsl.providers import make_provider
+from envsolver.run.scheduler.protocols import PoolRequest
 
 
 def test_what_a_command_prints_and_ends_with_is_returned() -> None:
@@ -34,3 +39,10 @@ def test_a_command_that_is_not_there_says_so() -> None:
     code, _, error = ask("no-such-scheduler-command", 30)
     assert code == 127
     assert "not found" in error
+
+
+@pytest.mark.parametrize("name", ["slurm", "pbspro", "gridengine", "lsf"])
+def test_each_schedulers_commands_end_when_their_time_is_up(name: str, tmp_path: Path) -> None:
+    profile = Profile(name="p", settings=ProfileSettings(provider=name, workers_per_node=1))
+    provider: Any = make_provider(profile, "", PoolRequest(prefix=tmp_path, workers=1, cores=1), "run")
+    assert provider.execute_wait("sleep 600", 0.5)[2] == "sleep has not answered within 0.5 s"
