@@ -158,10 +158,9 @@ def test_a_template_of_pods_and_the_groups_cores_and_memory_are_in_the_pods(proj
     assert (wanted["requests"]["cpu"], wanted["limits"]["memory"]) == ("4", "2432Mi")
 
 
-@pytest.mark.parametrize("status", [500, 429])
-def test_while_the_api_takes_no_pods_the_run_waits(status: int, project: KubeProject) -> None:
+def test_while_the_api_takes_no_pods_the_run_waits(project: KubeProject) -> None:
     project.notebook("a.ipynb", "pass")
-    project.kube.faults.append(Fault("POST", "pods", status=status, times=3))
+    project.kube.faults.append(Fault("POST", "pods", status=429, times=3))
     printed = project.run()
     assert project.verdicts() == {"a.ipynb": "passed"}, printed
     assert printed.count("the scheduler has not answered: Kubernetes: the tests want it so") == 3
