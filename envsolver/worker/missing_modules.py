@@ -30,7 +30,7 @@ def missing_module_advice(job: Job, ename: str, evalue: str, traceback: str) -> 
     """
     if ename not in {"ImportError", "ModuleNotFoundError"}:
         return ""
-    found = _MISSING.match(evalue.strip()) or (_MISSING.search(traceback) if ename == "ImportError" else None)
+    found = _MISSING.match(evalue.strip()) or _MISSING.search(traceback)
     place = job.binding.requirements_place
     if found is None:
         advised = next(filter(None, (form.search(evalue) for form in _ADVICE)), None)

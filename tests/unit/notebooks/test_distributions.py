@@ -42,6 +42,8 @@ TABLE = Path(envsolver.notebooks.__file__).with_name("distributions.toml")
         ("ruamel.yaml", "ruamel-yaml"),
         ("mpl_toolkits.mplot3d", "matplotlib"),
         ("mpl_toolkits.basemap", "basemap"),
+        ("dask.dataframe", "dask"),
+        ("dask.distributed", "distributed"),
         ("pylab", "matplotlib"),
         ("pkg_resources", "setuptools<82"),
         ("attr", "attrs"),

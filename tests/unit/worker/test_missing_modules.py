@@ -63,6 +63,13 @@ def test_a_module_that_lies_in_one_folder_of_the_project_is_shown_there(
     )
 
 
+def test_where_a_library_says_it_in_its_own_words_the_cause_of_its_error_names_the_module(root: Path) -> None:
+    said = "dask.distributed is not installed.\n\n  conda install dask distributed"
+    cause = "ModuleNotFoundError: No module named 'distributed'\n\nThe above exception was the direct cause of"
+    for ename in ("ModuleNotFoundError", "ImportError"):
+        assert missing_module_advice(job(root), ename, said, cause) == PROVIDED.format("distributed")
+
+
 @pytest.mark.parametrize("module", ["twice", "torch", "plain", "hidden", "agents", "absent"])
 def test_a_module_that_lies_in_several_or_none_is_a_package_to_add(root: Path, module: str) -> None:
     advice = missing_module_advice(job(root), "ModuleNotFoundError", f"No module named '{module}'", "")
