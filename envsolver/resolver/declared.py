@@ -1,7 +1,8 @@
 """What a project's own files name: the distributions that a person has vouched for.
 
-Read are requirement files, the tables of `pyproject.toml`, `setup.cfg` and `setup.py`, `environment.yml` and `Pipfile`,
-where a project keeps them: at its root, in a few folders of that purpose, and beside the notebook. Nothing is run.
+Read are requirement files, the tables of `pyproject.toml`, `setup.cfg` and `setup.py`, `environment.yml`, `pixi.toml`
+and `Pipfile`, where a project keeps them: at its root, in a few folders of that purpose, and beside the notebook.
+Nothing is run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -60,7 +62,7 @@ def _in_folder(folder: Path) -> Mapping[str, str]:
 
 def _is_list(name: str) -> bool:
     return bool(
-        name in {*METADATA_FILES, "Pipfile"}
+        name in {*METADATA_FILES, "Pipfile", "pixi.toml"}
         or _REQUIREMENTS.fullmatch(name)
         or _CONDA.fullmatch(name)
         or name.endswith(".in")
@@ -86,6 +88,8 @@ def _texts(folder: Path, names: Iterable[str]) -> Iterator[str]:
         try:
             if name == "pyproject.toml":
                 yield from _of_pyproject(folder)
+            elif name == "pixi.toml":
+                yield from _of_pixi(parse_toml(read_text(folder / name)))
             elif name == "Pipfile":
                 table = parse_toml(read_text(folder / name))
                 yield from (*table_of(table, "packages"), *table_of(table, "dev-packages"))
@@ -115,8 +119,14 @@ def _of_pyproject(folder: Path) -> Iterator[str]:
     tables += [table_of(group, "dependencies") for group in table_of(poetry, "group").values()]
     for names in tables:
         yield from (name for name in names if name != "python")
-    for name in ("dependencies", "pypi-dependencies"):
-        yield from table_of(table, "tool", "pixi", name)
+    yield from _of_pixi(table_of(table, "tool", "pixi"))
+
+
+def _of_pixi(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a table of pixi's names, and its features: conda's and pip's packages by name alone."""
+    for each in (table, *table_of(table, "feature").values()):
+        for name in ("dependencies", "pypi-dependencies"):
+            yield from table_of(each, name)
 
 
 def _of_conda(text: str) -> Iterator[str]:

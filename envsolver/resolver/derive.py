@@ -131,10 +131,11 @@ def name_parts(
 def serves(lock: Lock, demand: NotebookRequirements, interpreter: Interpreter, root: Path) -> bool:
     """Return whether an environment of a lock has all that a notebook asks for, in versions that it accepts."""
     versions = {package.name: package.version for package in lock.packages}
-    return all(_has(versions, r, root) for r in demand.requirements if applies(r.text, interpreter))
+    return all(has(versions, r, root) for r in demand.requirements if applies(r.text, interpreter))
 
 
-def _has(versions: Mapping[str, str], requirement: Requirement, root: Path) -> bool:
+def has(versions: Mapping[str, str], requirement: Requirement, root: Path) -> bool:
+    """Return whether packages, as versions by name, have what a requirement asks for."""
     name = requirement_name(root, requirement.text)
     if name is None or name not in versions:
         return requirement.text.startswith(BOUND)

@@ -168,14 +168,20 @@ class Preparation:
                     )
                 if found is None:
                     raise
-                self._record.errors.append(error)
-                reason = "\n".join(filter(None, (_what_to_see(error, found, version), _explanation(error, version))))
-                self._post(EnvironmentUnavailable(target=target, reason=reason, notebooks=found.notebooks))
+                self._give_up(target, error, found)
             members -= found.notebooks
             text = f"{target.group}: building it again, for {len(members)} that do without {found.name}"
             self._post(Message(text=text))
             group = without(group, found.texts, project.root)
             lock = project.lock(group, resolution.interpreters[version])
+
+    def _give_up(self, target: Target, error: BuildError, found: Unbuildable) -> None:
+        """Tell that the notebooks that need what cannot be built do not run, and why; mostly there are some."""
+        if found.notebooks:
+            self._record.errors.append(error)
+            version = target.python
+            reason = "\n".join(filter(None, (_what_to_see(error, found, version), _explanation(error, version))))
+            self._post(EnvironmentUnavailable(target=target, reason=reason, notebooks=found.notebooks))
 
 
 def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,9 +26,11 @@ from envsolver.resolver.declared import declared
 from envsolver.resolver.demands import NotebookRequirements, demand_of
 from envsolver.resolver.dependency_sets import EVERYTHING, declared_group, offered_sets
 from envsolver.resolver.derive import Derived, derive, serves
-from envsolver.resolver.groups import read_groups
+from envsolver.resolver.groups import derive_group, read_groups
+from envsolver.resolver.nearest_set import nearest_set
 from envsolver.resolver.oracle import UvOracle
 from envsolver.resolver.own_project import own_project, with_extras
+from envsolver.resolver.requirement_text import requirement_name
 from envsolver.resolver.specifiers import python_allowed
 from envsolver.resolver.uv_lock import check_fresh
 from envsolver.run.project import Project
@@ -292,7 +294,56 @@ def _derive(
         locks=known.locks_of(known.configured),
         taken={*known.configured, *known.offered},
     )
+    derived = _on_own_sets(project, derived, {d.notebook for d in rest if d.scripted}, interpreter, known)
     return replace(derived, assignments=(*placed, *derived.assignments))
+
+
+def _on_own_sets(
+    project: Project, derived: Derived, scripted: Collection[str], interpreter: Interpreter, known: GroupsFound
+) -> Derived:
+    """Give derived groups all that the nearest of the project's own sets has, where that solves.
+
+    What a script block lists is all that its notebook needs.
+    """
+    locks = known.locks_of(name for name in known.offered if name != EVERYTHING)
+    given = {*WITH_JUPYTER, *_given(project.root)}
+    sets = {name: (lock, _named(known.offered[name], project.root) - given) for name, lock in locks.items()}
+    complete = {a.group for a in derived.assignments if a.notebook in scripted}
+    wider: dict[str, Group] = {}
+    places: dict[str | None, str] = {}
+    for group in derived.groups:
+        name = nearest_set(group, sets, interpreter=interpreter, root=project.root)
+        if name is None or group.name in complete:
+            continue
+        asked = {r.text: r for r in (*known.offered[name].requirements, *group.requirements)}
+        both = derive_group(
+            group.name, asked.values(), root=project.root, constraints=group.constraints, options=group.options
+        )
+        with contextlib.suppress(EnvsolverError):  # what the notebooks ask for counts more
+            project.lock(both, interpreter)
+            wider[group.name], places[group.name] = both, f"; with {known.offered[name].place}"
+    return replace(
+        derived,
+        groups=tuple(wider.get(group.name, group) for group in derived.groups),
+        assignments=tuple(replace(a, why=a.why + places.get(a.group, "")) for a in derived.assignments),
+    )
+
+
+def _given(root: Path) -> Iterator[str]:
+    """Yield the names of the project's own package and of what it depends on."""
+    own = own_project(root)
+    if own is not None:
+        yield own.name
+        yield from _names(own.metadata.dependencies if own.metadata is not None else (), root)
+
+
+def _named(group: Group, root: Path) -> frozenset[str]:
+    """Return the names of the distributions that a set of the project names itself."""
+    return frozenset(_names((r.text for r in with_extras(group.requirements, root)), root))
+
+
+def _names(texts: Iterable[str], root: Path) -> Iterator[str]:
+    yield from (name for text in texts if (name := requirement_name(root, text)) is not None)
 
 
 def _derive_as_before(

@@ -32,7 +32,7 @@ class Unbuildable:
     requirements: tuple[Requirement, ...]
     """Those that need it."""
     notebooks: frozenset[str]
-    """Those that ask for these."""
+    """Those that ask for these; none where a set of the project brought them."""
 
     @property
     def texts(self) -> frozenset[str]:
@@ -42,14 +42,14 @@ class Unbuildable:
     @property
     def name(self) -> str:
         """What the others do without, as the end of a sentence."""
-        named = [r.text for r in self.requirements if local_path(r.text) is None]
+        named = [r.text for r in self.requirements if local_path(r.text) is None or "[" in r.text]
         return " and ".join(named) if named else "the local project"
 
 
 def find_unbuildable(
     error: BuildError, group: Group, members: Collection[str], *, project: Project, resolution: Resolution, python: str
 ) -> Unbuildable | None:
-    """Return what of a derived group a failed build comes from; None when no notebook does without it.
+    """Return what of a derived group a failed build comes from; None when all notebooks ask for it.
 
     Each requirement is solved alone, side by side, to see whether it needs the package.
 
@@ -77,4 +77,5 @@ def find_unbuildable(
         requirements=led,
         notebooks=frozenset(n for n in members if resolution.asked.get(n, frozenset()) & {r.text for r in led}),
     )
-    return found if found.notebooks and found.notebooks < set(members) else None
+    # What no notebook asks for came with a set of the project that the group stands on.
+    return found if led and found.notebooks < set(members) else None

@@ -91,12 +91,12 @@ def build(_: Store, lock: Lock, *, say: Callable[[str], None]) -> Environment:
 
 
 def prepared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, set[str]]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, set[str]], of_a_set: tuple[str, ...] = ()
 ) -> tuple[dict[str, str], list[str], bool]:
     """Prepare a group; return the reasons of those that cannot run, what was said, and whether the others can."""
     monkeypatch.setattr(Project, "lock", lock_of)
     monkeypatch.setattr(Store, "ensure", build)
-    texts = sorted(set().union(*asked.values()))
+    texts = sorted(set().union(of_a_set, *asked.values()))
     group = derive_group("core", [Requirement(text=t, origin=Origin(path=f"{t}.ipynb")) for t in texts], root=tmp_path)
     posted, _ = events_of(
         tmp_path,
@@ -135,3 +135,13 @@ def test_where_all_notebooks_lead_to_it_nothing_is_built_again(tmp_path: Path, m
     assert not ready
     assert reasons == {"a.ipynb": NO_R, "b.ipynb": NO_R}
     assert not any("again" in text for text in said)
+
+
+def test_what_only_a_set_of_the_project_brings_keeps_no_notebook_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"a.ipynb": {"six"}}
+    reasons, said, ready = prepared(tmp_path, monkeypatch, asked, of_a_set=("broken",))
+    assert ready
+    assert not reasons
+    assert "core: building it again, for 1 that do without broken" in said

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from fakes import FakeUv, a_project
+from fakes import FakeUv, Question, a_project, pin_ones, refused
 from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.settings import GroupSettings
+from envsolver.environments.uv_output import Answer
 from envsolver.run.jobs import JobDefaults, plan_jobs
 from envsolver.run.project import Project, Tomorrow
 from envsolver.run.resolution import Resolution, resolve
@@ -99,6 +100,52 @@ def test_a_set_must_hold_what_a_notebook_asks_for_in_the_versions_that_it_accept
     with_sets(bare.root, 'docs = ["numpy", "scipy"]\n')
     nbformat.write(new_notebook(cells=[new_code_cell("%pip install 'numpy>=2'\nimport numpy")]), bare.root / "a.ipynb")
     assert [a.group for a in resolve(bare, cwd=bare.root).assignments] == ["notebooks", "docs"]
+
+
+def test_a_notebook_that_asks_for_more_than_a_set_has_gets_all_that_is_in_the_set_too(bare: Project) -> None:
+    """What notebooks need and do not import, such as a backend, stands in the set only."""
+    with_sets(bare.root, 'docs = ["numpy", "backend"]\nexamples = ["sphinx"]\n')
+    nbformat.write(new_notebook(cells=[new_code_cell("import numpy, scipy")]), bare.root / "a.ipynb")
+    resolution = resolve(bare, cwd=bare.root)
+    (lock,) = resolution.locks.values()
+    assert {p.name for p in lock.packages} >= {"numpy", "scipy", "backend"}
+    assert "sphinx" not in {p.name for p in lock.packages}
+    assert resolution.assignments[0].why.endswith("; with [dependency-groups] docs in pyproject.toml")
+    assert "backend" not in resolution.asked["a.ipynb"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import scipy",
+        "%pip install 'numpy>=2'\nimport numpy",
+        "# /// script\n# dependencies = ['numpy', 'scipy']\n# ///\nimport numpy",
+    ],
+    ids=["nothing of it", "another version", "a script block"],
+)
+def test_a_set_that_does_not_fit_adds_nothing(bare: Project, cell: str) -> None:
+    with_sets(bare.root, 'docs = ["numpy", "backend"]\n')
+    nbformat.write(new_notebook(cells=[new_code_cell(cell)]), bare.root / "a.ipynb")
+    resolution = resolve(bare, cwd=bare.root)
+    assert "backend" not in {p.name for lock in resolution.locks.values() for p in lock.packages}
+
+
+def test_a_set_that_does_not_go_together_with_what_is_asked_for_adds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(question: Question) -> Answer:
+        apart = {"scipy", "backend"} <= set(question.asked.splitlines())
+        return refused("No solution found: scipy and backend") if apart else pin_ones(question)
+
+    project = a_project(tmp_path, monkeypatch, source="")
+    assert isinstance(project.uv, FakeUv)
+    project.uv.answer = answer
+    with_sets(tmp_path, 'docs = ["numpy", "backend"]\n')
+    nbformat.write(new_notebook(cells=[new_code_cell("import numpy, scipy")]), tmp_path / "a.ipynb")
+    resolution = resolve(project, cwd=tmp_path)
+    assert not resolution.faults
+    assert {p.name for lock in resolution.locks.values() for p in lock.packages} >= {"numpy", "scipy"}
+    assert resolution.assignments[0].verdict is None
 
 
 def test_with_a_requirement_of_the_command_line_all_other_versions_stay(
