@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from envsolver.resolver.locks import OUT_OF_REACH
 from envsolver.resolver.requirement_text import address_of, local_path, requirement_name
 
 _LACKING = re.compile(r"No module named '([\w.]+)'")
+_OF_ANOTHER_USER = re.compile(r"dubious ownership in repository at '([^']+)'")
 _OTHER_PYTHON = re.compile(r"(?:depends? on|requires|satisfy) Python\s?([<>=!~][^\s]*)")
 
 
@@ -51,7 +53,7 @@ def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation:
         file = Path(place, "pyproject.toml").as_posix()
         cure = f"name what provides {lacking}, beside what else builds it, in `requires` of [build-system] in {file}"
     elif place is not None or address_of(text) is not None:
-        cure = f"see why `{trial_install(text, python)}` fails here"
+        cure = remedy_of_build(text, explanation, python)
     elif module and _unknown(text, explanation, root):
         line = f'`{_key(module)} = "<distribution>"`'
         cure = f"add {line} to {table_place('modules', root)} if another distribution provides it"
@@ -60,6 +62,15 @@ def _cure(demand: NotebookRequirements, met: Sequence[Requirement], explanation:
     else:
         cure = "change that line, choose another Python with `--python`"
     return cure
+
+
+def remedy_of_build(text: str, explanation: str, python: str) -> str:
+    """Return what to do about a requirement for which a build failed."""
+    foreign = _OF_ANOTHER_USER.search(explanation)
+    if foreign is not None:
+        trusting = f"git config --global --add safe.directory {shlex.quote(foreign[1])}"
+        return f"its files belong to another user, so git, which its build asks, needs `{trusting}`"
+    return f"see why `{trial_install(text, python)}` fails here"
 
 
 def _lacking(explanation: str) -> str:

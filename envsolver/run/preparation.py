@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envsolver.core.advice import trial_install
 from envsolver.core.digests import digest
 from envsolver.core.environments import Environment, Lock, Target
 from envsolver.core.errors import BuildError, EnvsolverError
@@ -19,6 +18,7 @@ from envsolver.core.paths import ENVIRONMENT_ORDER
 from envsolver.core.settings import GroupSettings
 from envsolver.resolver.derive import without
 from envsolver.resolver.explanations import build_failure
+from envsolver.resolver.remedies import remedy_of_build
 from envsolver.run.context import RunContext, RunRecord
 from envsolver.run.faults import keep_traceback, own_failure
 from envsolver.run.gpus import gpu_sets, gpu_variables
@@ -208,7 +208,8 @@ def rebuild_damaged(context: RunContext, resolution: Resolution, job: Job) -> bo
 def _explanation(error: EnvsolverError, python: str) -> str:
     """Return what is to be said of an error; of a project that cannot be built, first why, and what to do."""
     cause = build_failure(error.message) if LOCAL_MARK in error.message else ""
-    first = f"the project's own package cannot be built: {cause}; see why `{trial_install('-e .', python)}` fails here"
+    cure = remedy_of_build("-e .", error.message, python)
+    first = f"the project's own package cannot be built: {cause}; {cure}"
     return "\n".join(filter(None, (first if cause else "", error.message, error.tip)))
 
 
@@ -218,7 +219,7 @@ def _what_to_see(error: BuildError, found: Unbuildable, python: str) -> str:
         return ""
     asked = ", ".join(f"{r.text} ({r.origin})" for r in found.requirements)
     said = ": ".join(filter(None, (f"{asked} cannot be installed", build_failure(error.message))))
-    return f"{said}; see why `{trial_install(found.requirements[0].text, python)}` fails here"
+    return f"{said}; {remedy_of_build(found.requirements[0].text, error.message, python)}"
 
 
 def choose_templates(

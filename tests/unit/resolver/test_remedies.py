@@ -103,6 +103,14 @@ def root(tmp_path: Path) -> Path:
             f"name what provides numpy, beside what else builds it, in `requires` of {BUILD}, or {SKIP}",
         ),
         (
+            notebook(installs=required("-e .")),
+            "Failed to build `x`\n  fatal: detected dubious ownership in repository at '/home/a b'\nError: no version",
+            (
+                "its files belong to another user, so git, which its build asks, needs "
+                f"`git config --global --add safe.directory '/home/a b'`, or {SKIP}"
+            ),
+        ),
+        (
             notebook(script=Script(dependencies=required("y @ git+https://x/y"))),
             "Git operation failed",
             f"see why `uv run --no-project --python 3.11 --with 'y @ git+https://x/y' python -V` fails here, or {SKIP}",
@@ -120,7 +128,7 @@ def root(tmp_path: Path) -> Path:
     ],
     ids=[
         *("import", "install", "no wheel", "conflict", "in a block", "refused", "bad block", "own package"),
-        *("build tools", "fetched", "out of reach", "old Python"),
+        *("build tools", "another user's", "fetched", "out of reach", "old Python"),
     ],
 )
 def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanation: str, advice: str) -> None:
