@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envsolver.core.paths import RUNS
+from envsolver.core.errors import NothingToRunError
+from envsolver.core.paths import RUNS, STATE
 
 if TYPE_CHECKING:
     from envsolver.run.difference import Changed, Difference
 
 SUSPECTS = 5
 """How many packages are shown for a notebook."""
+NAMED = 5
+"""How many runs are named where one is not found."""
 
 
 @click.command("diff")
@@ -41,8 +44,21 @@ def diff_command(directory: Path, /, *, before: Path, after: Path, as_json: bool
 
 
 def _place(directory: Path, runs: Path, run: Path) -> Path:
+    """Return where a run is that the command line names.
+
+    Raises
+    ------
+    NothingToRunError
+        Nothing is there.
+    """
     place = directory / run
-    return runs / run if not place.exists() and (runs / run).is_dir() else place
+    if place.exists():
+        return place
+    if (runs / run).is_dir():
+        return runs / run
+    known = sorted((each.name for each in runs.glob("*") if each.is_dir() and not each.is_symlink()), reverse=True)
+    tip = f"The newest in {STATE}/{RUNS}: {', '.join(known[:NAMED])}." if known else "Nothing has run here yet."
+    raise NothingToRunError(f'no run is called "{run}", and there is no such folder', tip=tip)
 
 
 def difference_lines(found: Difference) -> Iterator[str]:

@@ -87,8 +87,8 @@ def _system_error(error: OSError | RuntimeError) -> EnvsolverError:
 
 def _say_error(error: EnvsolverError) -> None:
     red = "red" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else None
-    click.secho("envsolver: error: ", fg=red, bold=red is not None, err=True, nl="\n" in error.message)
-    click.echo(error.message, err=True)
+    click.secho("envsolver: error:", fg=red, bold=red is not None, err=True, nl=False)
+    click.echo(("\n" if error.message.startswith("- ") else " ") + error.message, err=True)
     if error.tip:
         click.echo(error.tip, err=True)
 

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from envsolver.resolver.compatibility import SolveReport
     from envsolver.run.project import Project
 
+_LOCKED = (
+    "This command locks requirements/*.in files, unless lock = false. Groups of extras and dependency groups take"
+    ' their versions from what `uv lock` writes: set lock = "uv.lock" in their tables.'
+)
+_SPELT = "See how it is spelt in the locks, which are written; --upgrade takes the name of one package."
+
 
 @click.command("solve")
 @options.pythons
@@ -107,21 +113,20 @@ def lock_command(
 ) -> int:
     """Write `requirements/<group>.txt`: each group solved for all platforms and Pythons, with hashes."""
     from envsolver.resolver.groups import read_groups
-    from envsolver.resolver.lockfiles import check, lock_path, may_lock, write_lock
+    from envsolver.resolver.lockfiles import check, lock_path, may_lock, not_locked, write_lock
     from envsolver.run.project import open_project
 
     project = open_project(directory)
     known = read_groups(project.config)
     chosen = [group for group in _named(known, groups) if may_lock(project.config, group)]
     if not chosen:
-        raise NothingToRunError(
-            "there is no group to lock", tip="Groups are requirements/*.in files, unless lock = false."
-        )
+        raise NothingToRunError("there is no group to lock", tip=_LOCKED)
     if only_check:
         check(project.config, chosen)
         click.echo(f"{len(chosen)} locks are fresh")
         return 0
     interpreter = next(iter(project.pythons()[0].values()))
+    named = (*packages, *([upgrade] if upgrade not in {None, "*"} else []))
     for group in chosen:
         changed = write_lock(
             project.config,
@@ -130,9 +135,11 @@ def lock_command(
             uv=project.uv,
             build=build,
             upgrade=upgrade == "*",
-            upgrade_packages=(*packages, *([upgrade] if upgrade not in {None, "*"} else [])),
+            upgrade_packages=named,
         )
         click.echo(f"{lock_path(group)}: {'written' if changed else 'unchanged'}")
+    if unknown := not_locked([project.root / lock_path(group) for group in chosen], named):
+        raise ConfigurationError([f"no lock has a package {name}" for name in unknown], tip=_SPELT)
     return 0
 
 

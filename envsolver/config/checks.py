@@ -6,7 +6,7 @@ import datetime as dt
 import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from envsolver.config.faults import Key, KeyFault, nearest
@@ -205,13 +205,21 @@ def _notebook_faults(prefix: Key, entries: Mapping[str, NotebookSettings], confi
         if problem := _path_problem(path):
             yield KeyFault(key=key, text=problem)
         elif not (config.root / path).is_file() and not is_glob(path):
-            yield KeyFault(key=key, text="no such notebook")
+            yield KeyFault(key=key, text=f"no such notebook{nearest(path, _beside(path, config.root))}")
         yield from _settings_faults(key, settings, config)
+
+
+def _beside(path: str, root: Path) -> list[str]:
+    """Return the notebooks of the folder in which a path lies, as paths of the project."""
+    folder = PurePosixPath(path).parent
+    return [str(folder / each.name) for each in (root / folder).glob("*.ipynb")]
 
 
 def _settings_faults(key: Key, settings: NotebookSettings, config: Config) -> Iterator[KeyFault]:
     if settings.group is not None and settings.group not in config.groups:
         text = f'no group is called "{settings.group}"{nearest(settings.group, config.groups)}'
+        if not config.groups:
+            text += "; the configuration has no groups yet: `envsolver init` shows how they are written"
         yield KeyFault(key=(*key, "group"), text=text)
     for name in settings.parameters:
         if not name.isidentifier() or keyword.iskeyword(name):

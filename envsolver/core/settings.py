@@ -90,7 +90,7 @@ class NotebookSettings:
     stop_at: str | None = None
     """The first code cell that holds this text, and all after it, are not run."""
     parameters: Mapping[str, bool | int | float | str | None] = field(default_factory=dict)
-    """Values assigned right after the cell tagged `parameters`."""
+    """Values assigned right after the cell tagged `parameters`, or before the first cell where none is."""
     warnings: tuple[str, ...] | None = None
     """Filters of warnings in pytest's syntax, beside its group's; the last that fits a warning decides."""
     skip: Text | None = None

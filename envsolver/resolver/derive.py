@@ -198,6 +198,9 @@ def _conflicts(demands: list[NotebookRequirements], found: Partition, root: Path
 
 def _conflict(demands: list[NotebookRequirements], least: frozenset[str], finding: Finding, root: Path) -> Conflict:
     met = tuple(r for r in merged(demands) if r.text in least)
+    if finding.added:
+        # The least set is one of what the notebooks ask for; what uv does not speak of is there by chance.
+        met = (*(r for r in met if r.text in finding.suspects), *finding.added)
     return Conflict(
         requirements=met, sentence=sentence(met, finding.explanation, root), explanation=finding.explanation
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from envsolver.core.digests import digest
 from envsolver.core.environments import Group, Interpreter, Lock
@@ -20,7 +21,7 @@ from envsolver.core.settings import Config, GroupSettings
 from envsolver.environments.uv import Uv
 from envsolver.environments.uv_output import network_error
 from envsolver.environments.uv_settings import read_settings
-from envsolver.resolver.locks import KERNEL, kernel_line, lock_of, not_built, unbuilt, unsolvable
+from envsolver.resolver.locks import KERNEL, kernel_line, lock_of, not_built, read_packages, unbuilt, unsolvable
 from envsolver.resolver.project_metadata import needs_no_build, stated_metadata
 from envsolver.resolver.requirement_text import local_path, parse
 from envsolver.resolver.solve_options import early_releases
@@ -45,6 +46,12 @@ class LockFile:
     """Relative to the project's root."""
     state: State
     """Whether its inputs are what they were when it was written."""
+
+
+def not_locked(files: Iterable[Path], names: Iterable[str]) -> list[str]:
+    """Return those of some packages, which may have bounds, that none of the lock files has."""
+    locked = {package.name for file in files for package in read_packages(file.read_text(encoding="utf-8"))}
+    return [name for name in names if canonicalize_name(re.split(r"[^\w.-]", name)[0]) not in locked]
 
 
 def lock_path(group: Group) -> str:

@@ -31,6 +31,8 @@ class Finding:
     """Why they cannot, in uv's words; empty when their texts alone show it."""
     suspects: frozenset[str] = frozenset()
     """Those requirements that the explanation speaks of; a hint, which proves nothing."""
+    added: tuple[Requirement, ...] = ()
+    """What the command line adds to every environment and the explanation speaks of."""
 
 
 class Oracle(Protocol):
@@ -122,7 +124,8 @@ class UvOracle:
         lines = (*group.requirements, *group.constraints)
         spoken = {r.text for r in places(outcome.explanation, lines, self.uv.root)}
         suspects = frozenset(item for item in items if item.removeprefix(BOUND) in spoken)
-        return Finding(solved=False, explanation=outcome.explanation, suspects=suspects)
+        added = places(outcome.explanation, self.terms.added, self.uv.root)
+        return Finding(solved=False, explanation=outcome.explanation, suspects=suspects, added=added)
 
 
 class CachingOracle:

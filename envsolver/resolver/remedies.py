@@ -14,6 +14,7 @@ from envsolver.resolver.demands import NotebookRequirements
 from envsolver.resolver.explanations import build_failure
 from envsolver.resolver.locks import OUT_OF_REACH
 from envsolver.resolver.requirement_text import address_of, local_path, requirement_name
+from envsolver.resolver.solve_options import WITH
 
 _LACKING = re.compile(r"No module named '([\w.]+)'")
 _OF_ANOTHER_USER = re.compile(r"dubious ownership in repository at '([^']+)'")
@@ -34,6 +35,8 @@ def remedy(demand: NotebookRequirements, met: Sequence[Requirement], explanation
     """
     if not met:
         return ""
+    if any(requirement.origin.path == WITH for requirement in met):
+        return f"change what `{WITH}` asks for"
     return f"{_cure(demand, met, explanation, root, python)}, or {skipping(demand.notebook, root)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from envsolver.core.digests import digest
 from envsolver.core.folders import METADATA_FILES
-from envsolver.core.parsing import MalformedError, parse_requirement, table_of
+from envsolver.core.parsing import MalformedError, parse_requirement, parse_toml, table_of
 from envsolver.core.projects import project_name, pyproject
 
 BOUND = "-c "
@@ -100,10 +101,26 @@ def requirement_name(root: Path, text: str) -> str | None:
 
 
 def project_digest(directory: Path) -> str:
-    """Return the SHA-256 of what a solve depends on in a local project, or of a wheel or archive."""
+    """Return the SHA-256 of what a solve depends on in a local project, or of a wheel or archive.
+
+    What a `pyproject.toml` says to envsolver itself does not count: no build reads it.
+    """
     if not directory.is_dir():
         return hashlib.sha256(_bytes(directory)).hexdigest()
-    return digest(f"{name}\0{_read(directory / name)}" for name in METADATA_FILES)
+    return digest(f"{name}\0{_metadata(directory / name)}" for name in METADATA_FILES)
+
+
+def _metadata(path: Path) -> str:
+    """Return what a metadata file says to whoever builds the project."""
+    text = _read(path)
+    if path.name != "pyproject.toml":
+        return text
+    try:
+        table = parse_toml(text)
+    except MalformedError:
+        return text
+    others = {name: each for name, each in table_of(table, "tool").items() if name != "envsolver"}
+    return json.dumps({**table, "tool": others}, default=str)
 
 
 def content_digest(directory: Path, *, editable: bool) -> str:

@@ -74,8 +74,9 @@ def _briefly(reason: str) -> str:
 
 
 def _requirements(group: Group, assignments: Sequence[Assignment]) -> str:
-    members = plural(sum(a.group == group.name for a in assignments), "notebook")
-    lines = [f"# What {members} of group {group.name} ask for."]
+    count = sum(a.group == group.name for a in assignments)
+    asks = "asks" if count == 1 else "ask"
+    lines = [f"# What {plural(count, 'notebook')} of group {group.name} {asks} for."]
     lines += group.options
     lines += [f"-c {_bounds_file(group)}"] if group.constraints else []
     return "\n".join([*lines, *_lines(group.requirements), ""])

@@ -41,11 +41,15 @@ class SolveOptions:
         early = _ALL_RELEASES if self.prerelease else []
         return [*newer, *strategy, *early, *([] if self.build else ["--no-build"])]
 
+    @property
+    def added(self) -> tuple[Requirement, ...]:
+        """The requirements that every group gets, with where they come from."""
+        return tuple(Requirement(text=text, origin=Origin(path=WITH)) for text in self.more)
+
     def asked(self, group: Group) -> Group:
         """Return a group with what it is asked beside its own."""
-        more = (Requirement(text=text, origin=Origin(path=WITH)) for text in self.more)
         sources = (f"--extra-index-url {url}" for url in self.indexes)
-        return replace(group, requirements=(*group.requirements, *more), options=(*group.options, *sources))
+        return replace(group, requirements=(*group.requirements, *self.added), options=(*group.options, *sources))
 
 
 def early_releases(group: Group) -> list[str]:

@@ -46,9 +46,19 @@ def check_fresh(uv: Uv, python: str) -> None:
     if answer.code != 0 and not unknown:
         why = "" if _STALE in answer.err or answer.no_network else f": {answer.explanation}"
         raise ConfigurationError(
-            [f"{UV_LOCK} is stale: what it is made from has changed since{why}"],
-            tip="Refresh it with `uv lock`, and commit it.",
+            [f"{UV_LOCK} is stale: what it is made from has changed since{why}"], tip=_refreshing(uv.root)
         )
+
+
+def _refreshing(root: Path) -> str:
+    """Return how to bring the lock up to date, for good."""
+    said = stated_metadata(root)
+    if said is None or said.requires_python:
+        return "Refresh it with `uv lock`, and commit it."
+    return (
+        "Set `requires-python` in [project] of pyproject.toml: without it, a lock fits the Python alone that uv found"
+        " when it wrote it. Then run `uv lock`, and commit it."
+    )
 
 
 def read_uv_lock(

@@ -81,7 +81,7 @@ class NotebookTestCase(unittest.TestCase):
     skip_cells
         Code cells that hold one of these texts are not run.
     parameters
-        Values assigned right after the cell tagged ``parameters``.
+        Values assigned right after the cell tagged ``parameters``, or before the first cell where none is.
     group
         The group that it runs in.
     cores, memory, env, requires_python

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envsolver.core.advice import leaving_cell_out, notebook_place
+from envsolver.core.advice import leaving_cell_out, notebook_place, skipping
 from envsolver.core.jobs import Job
 from envsolver.core.quantities import size
 from envsolver.core.results import Failure, Result
@@ -181,8 +181,9 @@ def _judge_exception(job: Job, cell: CurrentCell, raised: Mapping[str, Any]) -> 
     ename, evalue = str(raised.get("ename", "")), str(raised.get("evalue", ""))
     traceback = "\n".join(map(str, raised.get("traceback", ())))
     if ename == "StdinNotImplementedError":
-        reason = f"cell {cell.number} asks for input, and a run has none to offer"
-        reason += ": let it go on without input() or getpass()"
+        skip = skipping(job.notebook, Path(job.root))
+        reason = f"cell {cell.number} asks for input, which a run cannot give"
+        reason += f": set the value in a cell, change the call with `replace`, or {skip}"
     else:
         said = f"cell {cell.number} raised {ename}: {_first_line(evalue)}".rstrip(": ")
         reason = said + error_advice(job, ename, evalue, traceback)

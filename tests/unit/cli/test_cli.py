@@ -15,6 +15,8 @@ from fakes import envsolver
 from nbformat.v4 import new_code_cell, new_notebook
 
 from envsolver.cli.main import cli, main
+from envsolver.core.errors import EnvsolverError
+from envsolver.resolver.lockfiles import not_locked
 
 HEAVY = ("parsl", "pydantic", "nbformat", "nbclient", "rich", "jinja2", "asyncio", "zmq")
 
@@ -151,6 +153,7 @@ def test_a_lock_is_upgraded_as_a_whole_or_by_package(
 
     def write_lock(*_: object, upgrade: bool, upgrade_packages: tuple[str, ...], **__: object) -> bool:
         asked.append((upgrade, upgrade_packages))
+        (tmp_path / "requirements/a.txt").write_text("numpy==2\nsix==1\n")
         return False
 
     monkeypatch.setattr("envsolver.resolver.lockfiles.write_lock", write_lock)
@@ -160,3 +163,28 @@ def test_a_lock_is_upgraded_as_a_whole_or_by_package(
     done = CliRunner().invoke(cli, ["-C", str(tmp_path), "lock", *options], catch_exceptions=False)
     assert "requirements/a.txt: unchanged" in done.output
     assert asked == [(everything, packages)]
+
+
+def test_a_package_that_no_lock_has_is_not_upgraded_in_silence(tmp_path: Path) -> None:
+    lock = tmp_path / "a.txt"
+    lock.write_text("# a comment\nscikit-learn==1.5 \\\n    --hash=sha256:00\nsix==1\n")
+    assert not_locked([lock], ["Scikit_Learn", "six<2", "sixx", "hash"]) == ["sixx", "hash"]
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ("one thing\nin two lines", "envsolver: error: one thing\nin two lines\n"),
+        ("- one\n- two", "envsolver: error:\n- one\n- two\n"),
+    ],
+)
+def test_an_error_begins_on_its_first_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, message: str, says: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise EnvsolverError(message)
+
+    monkeypatch.setattr("envsolver.run.project.open_project", fail)
+    with pytest.raises(SystemExit):
+        main(["list"])
+    assert capsys.readouterr().err == says

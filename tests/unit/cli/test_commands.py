@@ -197,6 +197,13 @@ def test_merge_of_a_folder_without_results_says_so(root: Path) -> None:
     assert "holds no results.json" in fault(root, NothingToRunError, "merge", str(root / "demos"))
 
 
+def test_diff_with_a_run_that_is_not_there_names_the_newest(root: Path) -> None:
+    a_run(root)
+    with pytest.raises(NothingToRunError, match='no run is called "two"') as caught:
+        invoke(root, "diff", "one", "two")
+    assert caught.value.tip == "The newest in .envsolver/runs: one."
+
+
 def test_clean_of_an_empty_cache_says_where_it_is(root: Path) -> None:
     done = invoke(root, "clean")
     assert done.output.splitlines()[-1].startswith("0 environments, ")

@@ -217,6 +217,18 @@ def test_one_fault_is_told_alone_with_its_line(tmp_path: Path, line: str, expect
     assert expected in found
 
 
+def test_a_notebook_that_is_not_there_has_the_nearest_of_its_folder_named(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/tea.ipynb").touch()
+    (found,) = faults(project(tmp_path, "[tool.envsolver.notebook.'docs/teas.ipynb']\ncores = 1\n"))
+    assert found.endswith(": no such notebook; did you mean docs/tea.ipynb?")
+
+
+def test_where_there_are_no_groups_it_says_how_to_write_them(tmp_path: Path) -> None:
+    (found,) = faults(project(tmp_path, "[tool.envsolver.notebook.'*.ipynb']\ngroup = 'docs'\n"))
+    assert 'no group is called "docs"; the configuration has no groups yet: `envsolver init`' in found
+
+
 def test_all_faults_come_together_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = """
 [tool.envsolver]

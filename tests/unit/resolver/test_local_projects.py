@@ -102,3 +102,13 @@ def test_a_copy_is_not_made_anew_for_a_changed_notebook(tmp_path: Path) -> None:
     assert content_digest(tmp_path, editable=False) == before
     (tmp_path / "b.py").touch()
     assert content_digest(tmp_path, editable=False) != before
+
+
+def test_what_a_project_tells_envsolver_itself_makes_no_environment_anew(tmp_path: Path) -> None:
+    digests = set()
+    for settings in ("", "[tool.envsolver]\ntimeout = 60\n", '[tool.envsolver.notebook."a.ipynb"]\nskip = "slow"\n'):
+        project(tmp_path, STATIC + "[tool.other]\nkey = 2026-01-01\n" + settings)
+        digests.add(content_digest(tmp_path, editable=True))
+    assert len(digests) == 1
+    project(tmp_path, STATIC + "[tool.other]\nkey = 2026-01-02\n")
+    assert content_digest(tmp_path, editable=True) not in digests

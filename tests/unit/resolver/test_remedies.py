@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fakes import notebook, required
+from fakes import FakeUv, notebook, refused, required
 
 from envsolver.core.environments import Interpreter
 from envsolver.core.notebooks import Notebook, Origin, Requirement, Script
@@ -13,8 +13,9 @@ from envsolver.resolver.demands import NotebookRequirements, demand_of
 from envsolver.resolver.derive import derive
 from envsolver.resolver.explanations import build_failure
 from envsolver.resolver.locks import OUT_OF_REACH
-from envsolver.resolver.oracle import Finding
+from envsolver.resolver.oracle import Finding, UvOracle
 from envsolver.resolver.remedies import remedy
+from envsolver.resolver.solve_options import SolveOptions
 
 PYTHON = Interpreter(request="3.11", executable="/bin/python", version="3.11.7", platform="cpython-linux-x86_64")
 
@@ -133,6 +134,22 @@ def root(tmp_path: Path) -> Path:
 )
 def test_the_reason_ends_with_what_to_do(root: Path, given: Notebook, explanation: str, advice: str) -> None:
     assert reason(given, explanation, root).endswith(f": {advice}")
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        ("only idna<=3.20 is available and you require idna>=99", "idna>=99 (--with) cannot be installed: "),
+        ("you require six<1 and idna>=99", "six<1 (a.ipynb, cell 1, line 1) and idna>=99 (--with) cannot be installed"),
+    ],
+)
+def test_what_the_command_line_adds_is_not_blamed_on_the_notebook(tmp_path: Path, words: str, begins: str) -> None:
+    demand = demand_of(notebook(installs=required("six<1")), distributions=distributions)
+    uv = FakeUv(tmp_path, refused(f"error: No solution found when resolving dependencies:\n  cause: {words}"))
+    oracle = UvOracle(uv, PYTHON, cache=None, terms=SolveOptions(more=("idna>=99",)))
+    (assignment,) = derive([demand], interpreter=PYTHON, oracle=oracle, root=tmp_path).assignments
+    assert assignment.reason.startswith(begins)
+    assert assignment.reason.endswith(": change what `--with` asks for")
 
 
 def test_where_there_is_no_pyproject_the_other_file_is_named(tmp_path: Path) -> None:

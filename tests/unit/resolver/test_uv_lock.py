@@ -124,6 +124,16 @@ def test_a_lock_is_stale_when_uv_would_write_another_one(
     assert "uv lock" in told.value.tip
 
 
+@pytest.mark.parametrize(
+    ("line", "begins"), [("", "Set `requires-python`"), ("requires-python = '>=3.9'\n", "Refresh")]
+)
+def test_a_lock_of_a_project_for_no_python_in_particular_needs_one(root: Path, line: str, begins: str) -> None:
+    (root / "pyproject.toml").write_text(f"[project]\nname = 'mine'\nversion = '1'\n{line}", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as told:
+        check_fresh(LockUv(root, lambda _: Answer(code=2, out="", err=STALE)), "/bin/3.11")
+    assert told.value.tip.startswith(begins)
+
+
 def test_no_lock_is_an_error_that_says_how_to_write_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no uv\.lock") as told:
         check_fresh(FakeUv(tmp_path), "/bin/3.11")

@@ -48,7 +48,7 @@ KEPT = {"status": "ok", "payload": [{"source": "ask_exit", "keepkernel": True}]}
             CELL,
             "",
             ("failed", "StdinNotImplementedError"),
-            "for input",
+            "asks for input, which a run cannot give: set the value in a cell, change the call with `replace`, or skip",
         ),
         (OK, CELL, "x is missing", ("failed", "PackageNotInEnvironment"), "x is missing"),
         (RAISED, CELL, "x is missing", ("failed", "PackageNotInEnvironment"), "x is missing"),
