@@ -350,8 +350,9 @@ def _ended_after(limit: float, process: subprocess.Popen[str]) -> Iterator[threa
     late = threading.Event()
 
     def end() -> None:
-        late.set()
-        _kill_tree(process)
+        if process.poll() is None:  # else its number may be another's by now
+            late.set()
+            _kill_tree(process)
 
     timer = threading.Timer(limit, end)
     timer.daemon = True

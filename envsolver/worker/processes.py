@@ -8,6 +8,7 @@ The guardian imports it, so nothing heavy is imported at the top.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -102,7 +103,8 @@ def await_end(process: subprocess.Popen[bytes]) -> None:
         process.wait(PATIENCE)
     except TimeoutExpired:
         process.kill()
-        process.wait()
+        with contextlib.suppress(TimeoutExpired):
+            process.wait(PATIENCE)
 
 
 def tree(pid: int) -> list[psutil.Process]:

@@ -43,8 +43,13 @@ def test_a_sync_out_of_reach_of_the_network_says_so(tmp_path: Path, monkeypatch:
 def test_a_build_without_an_end_is_ended_at_its_limit(tmp_path: Path) -> None:
     source = tmp_path / "endless"
     source.mkdir()
-    said = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
-    (source / "setup.py").write_text(said)
+    # It needs nothing to be fetched, so that it begins at once.
+    system = '[build-system]\nrequires = []\nbuild-backend = "endless"\nbackend-path = ["."]\n'
+    (source / "pyproject.toml").write_text(f'[project]\nname = "endless"\nversion = "1"\n{system}')
+    said = (
+        f"import os, pathlib, time; pathlib.Path({str(source / 'pid')!r}).write_text(str(os.getpid())); time.sleep(600)"
+    )
+    (source / "endless.py").write_text(said)
     uv = Uv(tmp_path, limit=8.0)
     uv.create(tmp_path / "env", BASE)
     (tmp_path / "lock.txt").write_text(f"endless @ {source.as_uri()}\n", encoding="utf-8")
