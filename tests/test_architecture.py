@@ -185,7 +185,7 @@ def test_the_far_side_stays_light(module: str) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_of_an_environment_import_nothing_of_ours(program: str) -> None:
-    kernel = {"ipykernel", "IPython", "traitlets", "zmq", "tornado", "jupyter_client"}
+    kernel = {"ipykernel", "IPython", "traitlets", "zmq", "tornado", "jupyter_client", "psutil"}
     beside = {path.stem for path in FILES["environments.in_environment"].parent.rglob("_envsolver_*.py")}
     # A stand-in for pip asks the environment's own packages, when they are there, what is installed.
     asked = {"packaging", "importlib_metadata"} if program.endswith(("_guard", "_places")) else set()

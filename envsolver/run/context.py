@@ -6,7 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,7 +120,8 @@ class RunRecord:
 
     def add(self, result: Result, digest: str) -> None:
         """Keep a verdict as soon as it is known, `digest` being that of what its notebook depends on."""
-        self._results.append(result)
+        # What is long and only the history's would be copied each time that the results are written.
+        self._results.append(replace(result, modules=(), reading=None))
         self._context.project.history.add(result, digest)
         if time.monotonic() - self._saved > SAVE_SECONDS:
             self._save()

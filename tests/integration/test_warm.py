@@ -298,7 +298,7 @@ def test_a_template_ends_with_its_controller(bench: Bench) -> None:
     job = bench.job("controller", ["1"])
     templates = bench.start([job])
     assert bench.warm(job).warm
-    process = next(iter(templates._running.values()))[2]  # noqa: SLF001 only its owner holds the pipe that must close
+    process = next(iter(templates._running.values())).process  # noqa: SLF001 only its owner holds the pipe that must close
     members = tree(process.pid)
     assert len(members) > 1
     assert templates.memory() > 10 * 2**20
@@ -316,6 +316,22 @@ def test_what_a_template_found_out_is_of_use_to_the_next(bench: Bench) -> None:
     assert lesson["excluded"] == ["prints_at_import"]
     assert "ipykernel.ipkernel" in lesson["baseline"]["modules"]
     assert "numpy" not in lesson["baseline"]["modules"]
+
+
+def test_what_made_one_attempt_void_is_spared_those_that_wait(bench: Bench) -> None:
+    # Before the last import something is replaced that it could depend on.
+    cells = ["import numpy, matplotlib.pyplot", "import matplotlib\nmatplotlib.is_interactive = lambda: False"]
+    jobs = [bench.job(f"void {number}", [*cells, "import matplotlib.animation"]) for number in range(3)]
+    for each in jobs:
+        modules_of(bench, each)
+    templates = bench.start(jobs)
+    void = bench.warm(jobs[0])
+    assert void.status == "passed"
+    assert void.warm_verdict.startswith("void: "), void.warm_verdict
+    templates.learn(jobs[0], void)
+    others = [bench.warm(each) for each in jobs[1:]]
+    assert [(result.status, result.warm, result.warm_verdict) for result in others] == [("passed", True, "")] * 2
+    assert "matplotlib.animation" in others[0].modules
 
 
 def test_a_first_pass_in_a_warm_kernel_teaches_what_a_cold_one_would(bench: Bench) -> None:

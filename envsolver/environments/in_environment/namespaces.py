@@ -21,6 +21,7 @@ import sys
 
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 FAILED = 70
@@ -30,6 +31,8 @@ _NEW_MOUNTS, _NEW_USER, _NEW_PIDS = 0x00020000, 0x10000000, 0x20000000
 _NO_SUID, _NO_DEVICES, _NO_EXECUTION, _RECURSIVE, _PRIVATE = 2, 4, 8, 0x4000, 1 << 18
 _PARENT_DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36
 _PATIENCE = 5.0  # seconds after which a process that survives SIGKILL is left to the system
+
+_code: dict[str, Any] = {}  # programs that were compiled ahead, by their file
 
 
 def load_library() -> Any:
@@ -42,6 +45,13 @@ def load_library() -> Any:
     for name in set(sys.modules) - before:
         del sys.modules[name]
     return library
+
+
+def compile_ahead(places: Iterable[str]) -> None:
+    """Compile programs once that the plans of many kernels name."""
+    for place in places:
+        with open(place, "rb") as file:
+            _code[place] = compile(file.read(), place, "exec")
 
 
 def enter(plan: dict[str, Any], library: Any) -> None:
@@ -145,10 +155,10 @@ def _watch(library: Any, plan: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _load(place: str) -> dict[str, Any]:
-    with open(place, "rb") as file:
-        code = compile(file.read(), place, "exec")
+    if place not in _code:
+        compile_ahead([place])
     space: dict[str, Any] = {"__name__": os.path.basename(place).partition(".")[0]}
-    exec(code, space)  # noqa: S102  # our own file
+    exec(_code[place], space)  # noqa: S102  # our own file
     return space
 
 

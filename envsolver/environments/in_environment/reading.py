@@ -50,6 +50,7 @@ class Watch:
     """
 
     at_finish: Callable[[], object] = bool  # called when all is to be told that is not yet
+    at_end: Callable[[], object] = bool  # called when all is told
 
     def __init__(self, log: str, private: str, ours: str, follower: str) -> None:
         self._log = log
@@ -259,6 +260,7 @@ class Watch:
         self._waiting.clear()
         self._tell("finish")
         os.close(os.open(self._log + ".done", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self.at_end()
 
     # Programs and connections
 

@@ -41,6 +41,23 @@ def _write_mark(place: tuple[int, int], mark: str) -> None:
         memory.write(mark.encode().ljust(place[1], b"\0"))
 
 
+def keep_for_shutdown() -> Any:
+    """Import what a kernel imports when it is told to end, out of sight; return what puts it in its place then."""
+    before = set(sys.modules)
+    try:
+        import psutil  # noqa: F401  # some versions of ipykernel import it at once
+    except ImportError:
+        pass
+    kept = {name: sys.modules.pop(name) for name in sys.modules.keys() - before}
+
+    def put_back() -> None:
+        if "psutil" not in sys.modules:
+            for name, module in kept.items():
+                sys.modules.setdefault(name, module)
+
+    return put_back
+
+
 def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     """Make this forked child what ``python -m ipykernel_launcher`` finds when it starts."""
     spec = template.spec
@@ -81,7 +98,7 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     if request.get("read"):
         ours = os.path.join(os.path.dirname(__file__), "pythonpath")
         watch = spec["reading"]["Watch"](request["read"], private, ours, request["follower"])
-        watch.at_finish = spec["warned"].finish
+        watch.at_finish, watch.at_end = spec["warned"].finish, spec["at_shutdown"]
         watch.start()
         watch.template(*template.preload.consulted_places(), request["cwd"])
 

@@ -271,11 +271,13 @@ def main(place: str) -> None:
     from ipykernel import kernelapp  # noqa: F401  # what the launcher loads
 
     spec["namespaces"] = _beside("namespaces")
+    spec["namespaces"]["compile_ahead"](spec["keepers"])
     spec["reading"] = _beside("reading")
     spec["warned"] = _beside("warned")["WarningRecorder"]()
     spec["warned"].install()
     spec["library"] = spec["namespaces"]["load_library"]()
     kernel = _beside("template_kernel")
+    spec["at_shutdown"] = kernel["keep_for_shutdown"]()
     preload = _make_preload(spec)
     template = Template(spec, preload, kernel, _beside("children")["Kernels"]())
     baseline, request = (spec["baseline"], None) if spec["baseline"] else kernel["probe"](template)

@@ -78,3 +78,6 @@ class KernelTemplates(Protocol):
 
     def memory(self) -> int:
         """Return the memory that all templates take together, bytes."""
+
+    def learn(self, job: Job, result: Result) -> None:
+        """Hear what an attempt came to, so that the jobs that wait are spared what made it void."""

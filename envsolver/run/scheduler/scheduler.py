@@ -78,6 +78,15 @@ class Costs:
         shared = 0 if self.templates is None else self.templates.shared(job)
         return need_of(job, self.history.get(job.id, Cost()), budget, shared)
 
+    def template(self, job: Job) -> str:
+        """Return the socket of the template that forks a job's kernel; empty for a kernel that starts anew."""
+        return "" if self.templates is None else self.templates.path_for(job)
+
+    def learn(self, job: Job, ended: Result | Lost) -> None:
+        """Have the templates hear what an attempt came to."""
+        if self.templates is not None and isinstance(ended, Result):
+            self.templates.learn(job, ended)
+
     def seconds(self, job: Job) -> float | None:
         """Return how long a job is expected to take; None when nothing is known."""
         return self.history.get(job.id, Cost()).seconds
@@ -286,12 +295,10 @@ class Scheduler:
     def _bound(self, job: Job) -> Job:
         """Return a job as it is sent: with its environment, its template, and which attempt this is."""
         ready = self._ready[job.target]
-        templates = self._costs.templates
-        template = "" if templates is None else templates.path_for(job)
         return replace(
             job,
             binding=job.binding.bound(ready.environment, ready.env),
-            warm_start=replace(job.warm_start, template=template, expected=self._costs.seconds(job)),
+            warm_start=replace(job.warm_start, template=self._costs.template(job), expected=self._costs.seconds(job)),
             attempt=self._attempts.begin(job),
         )
 
@@ -308,6 +315,7 @@ class Scheduler:
         self._judge(running, Lost(reason=reason, seconds=self._clock.now() - running.started))
 
     def _judge(self, running: RunningJob, ended: Result | Lost) -> None:
+        self._costs.learn(running.job, ended)
         decision = self._attempts.judge(running.job, ended, running.worker)
         if isinstance(decision, Retry):
             self._progress.returned(running.job)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from envsolver.core.environments import Environment
 from envsolver.core.jobs import Job
+from envsolver.core.results import Result
 from envsolver.run.warm.remote import RemoteTemplates
 from envsolver.run.warm.templates import Templates
 
@@ -30,6 +31,9 @@ class StartedTemplates(Protocol):
 
     def memory(self) -> int:
         """Return the memory of this machine that they take together, bytes."""
+
+    def learn(self, job: Job, result: Result) -> None:
+        """Spare the jobs that wait what made an attempt void."""
 
     def template_facts(self) -> dict[str, str]:
         """Return what they found out about their environments, by the environment's key."""
@@ -76,6 +80,10 @@ class PlacedTemplates:
     def memory(self) -> int:
         """Return what those of this machine take, bytes."""
         return self._here.memory()
+
+    def learn(self, job: Job, result: Result) -> None:
+        """Spare the jobs that wait what made an attempt void."""
+        self._of(job.group).learn(job, result)
 
     def template_facts(self) -> dict[str, str]:
         """Return what all found out about their environments, by the environment's key."""

@@ -7,9 +7,9 @@ before with the same code in the same environment, what its kernel then held; fo
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ BASE = "base"
 MOST_NODES = 24
 """How many nodes a template has at most, so that its memory stays bounded."""
 
+_LEAST_JOBS = 2  # below which a template does not pay
 _LEAST_SAVING = 30  # modules not imported again, below which another process does not pay
 _UNKNOWN_WEIGHT = 100  # modules that an import brings, on average, when nothing is known of it
 _CANDIDATES = 64
@@ -82,7 +83,7 @@ def plan_templates(
     keys: Mapping[Target, str],
     known: Mapping[str, KernelHistory],
     workers: int,
-    least: int = 2,
+    least: int = _LEAST_JOBS,
     platform: str = sys.platform,
 ) -> WarmPlan:
     """Choose the templates.
@@ -114,6 +115,64 @@ def plan_templates(
         templates.append(_template(name, family[0], keys[family[0].target], tree.specs(workers)))
         serves.update({job.id: Served(name, tree.serving[index]) for index, job in enumerate(family)})
     return WarmPlan(templates=tuple(templates), serves=serves)
+
+
+def without_spoilt(
+    spec: TemplateSpec, serves: Mapping[str, Served], job: str, kept: Collection[str]
+) -> tuple[TemplateSpec | None, dict[str, Served]]:
+    """Plan a template without what made an attempt of one job void, for the others that would have it ahead too.
+
+    Parameters
+    ----------
+    spec
+        The template that served the job.
+    serves
+        Which node serves the job itself, and each of those that have not started.
+    job
+        The job's id.
+    kept
+        The modules that its kernel may have ahead, each ``name`` or ``name=origin``.
+
+    Returns
+    -------
+    tuple
+        The template, None where what is left is up already, and what serves the others from now on; empty when they
+        can stay where they are.
+    """
+    parents = {node.id: node.parent for node in spec.nodes}
+    by_name = {node.id: node for node in spec.nodes}
+    names = {name.partition("=")[0] for name in kept}
+    line = [by_name[name] for name in _line(parents, serves[job].node)]
+    held = [_holding(node, names) for node in line]
+    spoilt = next((index for index, node in enumerate(line) if node.modules != held[index].modules), None)
+    if spoilt is None:
+        return None, {}
+    lines = {other: _line(parents, node) for other, (template, node) in serves.items() if template == spec.key}
+    others = {other: above for other, above in lines.items() if line[spoilt].id in above and other != job}
+    if len(others) < _LEAST_JOBS or not any(node.modules for node in held[spoilt:]):
+        return None, dict.fromkeys(others, Served(spec.key, line[spoilt - 1].id))
+    left = [node for node in held if node.id == BASE or node.modules]
+    chain = [left[0], *(replace(node, parent=above.id) for above, node in pairwise(left))]
+    revised = replace(spec, key=f"{spec.key}-{line[spoilt].id}", nodes=tuple(chain))
+    deepest = {other: [node.id for node in chain if node.id in above][-1] for other, above in others.items()}
+    return revised, {other: Served(revised.key, node) for other, node in deepest.items()}
+
+
+def _line(parents: Mapping[str, str | None], node: str) -> list[str]:
+    """Return a node and those above it, the base first."""
+    line = [node]
+    while (parent := parents[line[0]]) is not None:
+        line.insert(0, parent)
+    return line
+
+
+def _holding(node: NodeSpec, names: Collection[str]) -> NodeSpec:
+    """Return a node that holds no module but some."""
+    if node.id == BASE:
+        return node
+    modules = tuple(entry for entry in node.modules if entry.partition("=")[0].partition(":")[0] in names)
+    allowed = node.allowed and tuple(entry for entry in node.allowed if entry.partition("=")[0] in names)
+    return replace(node, modules=modules, allowed=allowed, eager=True)
 
 
 def _template(name: str, job: Job, environment: str, nodes: Iterable[NodeSpec]) -> TemplateSpec:

@@ -20,6 +20,7 @@ from envsolver.core.environments import Environment
 from envsolver.core.files import write_atomically
 from envsolver.core.jobs import Job
 from envsolver.core.paths import ENVIRONMENT_ORDER, LOGS, TEMPLATES_FACTS, TEMPLATES_ORDER
+from envsolver.core.results import Result
 from envsolver.run.warm.plan import TemplateSpec, WarmPlan
 from envsolver.run.warm.templates import Templates
 
@@ -77,6 +78,9 @@ class RemoteTemplates:
     def memory(self) -> int:
         """Return 0: they take none of this machine's."""
         return 0
+
+    def learn(self, job: Job, result: Result) -> None:
+        """Do nothing: what nodes start was written down before."""
 
     def template_facts(self) -> dict[str, str]:
         """Return what the nodes' templates found out about their environments, by the environment's key."""

@@ -18,14 +18,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
 from envsolver.core.environments import Environment
 from envsolver.core.jobs import Job
-from envsolver.environments.in_environment import TEMPLATE_SERVER
-from envsolver.run.warm.plan import BASE, NodeSpec, TemplateSpec, WarmPlan
+from envsolver.core.results import AFTER_VOID, VOID, Result
+from envsolver.environments.in_environment import OPENED_FILES, PROGRAM_KEEPER, TEMPLATE_SERVER
+from envsolver.run.warm.plan import BASE, NodeSpec, Served, TemplateSpec, WarmPlan, without_spoilt
 from envsolver.worker.kernel_env import COVERAGE_DATA, KERNEL_ARGUMENTS, variables
 from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import JOB_MARK, kill_all, session_members, tree
@@ -47,6 +48,16 @@ _START = (
     " {'__name__': '__template__', '__file__': sys.argv[1]})"
 )
 _LONGEST_MARK = 400  # bytes
+
+
+class _LiveTemplate(NamedTuple):
+    """A template that was started, and what its jobs are bound to."""
+
+    spec: TemplateSpec
+    directory: Path
+    process: subprocess.Popen[bytes]
+    environment: Environment
+    env: Mapping[str, str]
 
 
 class Templates:
@@ -78,7 +89,9 @@ class Templates:
         self._logs = logs
         self._facts = {key: _sound_facts(text) for key, text in (facts or {}).items()}
         self._outer = os.environ if outer is None else outer
-        self._running: dict[str, tuple[TemplateSpec, Path, subprocess.Popen[bytes]]] = {}
+        self._running: dict[str, _LiveTemplate] = {}
+        self._moved: dict[str, Served] = {}  # jobs that another node serves than was planned
+        self._started: set[str] = set()  # jobs
         self._sizes: dict[tuple[Path, str], tuple[float, int]] = {}
         self._up: set[Path] = set()
         self._lock = threading.Lock()
@@ -109,34 +122,57 @@ class Templates:
     def serve(self, plan: WarmPlan) -> bool:
         """Serve another plan's jobs from now on, if the templates that run are those of that plan; return that."""
         with self._lock:
-            whole = all(process.poll() is None for _, _, process in self._running.values())
+            whole = all(running.process.poll() is None for running in self._running.values())
             alike = [_shape(spec) for spec in plan.templates] == [_shape(spec) for spec in self._plan.templates]
             if whole and alike:
                 self._plan = plan
+                self._moved.clear()
             return whole and alike
 
     def path_for(self, job: Job) -> str:
         """Return the socket of the node that forks the job's kernel; empty when it must start cold."""
-        key, node = self._plan.serves.get(job.id, ("", ""))
+        key, node = self._served(job.id)
         running = self._running.get(key)
-        if job.warm_start.cold or running is None or running[2].poll() is not None:
+        self._started.add(job.id)
+        if job.warm_start.cold or running is None or running.process.poll() is not None:
             return ""
-        return str(running[1] / f"{node}.sock")
+        return str(running.directory / f"{node}.sock")
+
+    def _served(self, job: str) -> Served:
+        return self._moved.get(job) or self._plan.serves.get(job, Served("", ""))
+
+    def learn(self, job: Job, result: Result) -> None:
+        """Spare the jobs that wait what made an attempt void, where they would have the same modules ahead.
+
+        Parameters
+        ----------
+        job, result
+            The job, and what it came to.
+        """
+        running = self._running.get(self._served(job.id).template)
+        if running is None or not result.warm_verdict.startswith(VOID) or result.modules[:1] != (AFTER_VOID,):
+            return
+        serves = {name: self._served(name) for name in self._plan.serves if name == job.id or name not in self._started}
+        revised, moved = without_spoilt(running.spec, serves, job.id, result.modules[1:])
+        if revised is not None:
+            self._facts |= {key: _sound_facts(text) for key, text in self.template_facts().items()}
+            self.start(revised, running.environment, running.env)
+        self._moved |= moved
 
     def directories(self) -> dict[str, str]:
         """Return where each template listens, by its key."""
-        return {key: str(directory) for key, (_, directory, _) in self._running.items()}
+        return {key: str(running.directory) for key, running in self._running.items()}
 
     def loading(self, job: Job) -> frozenset[str]:
         """Name the nodes, beside the base, that are not up yet and without which the job's kernel cannot be forked."""
-        key, name = self._plan.serves.get(job.id, ("", ""))
+        key, name = self._served(job.id)
         running = self._running.get(key)
         if job.warm_start.cold or running is None:
             return frozenset()
         found = set()
-        parents = {node.id: node.parent for node in running[0].nodes}
+        parents = {node.id: node.parent for node in running.spec.nodes}
         while name != BASE:
-            if not self._is_up(running[1], name):
+            if not self._is_up(running.directory, name):
                 found.add(f"{key}/{name}")
             name = parents[name] or BASE
         return frozenset(found)
@@ -153,8 +189,9 @@ class Templates:
         Given to the next run, it saves them the time to find out again. It holds only until `stop`.
         """
         found: dict[str, str] = {}
-        for spec, directory, _ in self._running.values():
-            facts = self._facts.get(spec.environment, _sound_facts(""))
+        for spec, directory in [(running.spec, running.directory) for running in list(self._running.values())]:
+            told = found.get(spec.environment)
+            facts = self._facts.get(spec.environment, _sound_facts("")) if told is None else _sound_facts(told)
             excluded = set(facts["excluded"])
             for node in spec.nodes:
                 excluded |= set(_node_record(directory, node.id).get("excluded", ()))
@@ -166,16 +203,17 @@ class Templates:
 
     def shared(self, job: Job) -> int:
         """Return the memory that the job's kernel would have in common with its template's node, bytes."""
-        key, node = self._plan.serves.get(job.id, ("", ""))
+        key, node = self._served(job.id)
         running = self._running.get(key)
-        return 0 if job.warm_start.cold or running is None else self._size(running[1], node)
+        return 0 if job.warm_start.cold or running is None else self._size(running.directory, node)
 
     def memory(self) -> int:
         """Return the memory that the templates take, bytes: of each node what it has beyond its parent's."""
         total = 0
-        for spec, directory, _ in list(self._running.values()):
-            sizes = {node.id: self._size(directory, node.id) for node in spec.nodes}
-            total += sum(max(sizes[node.id] - sizes.get(node.parent or "", 0), 0) for node in spec.nodes)
+        for running in list(self._running.values()):
+            nodes = running.spec.nodes
+            sizes = {node.id: self._size(running.directory, node.id) for node in nodes}
+            total += sum(max(sizes[node.id] - sizes.get(node.parent or "", 0), 0) for node in nodes)
         return total
 
     def _size(self, directory: Path, node: str) -> int:
@@ -191,18 +229,17 @@ class Templates:
         """End the templates and whatever kernels they still have. Harmless when repeated."""
         with self._lock:
             self._stopped = True
-            for _, directory, process in self._running.values():
+            for running in self._running.values():
+                process = running.process
                 if process.stdin is not None:
                     process.stdin.close()
                 # A child may be forked while its parent is ended; it is still a member of the template's session.
                 kill_all(partial(_of_template, process.pid))
                 process.wait()
-                remove(directory)
+                remove(running.directory)
             self._running.clear()
 
-    def _launch(
-        self, spec: TemplateSpec, environment: Environment, env: Mapping[str, str]
-    ) -> tuple[TemplateSpec, Path, subprocess.Popen[bytes]]:
+    def _launch(self, spec: TemplateSpec, environment: Environment, env: Mapping[str, str]) -> _LiveTemplate:
         parent = run_directory(self._run_id)
         parent.mkdir(mode=0o700, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix="t", dir=parent))
@@ -235,7 +272,7 @@ class Templates:
                 pass_fds=numbers,
                 start_new_session=True,
             )
-        return spec, directory, process
+        return _LiveTemplate(spec, directory, process, environment, env)
 
     def _specification(self, spec: TemplateSpec, directory: Path, numbers: list[int], seen: Mapping[str, str]) -> str:
         facts = self._facts.get(spec.environment, _sound_facts(""))
@@ -247,6 +284,7 @@ class Templates:
                 "private": PRIVATE,
                 "variables": dict(seen),
                 "arguments": KERNEL_ARGUMENTS,
+                "keepers": [str(OPENED_FILES), str(PROGRAM_KEEPER)],
                 "baseline": facts["baseline"],
                 "excluded": facts["excluded"],
                 "nodes": [_entry(node, number) for node, number in zip(spec.nodes, numbers, strict=True)],

@@ -104,6 +104,7 @@ class FakeTemplates:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.learnt: list[tuple[str, str]] = []
 
     def path_for(self, job: Job) -> str:
         return "/template.sock"
@@ -116,6 +117,9 @@ class FakeTemplates:
 
     def memory(self) -> int:
         return self.size
+
+    def learn(self, job: Job, result: Result) -> None:
+        self.learnt.append((job.id, result.status))
 
 
 def ready(group: str = "core", **env: str) -> EnvironmentReady:
@@ -425,6 +429,14 @@ def test_memory_that_kernels_share_with_their_template_counts_once() -> None:
         loop.run()
         most[size] = executor.most
     assert most == {0: 2, 400_000_000: 4}
+
+
+def test_templates_hear_what_each_attempt_came_to() -> None:
+    templates = FakeTemplates(0)
+    loop, _ = make([job(name) for name in "ab"], Releasing(), slots=1, templates=templates)
+    loop.post(ready())
+    loop.run()
+    assert templates.learnt == [("a", "passed"), ("b", "passed")]
 
 
 class Loading(FakeTemplates):

@@ -16,7 +16,7 @@ from envsolver.core.notebooks import Import, Notebook, Origin
 from envsolver.core.results import NOTHING, Result
 from envsolver.run.history import History
 from envsolver.run.warm.leading_imports import leading_imports
-from envsolver.run.warm.plan import BASE, NodeSpec, WarmPlan, plan_templates
+from envsolver.run.warm.plan import BASE, NodeSpec, Served, WarmPlan, plan_templates, without_spoilt
 
 KEYS = {("core", "3.11"): "k"}
 
@@ -83,6 +83,41 @@ def test_a_node_below_a_node_holds_more() -> None:
     assert held(found, "a") == set(many("numpy"))
     assert held(found, "d") == set(many("numpy") + many("torch", 500))
     assert [node.parent for node in found.templates[0].nodes] == [None, BASE, "n1"]
+
+
+def spoilt(jobs: str, kept: tuple[str, ...], waiting: str) -> tuple[WarmPlan, dict[str, Served]]:
+    """Plan a template anew after a void attempt of the job ``d``, and return it with whom it serves from then on."""
+    torch = many("numpy") + many("torch", 500)
+    known = {name: KernelHistory(modules=many("numpy") if name in "ab" else torch) for name in jobs}
+    found = plan([job(name) for name in jobs], known)
+    serves = {name: found.serves[name] for name in waiting + "d"}
+    revised, moved = without_spoilt(found.templates[0], serves, "d", kept)
+    return WarmPlan(templates=() if revised is None else (revised,), serves=moved), moved
+
+
+def test_after_a_void_attempt_those_that_wait_have_what_came_before_its_cause() -> None:
+    before = many("numpy") + many("torch", 40)
+    found, moved = spoilt("abcdef", before, "bef")
+    assert moved.keys() == {"e", "f"}
+    assert held(found, "e") == held(found, "f") == set(before)
+    assert [node.allowed for node in found.templates[0].nodes][-1] == tuple(sorted(before))
+    assert found.templates[0].key != "t0"
+
+
+def test_where_nothing_new_is_to_be_had_ahead_a_node_that_is_up_serves_them() -> None:
+    assert spoilt("abcdef", many("numpy"), "bef") == (
+        WarmPlan(serves={"e": Served("t0", "n1"), "f": Served("t0", "n1")}),
+        {"e": Served("t0", "n1"), "f": Served("t0", "n1")},
+    )
+
+
+def test_one_that_waits_is_worth_no_template_of_its_own() -> None:
+    found, moved = spoilt("abcde", many("numpy") + many("torch", 40), "ae")
+    assert (found.templates, moved) == ((), {"e": Served("t0", "n1")})
+
+
+def test_where_all_may_be_had_ahead_each_stays_where_it_is() -> None:
+    assert spoilt("abcdef", many("numpy") + many("torch", 500), "bef")[1] == {}
 
 
 def test_modules_are_imported_in_the_order_in_which_the_notebook_did() -> None:
@@ -210,6 +245,20 @@ def test_seen_and_unseen_notebooks_share_what_both_surely_load(tmp_path: Path) -
     found = plan(jobs, known, notebooks=notebooks)
     assert held(found, "a") == {"scipy", "scipy:stats"}
     assert found.templates[0].nodes[1].allowed == tuple(sorted(known["b"].modules))
+
+
+def test_of_what_first_cells_import_that_is_left_out_before_which_an_attempt_was_void(tmp_path: Path) -> None:
+    leading(tmp_path, "from scipy import stats\nimport torch")
+    origin = Origin(path="a.ipynb")
+    imports = tuple(Import(module=name, origin=origin) for name in ("scipy", "torch"))
+    jobs = [job(name, root=str(tmp_path), notebook="a.ipynb") for name in "abc"]
+    found = plan(jobs, notebooks={"a.ipynb": Notebook(path="a.ipynb", imports=imports)})
+    assert held(found, "a") == {"scipy", "scipy:stats", "torch"}
+    revised, moved = without_spoilt(found.templates[0], found.serves, "a", ("numpy", "scipy", "scipy.stats=x"))
+    assert revised is not None
+    assert moved.keys() == {"b", "c"}
+    assert revised.nodes[-1].modules == ("scipy", "scipy:stats")
+    assert revised.nodes[-1].allowed is None  # what these bring along is known as little as before
 
 
 # What history knows
