@@ -13,9 +13,10 @@ from envsolver.core.folders import is_skipped
 from envsolver.core.jobs import Job
 from envsolver.worker.missing_modules import missing_module_advice
 
+_NO_ATTRIBUTE = re.compile(r"(?<!initialized )module '(?P<module>[\w.]+)' has no attribute '(?P<name>\w+)'")
 _GONE = (
     re.compile(r"cannot import name '[\w.]+' from '(?P<module>[\w.]+)' \((?P<path>.+)\)"),
-    re.compile(r"module '(?P<module>[\w.]+)' has no attribute '\w+'"),
+    _NO_ATTRIBUTE,
     re.compile(r"`(?P<module>np)\.[\w.]+` was removed in the NumPy"),
 )
 _OFFLINE = (
@@ -38,6 +39,7 @@ def error_advice(job: Job, ename: str, evalue: str, traceback: str) -> str:
     """
     return (
         missing_module_advice(job, ename, evalue, traceback)
+        or (_submodule_advice(job, evalue) if ename == "AttributeError" else "")
         or _gone_advice(job, ename, evalue)
         or _offline_advice(job, f"{evalue}\n{traceback}")
         or (_file_advice(job, evalue, traceback) if ename == "FileNotFoundError" else "")
@@ -53,12 +55,35 @@ def _gone_advice(job: Job, ename: str, evalue: str) -> str:
         return ""
     package = {"np": "numpy"}.get(found["module"], found["module"].partition(".")[0])
     own = job.binding.project.partition(" ")[0].replace("-", "_")
-    libraries = [str(place) for place in Path(job.binding.prefix).glob("lib*/python*/site-packages")]
-    if package == own or not any(Path(library, package).is_dir() for library in libraries):
+    libraries = _libraries(job)
+    if package == own or not any((library / package).is_dir() for library in libraries):
         return ""
-    owner = next(iter(distributions(name=package, path=libraries)), None)
+    owner = next(iter(distributions(name=package, path=[str(library) for library in libraries])), None)
     shown = f"{package} {owner.version}" if owner else package
     return f"; {shown} has no such name: if another version has it, bound that in {job.binding.requirements_place}"
+
+
+def _submodule_advice(job: Job, evalue: str) -> str:
+    """Name the import that is missing, where the name that a package lacks is a module of it that nothing imported."""
+    found = _NO_ATTRIBUTE.search(evalue)
+    if found is None:
+        return ""
+    inner = Path(*found["module"].split("."))
+    packages = [place / inner for place in (*_libraries(job), Path(job.root), Path(job.root, "src"))]
+    if not any(_holds_module(package, found["name"]) for package in packages):
+        return ""
+    module = f"{found['module']}.{found['name']}"
+    return f"; {module} is a module that nothing imported before: put `import {module}` ahead"
+
+
+def _holds_module(package: Path, name: str) -> bool:
+    return (package / name / "__init__.py").is_file() or any(
+        path.suffix in {".py", ".so", ".pyd"} for path in package.glob(f"{name}.*")
+    )
+
+
+def _libraries(job: Job) -> list[Path]:
+    return list(Path(job.binding.prefix).glob("lib*/python*/site-packages"))
 
 
 def _inside(path: str | None, prefix: str) -> bool:

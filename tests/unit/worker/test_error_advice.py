@@ -67,6 +67,28 @@ def test_a_name_that_the_project_or_an_object_lacks_is_not(job: Job, ename: str,
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "env/lib/python3.11/site-packages/sklearn/svm.py",
+        "env/lib/python3.11/site-packages/sklearn/svm/__init__.py",
+        "env/lib/python3.11/site-packages/sklearn/svm.cpython-311-x86_64-linux-gnu.so",
+        "project/sklearn/svm.py",
+        "project/src/sklearn/svm/__init__.py",
+    ],
+)
+def test_a_name_that_is_a_module_nothing_imported_is_no_matter_of_a_version(
+    job: Job, tmp_path: Path, path: str
+) -> None:
+    said = "module 'sklearn' has no attribute 'svm'"
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).touch()
+    advice = error_advice(job, "AttributeError", said, "")
+    assert advice == "; sklearn.svm is a module that nothing imported before: put `import sklearn.svm` ahead"
+    assert "import" not in error_advice(job, "AttributeError", said.replace("svm", "sv"), "")
+    assert error_advice(job, "AttributeError", f"partially initialized {said} (circular import)", "") == ""
+
+
+@pytest.mark.parametrize(
     ("said", "traceback"),
     [
         ("<urlopen error [Errno -3] Temporary failure in name resolution>", ""),
