@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DependencySets:
-    """Which of the dependency sets that a project's `pyproject.toml` holds make a group."""
+    """Which of the dependency sets that a project's own files hold make a group."""
 
     groups: tuple[str, ...] = ()
     """Dependency groups (PEP 735)."""
@@ -28,12 +28,19 @@ class DependencySets:
     """``uv.lock`` when the versions come from there."""
     members: bool = False
     """Whether all members of the project's workspace belong to it."""
+    extras_file: str = field(default="pyproject.toml", repr=False)
+    """Which of the project's files has the extras."""
 
     def __str__(self) -> str:
-        """Return what a person would look for in the file, such as ``[dependency-groups] docs``."""
-        named = {"[dependency-groups]": self.groups, "[project.optional-dependencies]": self.extras}
-        found = " and ".join(f"{table} {', '.join(names)}" for table, names in named.items() if names)
-        return f"{found or '[project] dependencies'} in pyproject.toml"
+        """Return what a person would look for, and where, such as ``[dependency-groups] docs in pyproject.toml``."""
+        tables = {"setup.cfg": "[options.extras_require]", "setup.py": "extras_require"}
+        table = tables.get(self.extras_file, "[project.optional-dependencies]")
+        groups = f"[dependency-groups] {', '.join(self.groups)}" if self.groups else ""
+        extras = f"{table} {', '.join(self.extras)}" if self.extras else ""
+        if groups and extras and self.extras_file in tables:
+            groups += " in pyproject.toml"
+        file = self.extras_file if extras else "pyproject.toml"
+        return f"{' and '.join(filter(None, (groups, extras))) or '[project] dependencies'} in {file}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

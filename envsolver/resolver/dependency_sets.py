@@ -1,4 +1,4 @@
-"""Groups whose requirements stand in the project's `pyproject.toml`: dependency groups (PEP 735) and extras."""
+"""Groups whose requirements are sets of the project's own: dependency groups (PEP 735), and extras of whatever file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from envsolver.core.digests import digest
 from envsolver.core.environments import DependencySets, Group
 from envsolver.core.errors import ConfigurationError
+from envsolver.core.folders import METADATA_FILES
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.core.parsing import MalformedError, read_text, table_of
 from envsolver.core.projects import pyproject
@@ -53,7 +54,7 @@ def declared_group(root: Path, name: str, sets: DependencySets, requires_python:
     every = holders(root)
     top, *members = every
     faults = [*_unknown(name, "dependency group", sets.groups, _names(each.groups for each in every))]
-    optional = _names(each.extras for each in every)
+    optional = _names(table_of(each.table, "project", "optional-dependencies") for each in every)
     if optional:  # what a build adds is known to uv alone
         faults += _unknown(name, "extra", sets.extras, optional)
     requirements: list[Requirement] = []
@@ -74,7 +75,7 @@ def declared_group(root: Path, name: str, sets: DependencySets, requires_python:
         requirements=tuple({r.text: r for r in requirements}.values()),
         requires_python=",".join(filter(None, bounds)) or None,
         digest=digest([repr(sets), *sorted(r.text for r in requirements), *digests]),
-        sets=replace(sets, members=sets.members or bool(used)),
+        sets=replace(sets, members=sets.members or bool(used), extras_file=top.extras_file),
     )
 
 
@@ -157,11 +158,11 @@ def _project(root: Path, table: Mapping[str, Any], extras: tuple[str, ...]) -> I
     own = own_project(root)
     if own is None:
         return
+    file = next((file for file in METADATA_FILES if (root / file).is_file()), FILE)
     packaged = table_of(table, "tool", "uv").get("package", bool(build_backend(root) or (root / "setup.py").is_file()))
     if packaged or own.metadata is None:
-        yield Requirement(
-            text=own.text + (f"[{','.join(sorted(extras))}]" if extras else ""), origin=Origin(path=FILE, line=1)
-        )
+        text = own.text + (f"[{','.join(sorted(extras))}]" if extras else "")
+        yield Requirement(text=text, origin=Origin(path=file, line=1))
         return
     optional = {canonicalize_name(extra): texts for extra, texts in own.metadata.extras.items()}
     for text in (*own.metadata.dependencies, *(t for e in extras for t in optional.get(canonicalize_name(e), ()))):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from envsolver.core.projects import project_name, pyproject
 from envsolver.resolver.requirement_text import parse
 
 _ASKED = frozenset({"install_requires", "extras_require", "python_requires", "version"})
+_EXTRAS = "options.extras_require"
 _REMOTE = ("https://", "http://", "git+")
 
 
@@ -90,6 +92,18 @@ def read_metadata(place: Path) -> ProjectMetadata | None:
     )
 
 
+def setup_extras(place: Path) -> dict[str, str]:
+    """Return the extras that `setup.py` and `setup.cfg` name, each with its file; what they ask for may be computed."""
+    said = _setup_arguments(place) or {}
+    found: dict[str, str] = {}
+    with contextlib.suppress(configparser.Error, MalformedError):
+        found |= dict.fromkeys(_sections(place).get(_EXTRAS, ()), "setup.cfg")
+    value = said.get("extras_require")
+    keys = value.keys if isinstance(value, ast.Dict) else []
+    names = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+    return found | dict.fromkeys(names, "setup.py")
+
+
 def _metadata(
     name: object, version: object, requires_python: object, dependencies: object, extras: object
 ) -> ProjectMetadata | None:
@@ -113,6 +127,17 @@ def _are_texts(value: object) -> bool:
 
 def _setup_call(place: Path) -> dict[str, Any] | None:
     """Return the plain arguments of the one call of ``setup`` in `setup.py`; None where they are not plain."""
+    arguments = _setup_arguments(place)
+    if arguments is None:
+        return None
+    return {name: _plain(value) for name, value in arguments.items() if name in _ASKED}
+
+
+def _setup_arguments(place: Path) -> dict[str, ast.expr] | None:
+    """Return the arguments of the one call of ``setup`` in `setup.py`, with the values of variables for their names.
+
+    None where there are several calls, or arguments of which only a run would tell.
+    """
     try:
         tree = parse_python(read_text(place / "setup.py"))
     except FileNotFoundError:
@@ -122,11 +147,28 @@ def _setup_call(place: Path) -> dict[str, Any] | None:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) == "setup"]
     if len(calls) != 1:
         return None
-    arguments = {keyword.arg: keyword.value for keyword in calls[0].keywords}
-    if None in arguments:
-        return None
     named = _assigned_once(tree)
-    return {str(key): _plain(value, named) for key, value in arguments.items() if key in _ASKED}
+    found: dict[str, ast.expr] = {}
+    for keyword in calls[0].keywords:
+        entries = {keyword.arg: keyword.value} if keyword.arg else _entries(keyword.value, named, tree)
+        if entries is None:
+            return None
+        found |= {name: _valued(value, named) for name, value in entries.items()}
+    return found
+
+
+def _entries(value: ast.expr, named: Mapping[str, ast.expr], tree: ast.Module) -> dict[str, ast.expr] | None:
+    """Return what ``**arguments`` stands for, where that is a dictionary written out and used for nothing else."""
+    if isinstance(value, ast.Name):
+        uses = sum(isinstance(node, ast.Name) and node.id == value.id for node in ast.walk(tree))
+        if uses != len(("its assignment", "the call")):
+            return None
+    table = _valued(value, named)
+    if not isinstance(table, ast.Dict):
+        return None
+    pairs = zip(table.keys, table.values, strict=True)
+    entries = {str(key.value): each for key, each in pairs if isinstance(key, ast.Constant)}
+    return entries if len(entries) == len(table.keys) else None
 
 
 def _assigned_once(tree: ast.Module) -> dict[str, ast.expr]:
@@ -140,11 +182,16 @@ def _assigned_once(tree: ast.Module) -> dict[str, ast.expr]:
     return found
 
 
-def _plain(value: ast.expr, named: Mapping[str, ast.expr]) -> object:
-    """Return the value of an expression, or of the variable that it is; None where it is computed."""
+def _valued(value: ast.expr, named: Mapping[str, ast.expr]) -> ast.expr:
+    """Return an expression, or that of the variable that it is, where that is bound once."""
+    return named.get(value.id, value) if isinstance(value, ast.Name) else value
+
+
+def _plain(value: ast.expr) -> object:
+    """Return the value of an expression; None where it is computed."""
     try:
-        return ast.literal_eval(named[value.id] if isinstance(value, ast.Name) else value)
-    except (*ODD_INPUT, KeyError, TypeError):
+        return ast.literal_eval(value)
+    except (*ODD_INPUT, TypeError):
         return None
 
 
@@ -152,17 +199,29 @@ def _called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
+def _sections(place: Path) -> Mapping[str, Mapping[str, str]]:
+    """Return the sections of `setup.cfg`; none where it is not there.
+
+    Raises
+    ------
+    MalformedError, configparser.Error
+        It cannot be read.
+    """
+    parser = configparser.ConfigParser(interpolation=None)
+    with contextlib.suppress(FileNotFoundError):
+        parser.read_string(read_text(place / "setup.cfg"))
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
 def _setup_cfg(place: Path) -> dict[str, Any] | None:
     """Return what `setup.cfg` says under the names that `setup.py` uses; None where it names other files."""
-    parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(read_text(place / "setup.cfg"))
-    except FileNotFoundError:
-        return {}
+        sections = _sections(place)
     except (configparser.Error, MalformedError):
         return None
-    options = dict(parser["options"]) if parser.has_section("options") else {}
-    extras = dict(parser["options.extras_require"]) if parser.has_section("options.extras_require") else {}
+    if not sections:
+        return {}
+    options, extras = sections.get("options", {}), sections.get(_EXTRAS, {})
     listed = [options.get("install_requires", ""), *extras.values()]
     if any(text.strip().startswith(("file:", "attr:")) for text in listed):
         return None

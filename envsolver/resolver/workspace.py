@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from envsolver.core.parsing import table_of
 from envsolver.core.projects import pyproject
+from envsolver.resolver.project_metadata import setup_extras
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +29,17 @@ class Holder:
 
     @property
     def extras(self) -> Mapping[str, Any]:
-        """Its extras."""
-        return table_of(self.table, "project", "optional-dependencies")
+        """Its extras; where `pyproject.toml` leaves them to older files, those of which these tell without a build."""
+        project = table_of(self.table, "project")
+        dynamic = project.get("dynamic")
+        elsewhere = not project or (isinstance(dynamic, list) and "optional-dependencies" in dynamic)
+        return setup_extras(self.root) if elsewhere else table_of(project, "optional-dependencies")
+
+    @property
+    def extras_file(self) -> str:
+        """Which of its files has the extras."""
+        stated = table_of(self.table, "project", "optional-dependencies")
+        return next((file for file in self.extras.values() if not stated), "pyproject.toml")
 
     def extras_of(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of some extras that it has."""

@@ -138,3 +138,64 @@ def test_sets_of_the_members_count_at_the_top_of_a_workspace(root: Path) -> None
 
 def test_a_group_with_a_file_names_no_sets() -> None:
     assert sets_of(GroupSettings(requirements="requirements/a.in")) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "place"),
+    [
+        (
+            {"setup.py": 'setup(name="mine", extras_require={"docs": ["x"], "ml": []})'},
+            "extras_require docs in setup.py",
+        ),
+        (
+            {"setup.py": 'said = {"docs": more()}\nsetup(name="mine", extras_require=said)'},
+            "extras_require docs in setup.py",
+        ),
+        (
+            {"setup.py": 'said = {"name": "mine", "extras_require": {"docs": ["x"]}}\nsetup(**said)'},
+            "extras_require docs in setup.py",
+        ),
+        (
+            {
+                "setup.cfg": "[metadata]\nname = mine\n[options]\ninstall_requires = file: a.txt\n"
+                "[options.extras_require]\ndocs =\n  x\n",
+                "setup.py": "setup()",
+            },
+            "[options.extras_require] docs in setup.cfg",
+        ),
+        (
+            {
+                "pyproject.toml": '[project]\nname = "mine"\ndynamic = ["version", "optional-dependencies"]\n',
+                "setup.cfg": "[options.extras_require]\ndocs = x\n",
+                "setup.py": "",
+            },
+            "[options.extras_require] docs in setup.cfg",
+        ),
+    ],
+)
+def test_extras_of_older_files_are_offered_with_their_place(tmp_path: Path, files: dict[str, str], place: str) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    sets = offered_sets(tmp_path)["docs"]
+    group = declared_group(tmp_path, "docs", sets)
+    assert (sets.extras, group.place) == (("docs",), place)
+    assert [(r.text, (tmp_path / r.origin.path).is_file()) for r in group.requirements] == [("-e .[docs]", True)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "setup(name='mine', extras_require=found())",
+        "said = {'extras_require': {'docs': []}}\nsaid.clear()\nsetup(name='mine', **said)",
+        "said = {'extras_require': {'docs': []}, **more}\nsetup(name='mine', **said)",
+        "setup(name='mine', extras_require={'docs': []})\nsetup(name='other')",
+    ],
+)
+def test_extras_that_only_a_run_of_setup_py_tells_are_not_offered(tmp_path: Path, text: str) -> None:
+    (tmp_path / "setup.py").write_text(text, encoding="utf-8")
+    assert offered_sets(tmp_path) == {}
+
+
+def test_extras_of_setup_py_beside_a_table_that_lists_them_are_not_offered(root: Path) -> None:
+    (root / "setup.py").write_text("setup(extras_require={'examples': ['x']})", encoding="utf-8")
+    assert "examples" not in offered_sets(root)
