@@ -18,9 +18,13 @@ _ADVICE = (
         r"\b(?:pip3?|conda|mamba)\s+install\s+"
         rf"(?:-(?!r\b|-requirement)\S+\s+(?:[\w./-]*forge\s+)?)*{_NAME}(?![\w+:/@-])"
     ),
+    re.compile(r"\b[Mm]issing (?:optional )?dependency:? [`'\"]([A-Za-z0-9][\w-]*)(?:\.[\w.]+)?[`'\"]"),
     re.compile(rf"^(?:Please )?[Ii]nstall (?!(?:it|them|this|that|one|both) ){_NAME}[`'\"]? (?:to|for|in order to) "),
 )
-"""Advice such as ``conda install -c conda-forge numba``, or ``Install s3fs to``: one package; no file or address."""
+"""Advice such as ``conda install -c conda-forge numba``, ``Missing optional dependency 'x'`` or ``Install s3fs to``.
+
+It has to name one package, and no file or address.
+"""
 
 
 def missing_module_advice(job: Job, ename: str, evalue: str, traceback: str) -> str:

@@ -91,6 +91,11 @@ def test_a_module_that_environments_used_to_have_is_told_with_what_still_provide
         ("pip install other[all].", "other[all]"),
         ("Install fsspec-xrootd to access xrootd storage system. Note: 'root' is", "fsspec-xrootd"),
         ("Please install `h5py` for that", "h5py"),
+        (
+            "Missing optional dependency 'pyarrow.parquet'. pyarrow is required. Use pip or conda to install it",
+            "pyarrow",
+        ),
+        ("Missing dependency: `scikit-image`", "scikit-image"),
     ],
 )
 def test_the_package_that_a_library_advises_to_install_is_the_one_to_add(root: Path, said: str, added: str) -> None:
@@ -106,6 +111,7 @@ def test_the_package_that_a_library_advises_to_install_is_the_one_to_add(root: P
         ("ImportError", "cannot import name 'a'"),
         ("ImportError", "Install the package first"),
         ("ImportError", "Install it to plot"),
+        ("ImportError", "Missing optional dependency for this feature"),
         ("ValueError", "No module named 'model'; pip install model"),
     ],
 )
