@@ -16,6 +16,7 @@ from envsolver.notebooks.walk import actual_name
 
 _OLDEST, _NEWEST = 3, 4
 _LFS = b"version https://git-lfs.github.com/spec/"
+_WEB_PAGE = re.compile(rb"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 _CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
 # Kernels whose name says the language, for notebooks that say it nowhere else. Python's are not here: Python is what
 # a notebook is unless it says otherwise.
@@ -81,6 +82,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise UnusableNotebookError("the file is empty")
     if data.startswith(_LFS):
         raise UnusableNotebookError("a Git LFS pointer, not the notebook itself; fetch it with `git lfs pull`")
+    if _WEB_PAGE.match(data):
+        raise UnusableNotebookError("a web page, not a notebook; put the notebook itself there")
     try:
         text = decode(data)
     except MalformedError as error:

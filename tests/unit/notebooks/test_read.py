@@ -48,6 +48,8 @@ FAULTS = [
     (b'{"nbformat": 5, "cells": []}', "nbformat 5 is newer than 4"),
     (b'{"nbformat": 3}', "not a notebook: `worksheets` is missing"),
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+    (b"<!DOCTYPE html>\n<html>\n", "a web page, not a notebook"),
+    (b"\n<HTML lang=en>", "a web page, not a notebook"),
     (b'{\n<<<<<<< HEAD\n"a": 1\n=======\n"b": 2\n>>>>>>> x\n}', "holds merge conflict marks, the first in line 2"),
     (b"[" * 100_000, "nested too deeply"),
 ]
