@@ -20,7 +20,12 @@ _ARGUMENT = re.compile(r"\bname\s*=\s*['\"]([A-Za-z0-9._-]+)['\"]", re.IGNORECAS
 
 
 def pyproject(directory: Path) -> dict[str, Any]:
-    """Return what a directory's `pyproject.toml` holds; nothing when there is none that can be read."""
+    """Return what a directory's `pyproject.toml` holds, which is not to be changed; nothing where none can be read."""
+    return _pyproject(directory, _stamp(directory / "pyproject.toml"))
+
+
+@lru_cache(maxsize=256)
+def _pyproject(directory: Path, _stamp_of_it: object) -> dict[str, Any]:
     try:
         return parse_toml(read_text(directory / "pyproject.toml"))
     except (OSError, MalformedError):

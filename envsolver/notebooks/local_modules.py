@@ -97,10 +97,14 @@ class LocalModules:
             self.own[key] = next((files for files in found if files is not None), None)
         return self.own[key]
 
-    def imports_of_own(self, mentions: Iterable[ImportStatement]) -> Iterator[FileMention]:
-        """Yield what files of the project's own package import that some imports of it read."""
+    def own_files(self, mentions: Iterable[ImportStatement]) -> tuple[Path, ...]:
+        """Return the files of the project's own package that some imports of it read, each once."""
         files = (self._own_files(mention.module, mention.names) or () for mention in mentions)
-        return self._follow(chain.from_iterable(files), self._own_files, most=_MOST_OWN_FILES)
+        return tuple(dict.fromkeys(chain.from_iterable(files)))
+
+    def imports_of_own(self, files: Iterable[Path]) -> Iterator[FileMention]:
+        """Yield what files of the project's own package import, and what the own files that they import do."""
+        return self._follow(files, self._own_files, most=_MOST_OWN_FILES)
 
     def names_in_own(self, mentions: Iterable[ImportStatement], module: str) -> bool:
         """Return whether files of those packages of the project that some imports name mention a module."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import compress
@@ -34,7 +34,38 @@ _BARS = frozenset({"notebook", "tqdm_notebook", "tnrange"})
 """What draws with ipywidgets of what tqdm has."""
 
 
-def read_notebook(root: Path, path: str, settings: NotebookSettings | None = None) -> Notebook:
+class PackageImports:
+    """What the files of the project's own package import, each looked at once for all notebooks that are read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.local = LocalModules(self.root, self.root, (), ())
+        # Where no extra is named, nothing else of what they import is asked for.
+        self.telling = states_extras(self.root) or not states_dependencies(self.root)
+        self.found: dict[tuple[Path, ...], tuple[Import, ...]] = {}
+
+    def of(self, mentions: Iterable[ImportStatement]) -> tuple[Import, ...]:
+        """Return what those files of the package import that some imports of it read."""
+        mentions = tuple(mentions)
+        if not (self.telling or any(self.local.names_in_own(mentions, module) for module in UNDECLARED)):
+            return ()
+        files = self.local.own_files(mentions)
+        if files not in self.found:
+            kept: dict[str, Import] = {}
+            _take(kept, self.local.imports_of_own(files), self.root, optional=False)
+            self.found[files] = tuple(kept.values())
+        return self.found[files]
+
+
+def read_notebooks(root: Path, settings: Mapping[str, NotebookSettings]) -> dict[str, Notebook]:
+    """Read several notebooks of a project, each with what the configuration says about it, by path."""
+    package = PackageImports(root)
+    return {path: read_notebook(root, path, each, package) for path, each in settings.items()}
+
+
+def read_notebook(
+    root: Path, path: str, settings: NotebookSettings | None = None, package: PackageImports | None = None
+) -> Notebook:
     """Read one notebook; what is wrong with its file stands in `fault`, and is never raised.
 
     Parameters
@@ -45,10 +76,12 @@ def read_notebook(root: Path, path: str, settings: NotebookSettings | None = Non
         Relative to the root, with forward slashes.
     settings
         What the configuration says about it; cells that it leaves out ask for nothing.
+    package
+        What the project's own package imports, where several notebooks are read.
     """
     try:
         file = read_notebook_file(root / path)
-        return _Reading(root.resolve(), path, file, settings or NotebookSettings()).notebook()
+        return _Reading(root.resolve(), path, file, settings or NotebookSettings(), package).notebook()
     except UnusableNotebookError as error:
         return Notebook(path=path, fault=str(error))
     except ODD_INPUT as error:
@@ -58,8 +91,11 @@ def read_notebook(root: Path, path: str, settings: NotebookSettings | None = Non
 class _Reading:
     """Brings together what the cells of one notebook say."""
 
-    def __init__(self, root: Path, path: str, file: NotebookFile, settings: NotebookSettings) -> None:
+    def __init__(
+        self, root: Path, path: str, file: NotebookFile, settings: NotebookSettings, package: PackageImports | None
+    ) -> None:
         self.root = root
+        self.package = package
         self.path = path
         self.file = file
         self.folder = (root / path).parent
@@ -148,18 +184,8 @@ class _Reading:
                 script = Path(name if name.endswith(".py") else f"{name}.py")
                 self._follow(kept, local, (script,) if script.is_file() else (), optional=False)
         mentions = [mention for _, found in findings for mention in found.mentions if not mention.level]
-        return tuple(kept.values()), self._own_imports(mentions), local.followed | self.run_notebooks
-
-    def _own_imports(self, mentions: Iterable[ImportStatement]) -> tuple[Import, ...]:
-        """Return what the files of the project's own package import that some imports of it read."""
-        kept: dict[str, Import] = {}
-        own = LocalModules(self.root, self.folder, (), ())
-        mentions = tuple(mentions)
-        # Nothing else of what they import is asked for.
-        telling = states_extras(self.root) or not states_dependencies(self.root)
-        if telling or any(own.names_in_own(mentions, module) for module in UNDECLARED):
-            self._take(kept, own.imports_of_own(mentions), optional=False)
-        return tuple(kept.values())
+        package = self.package or PackageImports(self.root)
+        return tuple(kept.values()), package.of(mentions), local.followed | self.run_notebooks
 
     def _keep(self, kept: dict[str, Import], local: LocalModules, mention: ImportStatement, origin: Origin) -> None:
         """Take one import in, unless it is the standard library's or local."""
@@ -181,15 +207,16 @@ class _Reading:
 
     def _follow(self, kept: dict[str, Import], local: LocalModules, files: tuple[Path, ...], *, optional: bool) -> None:
         """Take in what local files import: the environment must answer that too."""
-        self._take(kept, local.imports_of(files), optional=optional)
+        _take(kept, local.imports_of(files), self.root, optional=optional)
 
-    def _take(self, kept: dict[str, Import], mentions: Iterable[FileMention], *, optional: bool) -> None:
-        """Take in imports that stand in files of the project."""
-        for found in mentions:
-            if found.mention.module.split(".")[0] not in _STANDARD and found.path.is_relative_to(self.root):
-                shown = shown_name(found.path.relative_to(self.root).as_posix())
-                origin = Origin(path=shown, line=found.mention.line)
-                _add(kept, found.mention, origin, optional=optional or found.mention.optional)
+
+def _take(kept: dict[str, Import], mentions: Iterable[FileMention], root: Path, *, optional: bool) -> None:
+    """Take in imports that stand in files of the project."""
+    for found in mentions:
+        if found.mention.module.split(".")[0] not in _STANDARD and found.path.is_relative_to(root):
+            shown = shown_name(found.path.relative_to(root).as_posix())
+            origin = Origin(path=shown, line=found.mention.line)
+            _add(kept, found.mention, origin, optional=optional or found.mention.optional)
 
 
 def _run_cells(cells: list[Cell], settings: NotebookSettings) -> Iterator[Cell]:

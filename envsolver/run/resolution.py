@@ -20,7 +20,8 @@ from envsolver.core.errors import ConfigurationError, EnvsolverError
 from envsolver.core.notebooks import Notebook, Origin, Requirement
 from envsolver.core.settings import Config
 from envsolver.notebooks.distributions import distributions_for
-from envsolver.notebooks.select import find_notebooks, left_out_links, read_notebook, select_notebooks
+from envsolver.notebooks.read import read_notebooks
+from envsolver.notebooks.select import find_notebooks, left_out_links, select_notebooks
 from envsolver.resolver.assignment import assign, is_named, supplies
 from envsolver.resolver.declared import declared
 from envsolver.resolver.demands import NotebookRequirements, demand_of
@@ -99,7 +100,7 @@ def resolve(project: Project, *, patterns: Sequence[str] = (), cwd: Path, python
         A requirement file, a lock file or an interpreter is not usable.
     """
     paths = select_notebooks(project.config, patterns, cwd)
-    notebooks = {path: read_notebook(project.root, path, settings_for(project.config, path)) for path in paths}
+    notebooks = read_notebooks(project.root, {path: settings_for(project.config, path) for path in paths})
     groups = read_groups(project.config)
     offered = {} if groups else _offered(project.root)
     interpreters, left_out = project.pythons(pythons)
@@ -363,7 +364,7 @@ def _derive_as_before(
     paths = find_notebooks(config)
     if set(paths) <= set(chosen) or not set(chosen) <= set(paths):
         return None
-    everything = {path: read_notebook(config.root, path, settings_for(config, path)) for path in paths}
+    everything = read_notebooks(config.root, {path: settings_for(config, path) for path in paths})
     assignments = {a.notebook: a for a in _assignments(project, everything.values(), known)}
     derived = _derive(project, _loose(config, everything, assignments), interpreter, known)
     placed = [a for a in derived.assignments if a.notebook in chosen]

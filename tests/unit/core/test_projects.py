@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from envsolver.core.projects import project_name
+from envsolver.core.projects import project_name, pyproject
 
 BUILD = "[build-system]\nrequires = ['setuptools']\n"
 CFG = "[metadata]\nversion = 1\nname = My_Lib\n[options]\npackages = find:\n"
@@ -47,3 +47,15 @@ def test_a_name_that_changes_is_read_again(tmp_path: Path) -> None:
     assert project_name(tmp_path) == "one"
     file.write_text("[project]\nname = 'three'\n", encoding="utf-8")
     assert project_name(tmp_path) == "three"
+
+
+def test_a_table_is_parsed_once_and_again_when_its_file_changed(tmp_path: Path) -> None:
+    assert pyproject(tmp_path) == {}
+    file = tmp_path / "pyproject.toml"
+    file.write_text("a = 1\n", encoding="utf-8")
+    assert pyproject(tmp_path) == {"a": 1}
+    assert pyproject(tmp_path) is pyproject(tmp_path)
+    file.write_text("a = 23\n", encoding="utf-8")
+    assert pyproject(tmp_path) == {"a": 23}
+    file.unlink()
+    assert pyproject(tmp_path) == {}

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
+import pytest
+
+from envsolver.core.settings import NotebookSettings
 from envsolver.notebooks.findings import ImportStatement
-from envsolver.notebooks.local_modules import LocalModules
+from envsolver.notebooks.local_modules import FileMention, LocalModules
+from envsolver.notebooks.read import read_notebook, read_notebooks
 
 
 def test_modules_that_all_import_each_other_are_followed_once_each(tmp_path: Path) -> None:
@@ -20,5 +26,48 @@ def test_modules_that_all_import_each_other_are_followed_once_each(tmp_path: Pat
         text = f"{everyone}import mine.m{number + 1}\nimport six\n"
         (package / f"{name}.py").write_text(text, encoding="utf-8")
     local = LocalModules(tmp_path, tmp_path, (), ())
-    found = list(local.imports_of_own([ImportStatement(module="mine.m0", line=1)]))
+    files = local.own_files([ImportStatement(module="mine.m0", line=1)])
+    found = list(local.imports_of_own(files))
     assert Counter(each.mention.module for each in found) == {"six": len(names)}
+
+
+def test_the_package_is_looked_through_once_for_all_notebooks_that_start_at_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "mine"
+    package.mkdir()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n", encoding="utf-8")
+    for name, text in {"__init__": "import mine.a", "a": "import six", "b": "import idna"}.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    sources = {
+        "one.ipynb": "import mine",
+        "two.ipynb": "import mine.a",
+        "three.ipynb": "import mine",
+        "four.ipynb": "1",
+    }
+    sources["five.ipynb"] = "import mine.b"
+    for name, source in sources.items():
+        cells = [nbformat.v4.new_code_cell(source)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / name)
+    alone = {name: read_notebook(tmp_path, name) for name in sources}
+    walks: list[tuple[Path, ...]] = []
+    walk = LocalModules.imports_of_own
+
+    def counted(self: LocalModules, files: tuple[Path, ...]) -> Iterator[FileMention]:
+        walks.append(files)
+        return walk(self, files)
+
+    monkeypatch.setattr(LocalModules, "imports_of_own", counted)
+
+    together = read_notebooks(tmp_path, dict.fromkeys(sources, NotebookSettings()))
+
+    assert together == alone
+    modules = {name: {each.module for each in found.own_imports} for name, found in together.items()}
+    assert modules == {
+        "one.ipynb": {"six"},
+        "two.ipynb": {"six"},
+        "three.ipynb": {"six"},
+        "four.ipynb": set(),
+        "five.ipynb": {"idna", "six"},
+    }
+    assert len(walks) == len(set(walks)) == len({"mine", "mine.a", "mine.b", "none"})
