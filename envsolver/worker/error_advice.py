@@ -26,6 +26,7 @@ _OFFLINE = (
     "Cannot connect to host", "Unable to connect to proxy", "Cannot connect to proxy",
 )  # fmt: skip
 _NO_FILE = re.compile(r"No such (?:file(?: or directory)?)\b:? *[br]?(['\"])(?P<path>.+?)\1")
+_NO_LIBRARY = re.compile(r"(?P<library>[\w.+-]+\.so(?:\.\d+)*): cannot open shared object file: No such file")
 _MOST_FOLDERS = 5000
 
 
@@ -38,7 +39,8 @@ def error_advice(job: Job, ename: str, evalue: str, traceback: str) -> str:
         Its frames and those of its causes, whose texts count where a library tells of a fault in its own words.
     """
     return (
-        missing_module_advice(job, ename, evalue, traceback)
+        _library_advice(job, f"{evalue}\n{traceback}")
+        or missing_module_advice(job, ename, evalue, traceback)
         or (_submodule_advice(job, evalue) if ename == "AttributeError" else "")
         or _gone_advice(job, ename, evalue)
         or _offline_advice(job, f"{evalue}\n{traceback}")
@@ -96,6 +98,14 @@ def _offline_advice(job: Job, text: str) -> str:
         return ""
     skip = skipping(job.notebook, Path(job.root))
     return f"; it asks for the network, and what it asks for was out of reach: run it where that is there, or {skip}"
+
+
+def _library_advice(job: Job, text: str) -> str:
+    found = _NO_LIBRARY.search(text)
+    if found is None:
+        return ""
+    skip = skipping(job.notebook, Path(job.root))
+    return f"; no library {found['library']} is on the machine: install the system's package that has it, or {skip}"
 
 
 def _file_advice(job: Job, evalue: str, traceback: str) -> str:

@@ -131,3 +131,21 @@ def test_a_missing_program_is_not_taken_for_a_file(job: Job) -> None:
     assert error_advice(job, "FileNotFoundError", said, "File /usr/lib/python3.11/subprocess.py:1955") == (
         f"; no program dot is on the PATH: install it on the machine, or {SKIP}"
     )
+
+
+@pytest.mark.parametrize(
+    ("ename", "said", "traceback"),
+    [
+        ("ImportError", "libGL.so.1: cannot open shared object file: No such file or directory", ""),
+        ("OSError", "libGL.so.1: cannot open shared object file: No such file or directory", ""),
+        (
+            "ImportError",
+            "OpenCV could not be loaded; run pip install opencv-python",
+            "ImportError: libGL.so.1: cannot open shared object file: No such file or directory",
+        ),
+    ],
+)
+def test_a_missing_library_is_the_machines(job: Job, ename: str, said: str, traceback: str) -> None:
+    assert error_advice(job, ename, said, traceback) == (
+        f"; no library libGL.so.1 is on the machine: install the system's package that has it, or {SKIP}"
+    )
