@@ -30,14 +30,15 @@ It has to name one package, and no file or address.
 def missing_module_advice(job: Job, ename: str, evalue: str, traceback: str) -> str:
     """Say what to do when a module was missing, as the end of a sentence; empty for any other error.
 
-    Where a library tells it in its own words, the cause of its error names the module, or the command that it advises.
+    Where a library tells it in its own words, the cause of its error names the module, or the command that it advises;
+    both together say it whatever the error is called.
     """
-    if ename not in {"ImportError", "ModuleNotFoundError"}:
-        return ""
     found = _MISSING.match(evalue.strip()) or _MISSING.search(traceback)
     place = job.binding.requirements_place
+    advised = next(filter(None, (form.search(evalue) for form in _ADVICE)), None)
+    if ename not in {"ImportError", "ModuleNotFoundError"} and not (advised and _MISSING.search(traceback)):
+        return ""
     if found is None:
-        advised = next(filter(None, (form.search(evalue) for form in _ADVICE)), None)
         return f"; if it should be there, add {_asked(advised[1], job)} to {place}" if advised else ""
     module, hidden = found[1], found[2]
     if hidden:

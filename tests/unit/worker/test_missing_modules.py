@@ -117,3 +117,11 @@ def test_the_package_that_a_library_advises_to_install_is_the_one_to_add(root: P
 )
 def test_what_names_no_package_is_given_no_advice(root: Path, ename: str, said: str) -> None:
     assert missing_module_advice(job(root), ename, said, "") == ""
+
+
+def test_an_error_of_another_name_counts_where_it_advises_what_its_cause_missed(root: Path) -> None:
+    said = "The separate my_data is needed in order to use it. Install with 'pip install my_data'."
+    cause = "ModuleNotFoundError: No module named 'my_data'\n\nDuring handling of the above exception"
+    assert missing_module_advice(job(root), "RuntimeError", said, cause) == PROVIDED.format("my_data")
+    assert missing_module_advice(job(root), "RuntimeError", "It is broken", cause) == ""
+    assert missing_module_advice(job(root), "RuntimeError", said, "") == ""
