@@ -30,8 +30,13 @@ from envsolver.notebooks.saved_times import recorded_seconds
 from envsolver.notebooks.walk import shown_name
 
 _STANDARD = frozenset(sys.stdlib_module_names) | {"__main__"}
-_BARS = frozenset({"notebook", "tqdm_notebook", "tnrange"})
-"""What draws with ipywidgets of what tqdm has."""
+_ALSO = {
+    "bokeh.sampledata": "bokeh_sampledata",
+    "tqdm.notebook": "ipywidgets",
+    "tqdm.tqdm_notebook": "ipywidgets",
+    "tqdm.tnrange": "ipywidgets",
+}
+"""What a module, or a name in one, does nothing but fail without, though its distribution does not ask for it."""
 
 
 class PackageImports:
@@ -243,9 +248,8 @@ def _modules(mention: ImportStatement) -> Iterator[str]:
         yield from (f"{mention.module}.{name}" for name in mention.names if name != "*")
     else:
         yield mention.module
-    if mention.module == "tqdm.notebook" or (mention.module == "tqdm" and not _BARS.isdisjoint(mention.names)):
-        # It imports without them, and then draws nothing but an error.
-        yield "ipywidgets"
+    asked = [f"{mention.module}.", *(f"{mention.module}.{name}." for name in mention.names)]
+    yield from dict.fromkeys(also for part, also in _ALSO.items() if any(each.startswith(f"{part}.") for each in asked))
 
 
 def _table(metadata: dict[str, Any], name: str) -> dict[str, Any]:
