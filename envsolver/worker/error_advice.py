@@ -26,7 +26,9 @@ _OFFLINE = (
     "Cannot connect to host", "Unable to connect to proxy", "Cannot connect to proxy",
 )  # fmt: skip
 _NO_FILE = re.compile(r"No such (?:file(?: or directory)?)\b:? *[br]?(['\"])(?P<path>.+?)\1")
-_NO_LIBRARY = re.compile(r"(?P<library>[\w.+-]+\.so(?:\.\d+)*): cannot open shared object file: No such file")
+_NO_LIBRARY = re.compile(
+    r"(?<![\w.+-])(?P<library>[\w.+-]+\.so(?:\.\d+)*): cannot open shared object file: No such file"
+)
 _MOST_FOLDERS = 5000
 
 

@@ -13,6 +13,11 @@ from envsolver.core.notebooks import UNDECLARED
 
 _MISSING = re.compile(r"No module named '([\w.]+)'(?:; '([\w.]+)' is not a package)?")
 _NAME = r"[`'\"]?([A-Za-z0-9][\w.-]*(?:\[[\w, -]+\])?)"
+_ABSENT = re.compile(
+    r"(?<![\w.-])[`'\"]?(?!(?i:an?|the|it|they|this|that|which|one|both|required|package|library|module|dependency)\b)"
+    r"([A-Za-z][\w.-]*)[`'\"]? (?:package |library |module )?(?:is not|must be|needs to be|isn't) installed\b"
+)
+"""A library's own words for a module, or a package, that is not there."""
 _ADVICE = (
     re.compile(
         r"\b(?:pip3?|conda|mamba)\s+install\s+"
@@ -39,7 +44,9 @@ def missing_module_advice(job: Job, ename: str, evalue: str, traceback: str) -> 
     if ename not in {"ImportError", "ModuleNotFoundError"} and not (advised and _MISSING.search(traceback)):
         return ""
     if found is None:
-        return f"; if it should be there, add {_asked(advised[1], job)} to {place}" if advised else ""
+        absent = _ABSENT.search(evalue)
+        added = _asked(advised[1], job) if advised else f"what provides {absent[1]}" if absent else ""
+        return f"; if it should be there, add {added} to {place}" if added else ""
     module, hidden = found[1], found[2]
     if hidden:
         return f"; if {hidden} should be a package, rename the file {hidden.rpartition('.')[2]}.py that hides it"

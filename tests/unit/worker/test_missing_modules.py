@@ -103,8 +103,23 @@ def test_the_package_that_a_library_advises_to_install_is_the_one_to_add(root: P
 
 
 @pytest.mark.parametrize(
+    ("said", "module"),
+    [
+        ("pyOptSparseDriver is not available, pyOptsparse is not installed.", "pyOptsparse"),
+        ("PyEphem must be installed", "PyEphem"),
+        ("The `scikit-image` package is not installed", "scikit-image"),
+    ],
+)
+def test_what_a_library_says_is_not_installed_is_what_to_add(root: Path, said: str, module: str) -> None:
+    assert missing_module_advice(job(root), "ImportError", said, "") == PROVIDED.format(module)
+
+
+@pytest.mark.parametrize(
     ("ename", "said"),
     [
+        ("ImportError", "A package is not installed"),
+        ("ImportError", "It needs a solver, and it is not installed"),
+        ("RuntimeError", "PyEphem must be installed"),
         ("ImportError", "pip install -r requirements.txt"),
         ("ImportError", "pip install git+https://example.org/a.git"),
         ("ImportError", "pip install ./folder"),
