@@ -13,9 +13,12 @@ _VOLATILE = (
     (re.compile(r"\b\d\d?:\d\d(:\d\d(\.\d+)?)?\b"), "<time>"),
     (re.compile(r"\b\d+(\.\d+)?(e[+-]?\d+)? ?(ns|[uµμ]s|ms|s|sec|secs|seconds?|min|it/s|s/it)\b"), "<duration>"),
     (re.compile(r"ipykernel_\d+"), "ipykernel_<pid>"),
-    (re.compile(r"/[^\s\"':]*/envsolver-[^\s\"':/]+/[^\s\"':/]+"), "<private>"),
 )
 """What differs from run to run by itself, and what stands for it."""
+_WORD = re.compile(r"[^\s\"':]+")
+_MARK = "/envsolver-"
+_PRIVATE = re.compile(r"/[^\s\"':]*/envsolver-[^\s\"':/]+/[^\s\"':/]+")
+"""A private directory; looked for only in words with its mark, since each slash of an image's text may begin one."""
 
 
 def differing_cells(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[int, tuple[str, str]]:
@@ -58,7 +61,11 @@ def _shown(outputs: Sequence[Mapping[str, Any]]) -> str:
     text = "\n".join([*(f"{name}: {text}" for name, text in sorted(streams.items())), *lines])
     for pattern, word in _VOLATILE:
         text = pattern.sub(word, text)
-    return text
+    return _WORD.sub(_without_private, text) if _MARK in text else text
+
+
+def _without_private(word: re.Match[str]) -> str:
+    return _PRIVATE.sub("<private>", word[0]) if _MARK in word[0] else word[0]
 
 
 def _text(data: object) -> str:
