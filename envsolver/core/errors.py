@@ -70,6 +70,30 @@ class HandedBackError(Exception):
         self.seconds = seconds
 
 
+class UnfitPlaceError(Exception):
+    """A job cannot be run where it was sent, which says nothing about its notebook.
+
+    Parameters
+    ----------
+    words
+        Why, where, and what to do about it, in one line.
+    block
+        The number of the block whose node it is; empty for a whole pool of workers that could not be started.
+    path
+        What is missing there; empty when it is something else.
+    """
+
+    def __init__(self, words: str, block: str = "", path: str = "") -> None:
+        super().__init__(words, block, path)
+        self.words = words
+        self.block = block
+        self.path = path
+
+    def __str__(self) -> str:
+        """Return the words alone."""
+        return self.words
+
+
 class UnusableNotebookError(Exception):
     """A file is not a usable notebook, or its settings do not fit it; the message says why.
 

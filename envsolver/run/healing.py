@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from envsolver.core.errors import UnfitPlaceError
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
 from envsolver.run.scheduler.protocols import JobExecutor, PoolRequest
@@ -48,7 +49,7 @@ class HealingExecutor:
         started = time.monotonic()
 
         def look(done: Future[Result]) -> None:
-            if not done.cancelled() and done.exception() is None and _may_be_damage(done.result()):
+            if not done.cancelled() and _may_be_damage(done):
                 try:
                     self._lookers.submit(self._look, key, job, started, done, outcome)
                 except RuntimeError:  # the run is being stopped
@@ -91,8 +92,11 @@ class HealingExecutor:
             _hand_on(done, outcome)
 
 
-def _may_be_damage(result: Result) -> bool:
-    """Return whether a file that is gone from the environment may be what a result comes from."""
+def _may_be_damage(done: Future[Result]) -> bool:
+    """Return whether a file that is gone from the environment may be what a job's end comes from."""
+    if (error := done.exception()) is not None:
+        return isinstance(error, UnfitPlaceError)
+    result = done.result()
     if result.status in {"crashed", "environment"}:
         return True
     return result.status == "failed" and result.failure is not None and result.failure.ename in _LOST_MODULE

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from envsolver.core.errors import ConfigurationError
 from envsolver.core.jobs import Job
-from envsolver.core.paths import LOGS
+from envsolver.core.paths import LOGS, SENT_HOME
 from envsolver.core.progress import BlockListener
 from envsolver.core.redaction import redact_file
 from envsolver.run.context import RunContext
@@ -247,6 +247,7 @@ def shared_directory(context: RunContext) -> Path:
         raise ConfigurationError([f"{directory}: cannot be made: {error.strerror or error}"]) from error
     if sends(context.options.placement):
         pack(context.project.root, directory)
+        (directory / SENT_HOME).mkdir()
     return directory
 
 

@@ -215,13 +215,17 @@ class Blocks(ExecutionProvider):
                 self.resources[job] = {"status": JobStatus(JobState.CANCELLED)}
         return done
 
-    def fail(self, job: Any, words: str) -> None:
-        """Give a block back that is of no use, with the reason in addition to the scheduler's words."""
+    def fail(self, job: Any, words: str, *, worked: bool = False) -> None:
+        """Give a block back that is of no use, with the reason in addition to the scheduler's words.
+
+        Unless it has worked before, it counts as one that never did, although its workers may have come.
+        """
         before = self.resources[job]["status"]
         if self.cancel([job]) != [True]:
             return  # it is still there
         message = f"{before.message or before.state.name}; {words}"
-        told = JobStatus(JobState.FAILED, message, stdout_path=before.stdout_path, stderr_path=before.stderr_path)
+        state = JobState.FAILED if worked else JobState.MISSING
+        told = JobStatus(state, message, stdout_path=before.stdout_path, stderr_path=before.stderr_path)
         self.resources[job] = {"status": told}
 
     def retire(self) -> None:

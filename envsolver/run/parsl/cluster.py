@@ -7,11 +7,13 @@ the same paths, on a shared file system.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import shlex
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
 from parsl.executors.status_handling import BlockProviderExecutor
 from parsl.jobs.states import JobState, JobStatus
 
+from envsolver.core.errors import UnfitPlaceError
 from envsolver.core.jobs import Job
 from envsolver.core.paths import PROJECT_ARCHIVE
 from envsolver.core.profiles import Profile
@@ -62,6 +65,8 @@ ANSWER_SECONDS = 10.0
 GIB = 1024**3
 
 RUNNING = JobState.RUNNING
+
+_NUMBERS = re.compile(r"[0-9a-f]*\d[0-9a-f]*")
 
 DEFAULT_PORTS = (54000, 55000)
 
@@ -148,6 +153,7 @@ class ClusterPools:
         self._server = server
         self._budget = BlockBudget(profile.settings.max_blocks)
         self._managers: dict[str, str] = {}
+        self._useful: dict[str, set[str]] = defaultdict(set)  # the blocks that results have come from
         self._run_since: dict[Any, float] = {}  # by the scheduler's name of a block
         self._block_watch = BlockWatch(profile, on_block)
 
@@ -236,6 +242,9 @@ class ClusterPools:
                 status="environment",
                 reason=f"profile {self._profile.name}: {executor.executor_exception}",
             )
+        if isinstance(error, UnfitPlaceError):
+            self._leave(executor, error)
+            return error
         block = self._managers.get(error.manager_id.decode()) if isinstance(error, ManagerLost) else None
         words = "" if block is None else self._give_up(executor, block)
         return RuntimeError(f"{error}; {words}") if words else error
@@ -243,8 +252,24 @@ class ClusterPools:
     def located(self, result: Result, executor: HighThroughputExecutor) -> Result:
         """Return a result with the scheduler's name of its block."""
         _, block, _ = result.worker.rsplit("/", 2)
+        self._useful[executor.label].add(block)
         self._block_watch.add_node(executor.label, block, result.node)
         return replace(result, block=str(executor.blocks_to_job_id.get(block, block)))
+
+    def _look_for_managers(self, executor: HighThroughputExecutor) -> None:
+        self._managers |= {each["manager"]: each["block_id"] for each in executor.connected_managers()}
+
+    def _leave(self, executor: HighThroughputExecutor, unfit: UnfitPlaceError) -> None:
+        """Send no more jobs to a block whose node lacks something that is here, and give it back."""
+        job = executor.blocks_to_job_id.get(unfit.block)
+        blocks = self._blocks(executor)
+        if job is None or blocks.nodes_per_block != 1 or not os.path.lexists(unfit.path):
+            return
+        self._look_for_managers(executor)
+        for manager in [each for each, block in self._managers.items() if block == unfit.block]:
+            executor._hold_manager(manager)  # noqa: SLF001  Parsl's own way holds the managers that it chooses
+        if not blocks.resources[job]["status"].terminal:
+            blocks.fail(job, unfit.words, worked=unfit.block in self._useful[executor.label])
 
     def _give_up(self, executor: HighThroughputExecutor, block: str) -> str:
         """Give back a block whose node is silent, so that another one may start; return what the scheduler says."""
@@ -267,7 +292,7 @@ class ClusterPools:
         """Look at an executor's blocks; Parsl calls this after each question to the scheduler."""
         if not isinstance(executor, ClusterExecutor) or executor.bad_state_is_set or not executor.answers():
             return
-        self._managers |= {each["manager"]: each["block_id"] for each in executor.connected_managers()}
+        self._look_for_managers(executor)
         self._tell(executor.label, status)
         self._block_watch.look(executor, status)
         self._end_unconnected(executor, status)
@@ -281,9 +306,9 @@ class ClusterPools:
             executor.scale_in_facade(len(blocks.active()))
         waits = [blocks.asked[job] for job in blocks.active() if job in blocks.asked]
         if len(misses) >= TRIES and not running:
-            self._fail(executor, "no block could be started: " + "; ".join(dict.fromkeys(map(words_of, misses))))
+            self._fail(executor, "no block could be started: " + "; ".join(unlike(map(words_of, misses))))
         elif waits and not running and time.monotonic() - min(waits) > self._profile.settings.start_deadline:
-            words = "; ".join(dict.fromkeys(words_of(each) for each in ended if each.state is JobState.PENDING))
+            words = "; ".join(unlike(words_of(each) for each in ended if each.state is JobState.PENDING))
             self._fail(executor, f"no block started within {self._profile.settings.start_deadline:g} s: {words}")
         elif blocks.silent_seconds() > max(SILENT_SECONDS, 3 * blocks.poll) and not executor.connected_managers():
             self._fail(
@@ -333,3 +358,8 @@ def words_of(status: JobStatus) -> str:
     """Return what the scheduler says of a block, and the end of what the block itself wrote to its error output."""
     lines = [line for line in (status.stderr or "").splitlines() if line.strip()] if status.stderr_path else []
     return ": ".join(filter(None, [str(status.message or status.state.name), " / ".join(lines[-LINES:])]))
+
+
+def unlike(texts: Iterable[str]) -> list[str]:
+    """Return texts without those that differ from a later one in names and numbers of blocks alone."""
+    return list({_NUMBERS.sub("", text): text for text in texts}.values())

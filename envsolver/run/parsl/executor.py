@@ -20,6 +20,7 @@ from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from envsolver.core.errors import UnfitPlaceError
 from envsolver.core.jobs import TEMPLATE_SECONDS, Job
 from envsolver.core.results import Result
 from envsolver.run.parsl.monitoring import interrupts_held, make_hub
@@ -204,7 +205,7 @@ class ParslJobExecutor:
             return
         error = started.exception()
         if error is not None:
-            outcome.set_exception(error)
+            outcome.set_exception(UnfitPlaceError(f"its workers could not be started: {self._start_fault(error)}"))
             return
         try:
             from parsl import python_app
@@ -248,9 +249,13 @@ class ParslJobExecutor:
         if not opened.done() or opened.cancelled():
             return ""
         if (error := opened.exception()) is not None:
-            return f"its pool of workers could not be started: {error}"
+            return f"its pool of workers could not be started: {self._start_fault(error)}"
         silent = "nothing came from its pool of workers any more" if opened.result() in self._silent else ""
         return self._pools_of(key).why_broken(opened.result()) or silent
+
+    def _start_fault(self, error: BaseException) -> str:
+        """Return why an executor could not be started; a system's error does not say that it is about Parsl's files."""
+        return f"{error} (Parsl's files are in {self._directory})" if isinstance(error, OSError) else str(error)
 
 
 class _Starter:

@@ -54,6 +54,9 @@ UNHEARD = (
 )  # fmt: skip
 """What Slurm's commands say when they did not reach it (slurm_errno.c), and ours: that passes by itself."""
 
+NOT_LAUNCHED = frozenset({"JobLaunchFailure", "launch_failed_requeued_held"})
+"""Reasons of a block that its node could not start, as it cannot when there is no place for what the block prints."""
+
 NEVER_ENDS = ("MinutesLimit", "PerJobLimit")
 """How the reasons end that tell that an account is used up, or that a job is too large for it."""
 
@@ -177,6 +180,11 @@ class SlurmBlocks(SlurmProvider):
         kept = self.resources[job]
         why = f" ({reason})" if reason not in {"None", ""} else ""
         words = f"Slurm: job {job} {state}{why}{f' on {nodes}' if nodes else ''}"
+        if reason in NOT_LAUNCHED:
+            words += (
+                f"; most often the node does not see {self.script_dir}, or cannot write there, where what the block "
+                "prints is to go: all nodes must see that folder at this path"
+            )
         found = STATES.get(state, JobState.UNKNOWN)
         if found is JobState.PENDING and never_starts(reason):
             self.cancel([job])

@@ -13,6 +13,7 @@ from envsolver.core.errors import HandedBackError
 from envsolver.core.jobs import Job, seconds_needed
 from envsolver.core.results import Result
 from envsolver.run.parsl.sent_project import at_node
+from envsolver.run.parsl.shared_folders import Place, run_where_seen
 from envsolver.worker.private_directories import run_directory
 
 NODE_RUN = "ENVSOLVER_NODE_RUN"
@@ -83,6 +84,8 @@ def run_job(job: Job) -> Result:
     ------
     HandedBackError
         The block that this runs in ends too soon.
+    UnfitPlaceError
+        The node does not see what the job needs.
     """
     from envsolver.worker import run_job
 
@@ -95,7 +98,7 @@ def run_job(job: Job) -> Result:
     key, _, part = job.warm_start.template.partition("/")
     directory = json.loads(os.environ.get(NODE_TEMPLATES, "{}")).get(key)
     here = replace(job.warm_start, template=f"{directory}/{part}.sock" if directory else "")
-    result = run_job.run_job(replace(job, run_id=mark, warm_start=here))
     node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
     block, rank = os.environ.get("PARSL_WORKER_BLOCK_ID", ""), os.environ.get("PARSL_WORKER_RANK", "")
+    result = run_where_seen(run_job.run_job, replace(job, run_id=mark, warm_start=here), Place(node, block))
     return replace(result, node=node, worker=f"{node}/{block}/{rank}")

@@ -15,10 +15,14 @@ LOST_RETRIES = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lost:
-    """How an attempt ended whose worker vanished: why, and after how many seconds."""
+    """How an attempt ended that came to no result: why, and after how many seconds.
+
+    `unfit` where it was sent to a place that could not run it; else its worker vanished.
+    """
 
     reason: str
     seconds: float = 0.0
+    unfit: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +97,9 @@ class Attempts:
     def _judge_lost(self, job: Job, lost: Lost, worker: str) -> Decision:
         attempt = self._started[job.id]
         why = _first_line(lost.reason)
+        what = "it could not be run" if lost.unfit else "its worker vanished"
         if attempt <= max(LOST_RETRIES, self._retries):
-            return Retry(message=f"{job.notebook}: its worker vanished ({why}); trying again")
+            return Retry(message=f"{job.notebook}: {what} ({why}); trying again")
         return Final(
             result=Result(
                 notebook=job.notebook,
@@ -102,10 +107,10 @@ class Attempts:
                 python=job.python,
                 environment=job.binding.environment,
                 strategy=job.strategy,
-                status="lost",
+                status="environment" if lost.unfit else "lost",
                 seconds=lost.seconds,
                 worker=worker,
-                reason=f"its worker vanished at each of {attempt} attempts: {why}",
+                reason=f"{what} at each of {attempt} attempts: {why}",
                 attempts=attempt,
             )
         )

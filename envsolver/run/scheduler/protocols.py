@@ -48,7 +48,8 @@ class JobExecutor(Protocol):
     def submit(self, key: str, job: Job) -> Future[Result]:
         """Start a job in an opened pool.
 
-        The future raises when its worker is lost, and `HandedBackError` when that ends too soon to start it.
+        The future raises when its worker is lost, `HandedBackError` when that ends too soon to start it,
+        and `UnfitPlaceError` when the job cannot be run where it was sent.
         """
 
     def clear(self, job: Job) -> None:

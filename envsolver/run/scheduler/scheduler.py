@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from envsolver.core.environments import Target
-from envsolver.core.errors import HandedBackError
+from envsolver.core.errors import HandedBackError, UnfitPlaceError
 from envsolver.core.jobs import Cost, Job, pool_of
 from envsolver.core.progress import Progress
 from envsolver.core.quantities import duration
@@ -222,7 +222,7 @@ class Scheduler:
         if isinstance(error, HandedBackError):
             self._take_back(running.job, error.seconds)
         elif event.future.cancelled() or error is not None:
-            self._lose(running, str(error or "its worker was stopped"))
+            self._lose(running, str(error or "its worker was stopped"), unfit=isinstance(error, UnfitPlaceError))
             # What ended it may have ended its pool: before anything is sent there again, all that it hit is reported.
             self._replace_broken_workers()
         else:
@@ -309,10 +309,10 @@ class Scheduler:
         self._progress.returned(job)
         self._progress.note(f"{job.notebook} waits for another block: only {duration(seconds)} are left of this one")
 
-    def _lose(self, running: RunningJob, reason: str) -> None:
-        """Deal with a job whose worker vanished: end what it left, then try again or say `lost`."""
+    def _lose(self, running: RunningJob, reason: str, *, unfit: bool = False) -> None:
+        """Deal with a job that has come to no result: end what it left, then try again or say so."""
         self._executor.clear(running.job)
-        self._judge(running, Lost(reason=reason, seconds=self._clock.now() - running.started))
+        self._judge(running, Lost(reason=reason, seconds=self._clock.now() - running.started, unfit=unfit))
 
     def _judge(self, running: RunningJob, ended: Result | Lost) -> None:
         self._costs.learn(running.job, ended)

@@ -110,7 +110,7 @@ def _send_facts(templates: Templates, file: Path) -> None:
 
 
 def start_templates(order: Path, mark: str, at_node: Callable[[Job], Job]) -> Templates | None:
-    """Start on a node what its environment's order says; None when there is no order.
+    """Start on a node what its environment's order says; None when there is no order, or no place for their logs.
 
     Parameters
     ----------
@@ -124,7 +124,10 @@ def start_templates(order: Path, mark: str, at_node: Callable[[Job], Job]) -> Te
     specs: list[TemplateSpec]
     specs, environment, env, facts = pickle.loads(order.read_bytes())  # noqa: S301  in a folder of the user's own
     specs = [replace(spec, job=replace(at_node(spec.job), run_id=mark)) for spec in specs]
-    logs = Path(specs[0].job.run_dir, LOGS)
+    home = Path(specs[0].job.run_dir)
+    if not home.is_dir():
+        return None  # nothing is made in its place: a job that comes here says that the node does not see it
+    logs = home / LOGS
     templates = Templates(WarmPlan(), run_id=mark, logs=logs, facts={environment.key: facts}, outer=os.environ)
     for spec in specs:
         templates.start(spec, environment, env)

@@ -34,11 +34,22 @@ def _started(private: Path | None = None) -> Iterator[Slurm]:
 @pytest.fixture
 def unshared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProject]:
     """Return a project on a cluster whose nodes have disks of their own in place of the cache."""
+    cache = tmp_path_factory.mktemp("cache")
+    yield from _project(tmp_path_factory.mktemp("project"), cache, private=cache)
+
+
+@pytest.fixture
+def unseen(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[ClusterProject]:
+    """Return a project on a cluster whose nodes see an empty folder in its place."""
+    root = tmp_path_factory.mktemp("project")
+    yield from _project(root, Path(request.config.cache.mkdir("slurm_environments")), private=root)
+
+
+def _project(root: Path, cache: Path, private: Path) -> Iterator[ClusterProject]:
     if subprocess.run([shutil.which("unshare") or "unshare", "--mount", "true"], check=False).returncode:
         pytest.skip("needs the right to mount")
-    cache = tmp_path_factory.mktemp("cache")
-    with _started(cache) as running:
-        project = ClusterProject(running, tmp_path_factory.mktemp("project"), cache)
+    with _started(private) as running:
+        project = ClusterProject(running, root, cache)
         yield project
         project.end()
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from fakes import until
 from nodes_project import run_id, waits_at_first
-from slurm_cluster import ClusterProject, Faults
+from slurm_cluster import NODES, ClusterProject, Faults
 
 from envsolver.run.history import History
 
@@ -326,3 +326,22 @@ def test_a_node_that_cannot_build_an_environment_says_why(unshared: ClusterProje
     printed = unshared.run()
     assert unshared.verdicts() == {"a.ipynb": "environment"}, printed
     assert "uv's settings differ" in unshared.results()["a.ipynb"]["reason"]
+
+
+def test_a_node_that_does_not_see_the_project_is_said_to_and_no_notebook_is_blamed(
+    unseen: ClusterProject, tmp_path: Path
+) -> None:
+    unseen.notebook("a.ipynb", "pass")
+    printed = unseen.run("--run-dir", str(tmp_path / "run"))
+    (result,) = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
+    assert result["status"] == "environment", printed
+    assert f"does not see the notebook {unseen.root}/a.ipynb" in result["reason"]
+    assert 'project = "send"' in result["reason"]
+
+
+def test_what_nodes_would_write_into_a_runs_folder_that_they_do_not_see_is_not_begun(unseen: ClusterProject) -> None:
+    unseen.notebook("a.ipynb", "pass")
+    printed = unseen.run()
+    assert unseen.verdicts() == {"a.ipynb": "environment"}, printed
+    assert f"does not see the run's folder {unseen.root}/.envsolver/runs/" in unseen.results()["a.ipynb"]["reason"]
+    assert not any(list(unseen.slurm.disk_of(node).iterdir()) for node in NODES if unseen.slurm.disk_of(node).exists())

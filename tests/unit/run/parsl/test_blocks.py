@@ -9,7 +9,7 @@ import pytest
 from parsl.jobs.states import JobState, JobStatus
 
 from envsolver.run.parsl.blocks import BlockBudget, Blocks, SilentError
-from envsolver.run.parsl.cluster import misses_in_a_row
+from envsolver.run.parsl.cluster import misses_in_a_row, unlike
 from envsolver.run.parsl.slurm import never_starts
 
 
@@ -275,3 +275,23 @@ def test_at_the_end_a_provider_removes_what_else_it_has_made() -> None:
     Blocks(scheduler, budget, 1.0)
     budget.close()
     assert scheduler.cleaned
+
+
+@pytest.mark.parametrize(("worked", "state"), [(False, JobState.MISSING), (True, JobState.FAILED)])
+def test_a_block_of_no_use_counts_as_one_that_never_worked_unless_it_has(worked: bool, state: JobState) -> None:
+    _, blocks, _ = pair(1)
+    job = blocks.submit("a", 1)
+    blocks.fail(job, "its node sees nothing", worked=worked)
+    (status,) = blocks.status([job])
+    assert (status.state, status.message) == (state, "RUNNING; its node sees nothing")
+    assert not blocks.active()
+
+
+def test_of_what_is_said_of_several_blocks_the_same_is_said_once() -> None:
+    told = [
+        "job 1 FAILED on n1: x",
+        "job 2 FAILED on n2: x",
+        "pod envsolver-0a1f Pending",
+        "pod envsolver-77ce Pending",
+    ]
+    assert unlike(told) == ["job 2 FAILED on n2: x", "pod envsolver-77ce Pending"]

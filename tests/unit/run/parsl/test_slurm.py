@@ -125,3 +125,13 @@ def test_at_the_end_a_block_that_may_be_asked_for_is_cancelled(slurm: FakeSlurm,
     slurm.does("scancel", "exit 0")
     blocks.clean_up()
     assert all(call.startswith("--name=parsl.slurm.") for call in slurm.asked("scancel"))
+
+
+def test_a_block_that_its_node_could_not_start_comes_with_the_folder_that_nodes_must_see(
+    slurm: FakeSlurm, blocks: SlurmBlocks, tmp_path: Path
+) -> None:
+    job = blocks.submit("true", 1)
+    slurm.does("squeue", f"echo '{HEADING}'; echo '{job}|FAILED|JobLaunchFailure|n1|N/A|N/A'")
+    (status,) = blocks.status([job])  # type: ignore[no-untyped-call]
+    assert status.message.startswith("Slurm: job 7 FAILED (JobLaunchFailure) on n1; most often the node does not see ")
+    assert f" {tmp_path}, or cannot write there" in status.message

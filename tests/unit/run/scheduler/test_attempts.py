@@ -9,7 +9,7 @@ from fakes import job
 
 from envsolver.core.results import Result
 from envsolver.core.verdicts import Verdict
-from envsolver.run.scheduler.attempts import Attempts, Decision, Final, Retry
+from envsolver.run.scheduler.attempts import Attempts, Decision, Final, Lost, Retry
 
 JOB = job()
 
@@ -50,3 +50,18 @@ def test_a_notebook_that_was_found_flaky_is_tried_again_only_with_retries(retrie
 def test_a_first_pass_is_not_flaky_whatever_was_asked_for() -> None:
     (last,) = judge(Attempts(1, fail_on_flaky=True), ended("passed"))
     assert last == Final(result=replace(ended("passed"), worker="core/0", attempts=1))
+
+
+def test_what_no_place_could_run_is_no_loss_of_a_worker() -> None:
+    attempts, lost = Attempts(0), Lost(reason="node n1 does not see it", unfit=True)
+    decisions = []
+    for _ in range(2):
+        attempts.begin(JOB)
+        decisions.append(attempts.judge(JOB, lost, "core/0"))
+    first, last = decisions
+    assert first == Retry(message="a.ipynb: it could not be run (node n1 does not see it); trying again")
+    assert isinstance(last, Final)
+    assert (last.result.status, last.result.reason) == (
+        "environment",
+        "it could not be run at each of 2 attempts: node n1 does not see it",
+    )
