@@ -21,6 +21,15 @@ MODULES = {
     "draws_an_identifier": "import uuid\nname = uuid.uuid4().hex",
     "imports_one_that_prints": "import prints_at_import",
     "says_goodbye": "import atexit\natexit.register(lambda: open('goodbye.txt', 'w').close())",
+    "tells_who_asks_for_its_class": (
+        "asked = []\n"
+        "class Proxy:\n"
+        "    @property\n"
+        "    def __class__(self):\n"
+        "        asked.append(1)\n"
+        "        return int\n"
+        "thing, settings = Proxy(), {'inner': Proxy(), 'deep': {'one': Proxy()}}"
+    ),
     "logs_to_root": "import logging\nlogging.basicConfig(format='%(levelname)s-%(message)s')",
     "looks_for_main": "import __main__, sys, builtins\nseen = (hasattr(__main__, '__file__'), hasattr(sys, 'ps1'), hasattr(builtins, '__IPYTHON__'))",
     "consults": (

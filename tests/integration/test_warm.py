@@ -318,6 +318,16 @@ def test_what_a_template_found_out_is_of_use_to_the_next(bench: Bench) -> None:
     assert "numpy" not in lesson["baseline"]["modules"]
 
 
+def test_no_code_of_what_modules_hold_is_run_to_compare_it(bench: Bench) -> None:
+    cells = ["import tells_who_asks_for_its_class as module", "import numpy\nmodule.thing = 1\nprint('asked', module.asked)"]
+    job = bench.job("compared", cells)
+    modules_of(bench, job)
+    bench.start([job])
+    result = bench.warm(job)
+    assert (result.status, result.warm) == ("passed", True)
+    assert "asked []" in bench.outputs(result)
+
+
 def test_what_made_one_attempt_void_is_spared_those_that_wait(bench: Bench) -> None:
     # Before the last import something is replaced that it could depend on.
     cells = ["import numpy, matplotlib.pyplot", "import matplotlib\nmatplotlib.is_interactive = lambda: False"]

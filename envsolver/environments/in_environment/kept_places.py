@@ -119,15 +119,15 @@ class KeptPlaces:
 
     def _find_in(self, thing: Any) -> bool:
         """Note where a thing holds such a text; False when it cannot be changed there."""
-        if thing is self._kept or isinstance(thing, type(sys._getframe())):
+        if thing is self._kept or type(thing) is type(sys._getframe()):
             return True
         held = gc.get_referents(thing)
         flat = [self._find_in(inner) for inner in held if type(inner) in _FLAT and not gc.is_tracked(inner)]
         count = sum(map(self.names_private, held))
         if not count:
             return all(flat)
-        places: Any = thing if isinstance(thing, (dict, list)) else getattr(thing, "__dict__", None)
-        items: Any = enumerate(places) if isinstance(places, list) else (places or {}).items()
+        places: Any = thing if issubclass(type(thing), (dict, list)) else getattr(thing, "__dict__", None)
+        items: Any = enumerate(places) if issubclass(type(places), list) else (places or {}).items()
         kept = [(places, key, text) for key, text in items if self.names_private(text)]
         self._kept += kept
         return all(flat) and len(kept) >= count

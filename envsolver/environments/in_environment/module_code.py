@@ -153,9 +153,10 @@ class ModuleCode:
         yield self._values(name, space, top=not depth)
         for value in list(dict.values(space)) if depth < _DEPTH and name not in self._base else ():
             inner: Any = value
-            if not isinstance(value, (dict, *_SOLID, *_PLAIN, list, tuple, set, frozenset)):
+            # By its type: asking a thing for its class runs the code of some.
+            if not issubclass(type(value), _KEPT):
                 inner = _attributes(value, name.partition(".")[0])
-            if isinstance(inner, dict):
+            if issubclass(type(inner), dict):
                 yield from self._spaces(name, inner, depth + 1)
 
     def _values(self, name: str, space: dict[Any, Any], *, top: bool) -> _Space:
@@ -194,7 +195,7 @@ def _attributes(thing: Any, package: str) -> Any:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    plain = type(one) is type(other) and isinstance(one, (*_PLAIN, str, bytes))
+    plain = type(one) is type(other) and issubclass(type(one), (*_PLAIN, str, bytes))
     return one is other or (plain and bool(one == other or (one != one and other != other)))  # noqa: PLR0124  # not a number
 
 
