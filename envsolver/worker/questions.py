@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from envsolver.environments.in_environment import FOLLOWED, PYTHONPATH, READING, WARNED
+from envsolver.environments.in_environment import FOLLOWED, OWN_MODULES, PYTHONPATH, READING, STARTS, WARNED
 from envsolver.worker.isolation import READ, WARNED_LOG
 from envsolver.worker.kernel import Kernel, KernelDiedError, OutOfTimeError
 
@@ -28,8 +28,10 @@ _MODULES = {
     "modules": (
         "'\\n'.join(name if origin in ('built-in', 'frozen') or origin.startswith(homes) else name + '=' + origin"
         " for homes in [tuple({p + '/' for s in [__import__('sys')] for p in (s.prefix, s.base_prefix)})]"
-        " for name, module in list(__import__('sys').modules.items())"
-        " for spec in [getattr(module, '__dict__', {}).get('__spec__')]"
+        " for kind in [type(__import__('sys'))]"
+        " for name, module in list(__import__('sys').modules.items()) if issubclass(type(module), kind)"
+        # Not by the module's own means: one that is loaded when it is used would be loaded for that.
+        " for spec in [kind.__dict__['__dict__'].__get__(module).get('__spec__')]"
         " for origin in [getattr(spec, 'origin', None)]"
         " if isinstance(name, str) and isinstance(origin, str) and getattr(spec, 'name', None) == name)"
     ),
@@ -90,15 +92,22 @@ def _watching(private: Path, filters: Sequence[str]) -> str:
     finish = "setattr(watch, 'at_finish', recorder.finish)"
     return (
         f"(lambda watch, recorder: (recorder.install(), {start}, {finish}, watch.start()) and None)"
-        f"({_running(READING)}['Watch']{places!r}, {_running(WARNED)}['WarningRecorder']())"
+        f"(*(lambda own: ({_running(READING, 'own')}['Watch']({_running(STARTS, 'own')}['Starts'], *{places!r}),"
+        f" {_running(WARNED, 'own')}['WarningRecorder']()))({_running(OWN_MODULES)}['own_builtins']()))"
     )
 
 
-def _running(program: Path) -> str:
-    """Return an expression that runs a program without a trace in ``sys.modules``, and has what it defines."""
+def _running(program: Path, own: str = "__builtins__") -> str:
+    """Return an expression that runs a program without a trace in ``sys.modules``, and has what it defines.
+
+    Parameters
+    ----------
+    own
+        The expression for its builtins.
+    """
     code = f"compile(__import__('pathlib').Path({str(program)!r}).read_bytes(), {str(program)!r}, 'exec')"
-    space = {"__name__": program.stem, "__file__": str(program)}
-    return f"(lambda space: exec({code}, space) or space)({space!r})"
+    space = f"{{'__name__': {program.stem!r}, '__file__': {str(program)!r}, '__builtins__': {own}}}"
+    return f"(lambda space: exec({code}, space) or space)({space})"
 
 
 async def ask_modules(kernel: Kernel, home: Path, search_path: Sequence[str]) -> tuple[str, ...]:

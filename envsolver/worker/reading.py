@@ -146,6 +146,8 @@ def collect(job: Job, place: Scratch, *, clock: tuple[float, float], began: int)
     starts = reported.starts
     if starts["popen"] > starts["forked"] + starts["spawned"] or starts["spawn"] > starts["spawned"]:
         reported.hindrance = reported.hindrance or "started a program in a way that could not be followed"
+    if Path(f"{place.base / READ}.lost").is_dir():
+        reported.hindrance = reported.hindrance or "could not be watched to its end: no file or no room was left"
     if not reported.complete:
         reported.hindrance = reported.hindrance or "ended before all that it read was known"
     if abs((time.time() - clock[0]) - (time.monotonic() - clock[1])) > CLOCK_SECONDS:

@@ -319,7 +319,10 @@ def test_what_a_template_found_out_is_of_use_to_the_next(bench: Bench) -> None:
 
 
 def test_no_code_of_what_modules_hold_is_run_to_compare_it(bench: Bench) -> None:
-    cells = ["import tells_who_asks_for_its_class as module", "import numpy\nmodule.thing = 1\nprint('asked', module.asked)"]
+    cells = [
+        "import tells_who_asks_for_its_class as module",
+        "import numpy\nmodule.thing = 1\nprint('asked', module.asked)",
+    ]
     job = bench.job("compared", cells)
     modules_of(bench, job)
     bench.start([job])

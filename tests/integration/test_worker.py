@@ -535,6 +535,60 @@ def test_relative_paths_and_local_modules_resolve(bench: Bench) -> None:
     )
 
 
+LAZY = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("lazy", "lazy.py")
+spec.loader = importlib.util.LazyLoader(spec.loader)
+module = sys.modules["lazy"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+"""
+
+
+def test_a_module_that_loads_when_it_is_used_is_not_loaded_by_being_looked_at(bench: Bench) -> None:
+    (bench.root / "nb").mkdir()
+    (bench.root / "nb/lazy.py").write_text("open('loaded.txt', 'w').close()\n", encoding="utf-8")
+    result = bench.run(LAZY, "1", want_modules=True)
+    assert (result.status, result.left_behind) == ("passed", ())
+
+
+REPLACED = """
+import os, json, subprocess, warnings
+from unittest import mock
+os.environ["MPLBACKEND"] = "agg"
+for name in ("os.getcwd", "os.getpid", "os.open", "os.write", "os.close", "os.fsdecode", "json.dumps", "os.path.join",
+             "os.path.normpath", "os.path.exists", "builtins.sorted"):
+    with mock.patch(name) as replaced:
+        open("data.csv").close()
+        calls = list(replaced.mock_calls)
+    assert not calls, (name, calls)
+for name in ("os.getcwd", "os.path.exists", "json.dumps"):
+    with mock.patch(name) as replaced:
+        subprocess.run(["true"])
+        warnings.warn(name)
+        calls = list(replaced.mock_calls)
+    assert not calls, (name, calls)
+"""
+
+
+def test_what_watches_a_notebook_is_no_part_of_what_the_notebook_replaces(bench: Bench) -> None:
+    (bench.root / "nb").mkdir()
+    (bench.root / "nb/data.csv").write_text("1", encoding="utf-8")
+    result = bench.run(REPLACED)
+    assert (result.reason, result.status) == ("", "passed")
+    assert result.reading is not None
+    assert "nb/data.csv" in {look.path for look in result.reading.looks}
+    assert result.warning_count == 3
+
+
+def test_what_could_not_be_told_for_want_of_a_descriptor_makes_a_pass_count_for_nothing(bench: Bench) -> None:
+    full = "import os\nheld = []\ntry:\n    while True: held.append(os.dup(0))\nexcept OSError: pass\n"
+    looked = "there = os.path.exists('absent.csv')\nfor number in held: os.close(number)"
+    result = bench.run("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))", full + looked, "1")
+    assert result.status == "passed"
+    assert result.reading is not None
+    assert "no file or no room was left" in result.reading.hindrance
+
+
 def test_the_source_tree_is_untouched_and_what_is_left_behind_is_listed(bench: Bench) -> None:
     (bench.root / "nb").mkdir()
     (bench.root / "nb" / "in.txt").write_text("before", encoding="utf-8")

@@ -70,9 +70,7 @@ class ModuleCode:
         self._seen: dict[int, object] = {}
         self._held: dict[str, list[_Space]] = {}
         spaces = {
-            name: getattr(sys.modules[name], "__dict__", None)
-            for name in list(sys.modules)
-            if name in names and name not in _NOTEBOOKS
+            name: _space_of(sys.modules[name]) for name in list(sys.modules) if name in names and name not in _NOTEBOOKS
         }
         modules = {name: space for name, space in spaces.items() if type(space) is dict}
         self._seen.update((id(space), space) for space in modules.values())
@@ -134,7 +132,7 @@ class ModuleCode:
         for name, spaces in self._held.items():
             replaced = ""
             if name in sys.modules:
-                if getattr(sys.modules[name], "__dict__", None) is not spaces[0][0]:
+                if _space_of(sys.modules[name]) is not spaces[0][0]:
                     replaced = "__dict__"
                 else:
                     replaced = next(filter(None, (self._replaced(name, held) for held in spaces)), "")
@@ -182,6 +180,13 @@ class ModuleCode:
             if not _equal(now[index], values[index]) and now[index] not in _SHELL.get((name, key), ()):
                 return str(key)
         return ""
+
+
+def _space_of(module: Any) -> Any:
+    """Return what a module holds, without the code of one that loads itself when it is asked; None for what is none."""
+    if not issubclass(type(module), types.ModuleType):
+        return None
+    return vars(types.ModuleType)["__dict__"].__get__(module)
 
 
 def _attributes(thing: Any, package: str) -> Any:

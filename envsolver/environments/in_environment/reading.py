@@ -1,4 +1,4 @@
-# ruff: noqa: PTH109, PTH110, PTH118, PTH119, PTH120, PTH123, SLF001, SIM105  # it imports no more than a kernel does
+# ruff: noqa: PTH102, PTH109, PTH118, PTH119, PTH120, SLF001, SIM105  # it imports no more than a kernel does
 """Tells what a kernel reads: an audit hook, and stand-ins for those functions of `os` that look and raise no event.
 
 Each thing is reported once, as a line of JSON in a file of the job's private directory. Names of modules follow at the
@@ -28,6 +28,7 @@ _DEVICES = ("/proc/", "/sys/", "/dev/")
 _RUN_DIRECTORY = "envsolver-"
 _SYSTEM = ("/", "/usr", "/usr/local")
 _METADATA = ("importlib/metadata", "importlib_metadata", "pkg_resources")
+_MODULE = type(sys)
 _LOOKING = {"stat": "ask", "lstat": "link", "access": "ask", "readlink": "link"}
 _SUPPORT = ("supports_dir_fd", "supports_effective_ids", "supports_fd", "supports_follow_symlinks")
 _CALLERS = 6  # how many of the callers tell why a folder is listed
@@ -39,6 +40,8 @@ class Watch:
 
     Parameters
     ----------
+    starts
+        The class `Starts`.
     log
         The file.
     private
@@ -52,7 +55,7 @@ class Watch:
     at_finish: Callable[[], object] = bool  # called when all is to be told that is not yet
     at_end: Callable[[], object] = bool  # called when all is told
 
-    def __init__(self, log: str, private: str, ours: str, follower: str) -> None:
+    def __init__(self, starts: Any, log: str, private: str, ours: str, follower: str) -> None:
         self._log = log
         library = os.path.dirname(os.__file__)
         # What the system's own interpreter stands beside is not all its own.
@@ -67,7 +70,7 @@ class Watch:
         self._names: dict[str, set[str]] = {}
         self._waiting: list[str] = []
         self._kernel = os.getpid()
-        self._starts = Starts(self._tell, self._write, (follower, log + ".programs", self._ignored))
+        self._starts = starts(self._tell, self._write, _text, (follower, log + ".programs", self._ignored))
         self._handlers: dict[str, Callable[..., object]] = {
             "open": self._open,
             "os.listdir": self._list,
@@ -134,12 +137,21 @@ class Watch:
         data = (json.dumps(words) + "\n").encode()
         try:
             number = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:  # no descriptor is left, or the directory is gone
-            return
+            try:
+                written = os.write(number, data)
+            finally:
+                os.close(number)
+        except OSError:  # no descriptor is left, the disk is full, or the directory is gone
+            written = 0
+        if written < len(data):
+            self._lose()
+
+    def _lose(self) -> None:
+        """Have it known that something was not told, by what needs neither a descriptor nor room in a file."""
         try:
-            os.write(number, data)
-        finally:
-            os.close(number)
+            os.mkdir(self._log + ".lost")
+        except OSError:  # it is there, or all is gone
+            pass
 
     def _path(self, given: Any) -> str:
         """Return an absolute path, empty for one that does not count."""
@@ -195,8 +207,8 @@ class Watch:
             self._write((kind, path)) if kind != "list" else self._tell(kind, path)
 
     def _stand_in(self, name: str, kind: str) -> None:
-        original = getattr(os, name)
-        look = self._look
+        system: Any = sys.modules["os"]  # ours is a copy
+        original, look = getattr(system, name), self._look
 
         def function(*args: Any, **named: Any) -> Any:
             try:
@@ -210,7 +222,7 @@ class Watch:
         for support in _SUPPORT:
             if original in getattr(os, support):
                 getattr(os, support).add(function)
-        setattr(os, name, function)
+        setattr(system, name, function)
         # Up to Python 3.10 `pathlib` took it by name.
         accessor = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)
         if getattr(accessor, name, None) is original:
@@ -220,7 +232,7 @@ class Watch:
 
     def _loaded(self, name: str, module: Any) -> None:
         """Take note of a module that is there: its file, and that its name was looked for."""
-        place = getattr(module, "__dict__", {}).get("__file__")
+        place = _space_of(module).get("__file__")
         if isinstance(place, str):
             self._look("file", place)
         if name != "__main__":
@@ -242,7 +254,7 @@ class Watch:
                 self._look_for(place, top)
         for name in waiting:
             parent, _, last = name.rpartition(".")
-            for place in list(getattr(sys.modules.get(parent), "__path__", ())) if parent else ():
+            for place in list(_space_of(sys.modules.get(parent)).get("__path__", ())) if parent else ():
                 self._look_for(str(place), {last})
 
     def _look_for(self, place: str, names: Any) -> None:
@@ -270,113 +282,10 @@ class Watch:
             self._tell("connection", _text(address[0]), address[1])
 
 
-class Starts:
-    """Tells which programs this process, and those that it forks, start, and has them followed where that can be had.
-
-    Parameters
-    ----------
-    tell, write
-        Tell a thing once, and each time.
-    follower
-        The file of `followed`, the place of its keeper's socket, and what it is to ignore.
-    """
-
-    def __init__(
-        self,
-        tell: Callable[..., object],
-        write: Callable[[Any], object],
-        follower: tuple[str, str, tuple[str, ...]],
-    ) -> None:
-        self._tell, self._write = tell, write
-        self._file, self._socket, self._ignored = follower
-        self._follower: Any = None
-        self._kernel, self._followed = os.getpid(), 0
-        self.handlers: dict[str, Callable[..., object]] = {
-            # Stand-ins do it, as soon as that; the worker counts both.
-            "subprocess.Popen": lambda *_: self._write(("popen",)),
-            "os.posix_spawn": lambda *_: self._write(("spawn",)),
-            "os.system": lambda *_: self._write(("spawn",)),
-            "os.forkpty": self._loaded,
-            "os.exec": self._become,
-            "os.spawn": lambda _mode, *rest: self._program(*rest),
-        }
-
-    def _program(self, path: Any, words: Any = (), *_: Any) -> None:
-        self._tell("program", _text(path), "\0".join(map(_text, words or ())), os.getcwd())
-
-    def _become(self, path: Any, words: Any = (), *_: Any) -> None:
-        """Have this process followed, which was forked and is to become a program."""
-        here = os.getpid()
-        if here == self._followed:
-            return
-        follower = self._loaded() if here != self._kernel else None
-        if follower is not None and follower.follow():
-            self._followed = here
-        else:
-            self._program(path, words)
-
-    def _loaded(self) -> Any:
-        """Return what has programs followed, None where that cannot be had."""
-        if self._follower is None and os.path.exists(self._socket):
-            with open(self._file, "rb") as file:
-                code = compile(file.read(), self._file, "exec")
-            space: dict[str, Any] = {"__name__": "followed"}
-            exec(code, space)  # noqa: S102  # our own file
-            self._follower = space["Follower"](self._socket, self._ignored)
-        return self._follower
-
-    def stand_in(self) -> None:
-        """Stand in for what `subprocess`, `multiprocessing` and their like start programs by."""
-        import _posixsubprocess  # there is none on Windows
-
-        original, begin = _posixsubprocess.fork_exec, self._begin
-
-        def fork_exec(*args: Any) -> Any:
-            # From Python 3.11 on another argument follows the function that is called before the program.
-            own = args[-2 if isinstance(args[-1], bool) else -1] if len(args) > 1 else None
-            follower, refused = begin("forked", lambda: ((args[0] or args[1])[0], args[0]), follow=own is None)
-            return original(*args) if follower is None else follower.start(lambda: original(*args), refused)
-
-        fork_exec.__module__, fork_exec.__doc__ = "_posixsubprocess", original.__doc__
-        _posixsubprocess.fork_exec = fork_exec
-        subprocess: Any = sys.modules.get("subprocess")
-        if getattr(subprocess, "_fork_exec", None) is original:
-            subprocess._fork_exec = fork_exec
-        for name in ("posix_spawn", "posix_spawnp", "system"):
-            self._stand_in_for(name)
-
-    def _stand_in_for(self, name: str) -> None:
-        original, begin = getattr(os, name), self._begin
-
-        def function(*args: Any, **named: Any) -> Any:
-            words = args[:2] if name != "system" else ("sh", ["sh", "-c", *args])
-            follower, refused = begin("spawned", lambda: words, follow=True)
-            if follower is None:
-                return original(*args, **named)
-            return follower.start(lambda: original(*args, **named), refused)
-
-        function.__name__ = function.__qualname__ = name
-        function.__module__, function.__doc__ = "os", original.__doc__
-        setattr(os, name, function)
-
-    def _begin(self, word: str, what: Callable[[], Any], *, follow: bool) -> tuple[Any, Callable[[], object]]:
-        """Return what is to follow a program, None for nothing, and what is called if that refuses."""
-
-        def refused() -> None:
-            try:
-                self._program(*what())
-            except Exception as error:  # noqa: BLE001  # the original says what is wrong
-                self._write(("blind", word, repr(error)))
-
-        follower = None
-        try:
-            self._write((word,))
-            follower = self._loaded() if follow else None
-        except Exception:  # noqa: BLE001, S110  # the original says what is wrong
-            pass
-        if follower is None:
-            refused()
-        return follower, refused
+def _space_of(module: Any) -> dict[str, Any]:
+    """Return what a module holds, not by its own means: one that is loaded when it is used would be loaded then."""
+    space: dict[str, Any] = vars(_MODULE)["__dict__"].__get__(module) if issubclass(type(module), _MODULE) else {}
+    return space
 
 
 def _text(value: Any) -> str:

@@ -272,8 +272,9 @@ def main(place: str) -> None:
 
     spec["namespaces"] = _beside("namespaces")
     spec["namespaces"]["compile_ahead"](spec["keepers"])
-    spec["reading"] = _beside("reading")
-    spec["warned"] = _beside("warned")["WarningRecorder"]()
+    own = _beside("own_modules")["own_builtins"]()
+    spec["reading"], spec["starts"] = _beside("reading", own), _beside("starts", own)
+    spec["warned"] = _beside("warned", own)["WarningRecorder"]()
     spec["warned"].install()
     spec["library"] = spec["namespaces"]["load_library"]()
     kernel = _beside("template_kernel")
@@ -314,12 +315,12 @@ def _make_preload(spec: dict[str, Any]) -> Any:
     return make(tripwires, randomness, consulted=consulted, places=places, requests=requests, set_aside=set_aside)
 
 
-def _beside(name: str) -> dict[str, Any]:
-    """Run a file beside this one, without a trace in ``sys.modules``, and return what it defines."""
+def _beside(name: str, own: Any = __builtins__) -> dict[str, Any]:
+    """Run a file beside this one with its own builtins, no trace in ``sys.modules``, and return what it defines."""
     place = os.path.join(os.path.dirname(__file__), name + ".py")
     with open(place, "rb") as file:
         code = compile(file.read(), place, "exec")
-    space: dict[str, Any] = {"__name__": name, "__file__": place}
+    space: dict[str, Any] = {"__name__": name, "__file__": place, "__builtins__": own}
     exec(code, space)  # noqa: S102  # our own file
     return space
 
