@@ -76,7 +76,7 @@ def test_each_save_runs_what_depends_on_it_until_it_is_interrupted(watched: Watc
     until(sleeping.exists)
     watched.save("2 + 2")
     said = watched.round(5)
-    assert ("2 passed, 0 failed" in said, "Traceback" in said) == (True, False)
+    assert ("2 passed, 0 failed" in said, "Traceback" in said) == (True, False), said
 
     (watched.root / "envsolver.toml").write_text("no table")
     until(lambda: "envsolver.toml" in watched.output.read_text().split(WAITING)[-1])
