@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envsolver.core.errors import UnusableNotebookError
+from envsolver.core.fingerprints import Reading
 from envsolver.core.jobs import Job
 from envsolver.core.parsing import parse_json, read_text
 from envsolver.core.paths import EXECUTED
@@ -179,6 +180,8 @@ def _run(job: Job, builder: ResultBuilder, *, copies: bool, folder: str) -> None
     try:
         if prepared.runs:
             _execute(job, prepared, builder, copies=copies)
+        else:  # what runs nothing reads nothing
+            builder.result = replace(builder.result, reading=Reading(began=time.time_ns()))
     finally:
         if folder:
             _write_copy(job, prepared, builder, folder)

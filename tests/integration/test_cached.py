@@ -104,6 +104,14 @@ def test_a_failure_is_never_cached(project: Project) -> None:
     assert project.ran() == {"fails": "it did not pass the last time"}
 
 
+def test_a_notebook_that_runs_nothing_is_cached_until_it_does(project: Project) -> None:
+    project.notebook("silent")
+    assert project.ran()["silent"] == "never passed"
+    assert "silent" not in project.ran()
+    project.notebook("silent", "1")
+    assert list(project.ran()) == ["silent"]
+
+
 def test_all_can_be_run_again(project: Project) -> None:
     project.ran()
     assert project.ran("--rerun").keys() == {"reads", "imports", "plain"}

@@ -8,6 +8,7 @@ the client; what it asks and what it makes of the answers is here.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import time
@@ -171,6 +172,11 @@ class KubernetesBlocks(KubernetesProvider):
         KubernetesError
             The cluster does not do it, however often it is asked.
         """
+        # By name first, since one who may delete what he made need not be one who may list.
+        known = [str(name) for name, kept in self.resources.items() if not kept["status"].terminal]
+        if all(self._cancel(name) for name in known) and self._secret:
+            with contextlib.suppress(KubernetesError):
+                self._delete(self.kube_client.delete_namespaced_secret, self._secret)
         for attempt in range(CLOSE_TRIES):
             try:
                 return self._delete_all()

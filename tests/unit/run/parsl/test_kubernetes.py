@@ -194,6 +194,23 @@ def test_at_the_end_all_that_carries_the_label_is_deleted_however_it_came_there(
     assert [each.partition("=")[0] for each in chosen] == ["envsolver-pool"]  # and not what other environments have
 
 
+def test_what_was_made_is_deleted_where_it_may_not_be_listed(
+    blocks: KubernetesBlocks, client: FakeClient, tmp_path: Path
+) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/client.key").write_text("secret")
+    blocks.submit(f"pool --cert_dir {tmp_path / 'keys'} -x", 1)
+    assert (len(client.pods), len(client.secrets)) == (1, 1)
+
+    def refuse(**_: object) -> None:
+        raise refusal(403, "pods is forbidden: cannot list")
+
+    client.list_namespaced_pod = client.list_namespaced_secret = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(KubernetesError, match="cannot list"):
+        blocks.clean_up()
+    assert (client.pods, client.secrets) == ({}, {})
+
+
 def test_a_cluster_that_deletes_nothing_is_told_of_at_last(blocks: KubernetesBlocks, client: FakeClient) -> None:
     client.broken = 1000
     with pytest.raises(KubernetesError, match="etcd is gone"):
