@@ -91,7 +91,7 @@ def plain(line: str) -> str:
     """Return a line without what differs between runs: times, sizes, versions, places, the order of notebooks."""
     line = re.sub(r"^\[\s*\d+/", "", line)
     line = re.sub(r"/[\w./-]*bin/\w+|/\S+/(?=\.envsolver|docs/|demos/)", "", line)
-    line = re.sub(r"\d{4}-\d\d-\d\d(?:T[\d-]+| \d\d:\d\d)", "THEN", line)
+    line = re.sub(r"\d{4}-\d\d-\d\d(?:T[\d-]+| \d\d:\d\d)?", "THEN", line)
     line = re.sub(r"\b[\d.]+ (?:ms|s|min|h)\b(?: [\d.]+ (?:ms|s|min)\b)?", "TIME", line)
     line = re.sub(r"\b[\d.]+ (?:B|[KMGT]i?B)\b", "SIZE", line)
     line = re.sub(r"\b\d+(?:\.\w+)+", "VERSION", line)
