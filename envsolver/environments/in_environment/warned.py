@@ -182,12 +182,12 @@ class WarningRecorder:
             return
         try:
             number = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:  # no descriptor is left, or the directory is gone
+            try:
+                os.write(number, (json.dumps(told) + "\n").encode())
+            finally:
+                os.close(number)
+        except OSError:  # no descriptor is left, the disk is full, or the directory is gone
             return
-        try:
-            os.write(number, (json.dumps(told) + "\n").encode())
-        finally:
-            os.close(number)
 
 
 class _Filter(tuple):  # type: ignore[type-arg]  # noqa: SLOT001  # it holds what it stands for

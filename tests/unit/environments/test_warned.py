@@ -64,6 +64,14 @@ def test_no_more_places_are_told_than_a_report_can_hold() -> None:
     assert run(START + source) == "200 50\n"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a device that is always full is Linux's")
+def test_a_full_disk_keeps_no_warning_from_the_notebook() -> None:
+    source = "import warnings\nrecorder.start('/dev/full')\nwarnings.warn('shown')\nprint('done')\n"
+    said = run(START + source)
+    assert "UserWarning: shown" in said
+    assert "done" in said
+
+
 @pytest.fixture
 def parse() -> Any:
     space: dict[str, Any] = {"__name__": "warned", "__file__": str(WARNED)}
