@@ -46,7 +46,12 @@ _POOL = (
     "import multiprocessing\ndef work(_):\n    try:\n        import {0}\n    except ImportError:\n        pass\n"
     "with multiprocessing.get_context('fork').Pool(1) as pool:\n    pool.map(work, [1])"
 )
-IMPORTS = ("try:\n    import {0}\nexcept ImportError:\n    pass", _POOL)
+IMPORTS = (
+    "try:\n    import {0}\nexcept ImportError:\n    pass",
+    "import importlib\ntry:\n    importlib.import_module('{0}')\nexcept ImportError:\n    pass",
+    "import importlib.util\nimportlib.util.find_spec('{0}')",
+    _POOL,
+)
 
 
 @dataclass
@@ -57,12 +62,10 @@ class Needs:
     links: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
-    searched: set[str] = field(default_factory=set)
-    """Folders in which a script's imports are looked for, all of whose names count."""
 
     def add(self, other: Needs) -> None:
         """Depend on all that another depends on."""
-        for name in ("files", "links", "folders", "absent", "searched"):
+        for name in ("files", "links", "folders", "absent"):
             getattr(self, name).update(getattr(other, name))
 
 
@@ -74,8 +77,6 @@ class Change:
     make: Callable[[], object]
     undo: Callable[[], object]
     dependents: frozenset[str]
-    searchers: frozenset[str] = frozenset()
-    """Those that run as well, since they search a folder in which a name came or went."""
 
 
 class MadeUpProject:
@@ -137,7 +138,7 @@ class MadeUpProject:
             f"import os, sys\nsys.path.append(os.path.join({here}, '..', 'lib'))\nimport m{module}\n"
             f"open(os.path.join({here}, '..', '{file}')).read()\n",
         )
-        needs = Needs(files={f"tools/t{number}.py", file}, searched={"tools", "lib"})
+        needs = Needs(files={f"tools/t{number}.py", file})
         needs.add(modules[module])
         needs.absent = {name for name in needs.absent if name.startswith("tools/")}
         return needs
@@ -243,15 +244,13 @@ class MadeUpProject:
     def _gone(self) -> Change:
         name, path, undo = self._some_file()
         who = self._who(lambda needs: name in needs.files or name.split("/")[0] in needs.folders)
-        folder = name.split("/", maxsplit=1)[0]
-        return Change(f"{name} gone", path.unlink, undo, who, self._who(lambda needs: folder in needs.searched))
+        return Change(f"{name} gone", path.unlink, undo, who)
 
     def _new(self) -> Change:
         folder = self.chance.choice(["data", "store", "nb", "lib", "."])
         path = self.root / folder / "new.txt"
         who = self._who(lambda needs: folder in needs.folders)
-        searchers = self._who(lambda needs: folder in needs.searched)
-        return Change(f"{folder}/new.txt new", path.touch, path.unlink, who, searchers)
+        return Change(f"{folder}/new.txt new", path.touch, path.unlink, who)
 
     def _there_now(self) -> Change:
         modules = [f"{folder}/m{number}.py" for folder in ("nb", "tools") for number in range(MODULES)]
@@ -259,8 +258,7 @@ class MadeUpProject:
         name = self.chance.choice([*modules, *optional * 3, *["data/absent0.txt", "data/absent1.txt"] * 3])
         path, folder = self.root / name, name.split("/", maxsplit=1)[0]
         who = self._who(lambda needs: name in needs.absent or folder in needs.folders)
-        searchers = self._who(lambda needs: folder in needs.searched)
-        return Change(f"{name} there now", path.touch, path.unlink, who, searchers)
+        return Change(f"{name} there now", path.touch, path.unlink, who)
 
     def _linked_elsewhere(self) -> Change:
         number = self.chance.randrange(LINKS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from envsolver.core.jobs import Job
 from envsolver.core.variables import chosen
 from envsolver.environments.in_environment import COVERING, PIP_GUARD, PYTHONPATH
+from envsolver.worker.isolation import READ
 from envsolver.worker.processes import JOB_MARK, RUN_MARK
 
 KERNEL_ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
@@ -17,6 +18,9 @@ KERNEL_ARGUMENTS = ("--HistoryManager.hist_file=:memory:",)
 
 INSTALL_RECORD = "ENVSOLVER_INSTALL_RECORD"
 """Names the file in which the pip guard records each install that the environment does not satisfy."""
+
+READ_LOG = "ENVSOLVER_READ"
+"""Names the file in which a kernel, and each Python that it starts, tells what it reads."""
 
 COVERAGE = "ENVSOLVER_COVERAGE"
 """What coverage is to measure, as JSON; there while it measures."""
@@ -79,6 +83,7 @@ def variables(job: Job, private: Path, mark: str, outer: Mapping[str, str]) -> d
         RUN_MARK: job.run_id,
         JOB_MARK: mark,
         INSTALL_RECORD: str(private / "installs.jsonl"),
+        READ_LOG: str(private / READ),
         **({COVERAGE_DATA: str(private / "coverage")} if covering else {}),
         "ENVSOLVER_GROUP": job.group,
         "ENVSOLVER_REQUIREMENTS_PLACE": binding.requirements_place,

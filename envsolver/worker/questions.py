@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from envsolver.environments.in_environment import FOLLOWED, OWN_MODULES, PYTHONPATH, READING, STARTS, WARNED
+from envsolver.environments.in_environment import FOLLOWED, OWN_MODULES, READING, WARNED
 from envsolver.worker.isolation import READ, WARNED_LOG
 from envsolver.worker.kernel import Kernel, KernelDiedError, OutOfTimeError
 
@@ -87,12 +87,12 @@ def _await_file(path: Path) -> None:
 
 
 def _watching(private: Path, filters: Sequence[str]) -> str:
-    places = (str(private / READ), str(private), str(PYTHONPATH), str(FOLLOWED))
+    places = (str(private / READ), str(private), str(FOLLOWED))
     start = f"recorder.start({str(private / WARNED_LOG)!r}, {list(filters)!r})"
     finish = "setattr(watch, 'at_finish', recorder.finish)"
     return (
         f"(lambda watch, recorder: (recorder.install(), {start}, {finish}, watch.start()) and None)"
-        f"(*(lambda own: ({_running(READING, 'own')}['Watch']({_running(STARTS, 'own')}['Starts'], *{places!r}),"
+        f"(*(lambda own: ({_running(READING, 'own')}['Watch'](*{places!r}),"
         f" {_running(WARNED, 'own')}['WarningRecorder']()))({_running(OWN_MODULES)}['own_builtins']()))"
     )
 

@@ -53,6 +53,7 @@ class _Reported:
     hindrance: str = ""
     complete: bool = False
     listed: Counter[str] = field(default_factory=Counter)
+    by_programs: Counter[str] = field(default_factory=Counter)
     starts: Counter[str] = field(default_factory=Counter)
 
     def hear(self, line: Sequence[Any]) -> None:
@@ -68,6 +69,8 @@ class _Reported:
             self.written.add(self.name_of(rest[0]))
         elif word == "own":
             self.listed[self.name_of(rest[0])] += 1
+        elif word in {"listing", "excused"}:
+            self.by_programs[self.name_of(rest[0])] += 1 if word == "listing" else -1
         elif word == "modules":
             self.modules.setdefault(self.name_of(rest[0]), set()).update(str(rest[1]).split("/"))
         else:
@@ -152,6 +155,9 @@ def collect(job: Job, place: Scratch, *, clock: tuple[float, float], began: int)
         reported.hindrance = reported.hindrance or "ended before all that it read was known"
     if abs((time.time() - clock[0]) - (time.monotonic() - clock[1])) > CLOCK_SECONDS:
         reported.hindrance = reported.hindrance or "ran while the clock was set"
+    for name, count in reported.by_programs.items():
+        if count > 0:
+            reported.look("list", name)
     looks = _seen(reported, place.base / OPENED)
     return Reading(looks=looks, hindrance=reported.hindrance and f"it {reported.hindrance}", began=began)
 

@@ -15,6 +15,7 @@ import pytest
 from fakes import PATIENCE, until
 
 from envsolver.run.parsl import launcher
+from envsolver.run.parsl.fork_server import end_session
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import RUN_MARK, marked
@@ -102,6 +103,12 @@ def test_programs_end_with_the_server(start: ParslPrestart, tmp_path: Path) -> N
     until(lambda: not program.is_running() or program.status() == psutil.STATUS_ZOMBIE)
     assert process.stdin is not None
     process.stdin.close()
+
+
+def test_a_program_ends_that_has_no_session_yet() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as program:
+        end_session(program.pid)
+        assert program.wait(timeout=PATIENCE) == -signal.SIGTERM
 
 
 def test_a_killed_server_is_done_without(start: ParslPrestart) -> None:

@@ -43,7 +43,7 @@ CHANGES = int(os.environ.get("ENVSOLVER_TEST_CHANGES", "60"))
 NOTEBOOKS = 5
 FIRST = int(os.environ.get("ENVSOLVER_TEST_SEED", "1"))
 MOST_TOO_MANY = 0.05
-"""How many more may run than must, as a part of those that must; those that search a folder are counted apart."""
+"""How many more may run than must, as a part of those that must."""
 
 
 class Suite:
@@ -93,7 +93,6 @@ class Tally:
     """What ran against what had to."""
 
     due: int = 0
-    searched: int = 0
     missed: list[tuple[str, str]] = field(default_factory=list)
     too_many: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -101,14 +100,11 @@ class Tally:
         """Count a change."""
         self.due += len(change.dependents)
         self.missed += [(change.what, name) for name in sorted(change.dependents - ran.keys())]
-        more = ran.keys() - change.dependents
-        self.searched += len(more & change.searchers)
-        self.too_many += [(change.what, name, ran[name]) for name in sorted(more - change.searchers)]
+        self.too_many += [(change.what, name, ran[name]) for name in sorted(ran.keys() - change.dependents)]
 
     def __str__(self) -> str:
         """Say it in one line."""
-        more = f"{len(self.too_many)} too many, and {self.searched} that search a folder"
-        return f"{self.due} had to run, {len(self.missed)} were missed, {more}"
+        return f"{self.due} had to run, {len(self.missed)} were missed, {len(self.too_many)} were too many"
 
 
 def parameter_changes(suite: Suite, made: MadeUpProject) -> Change:

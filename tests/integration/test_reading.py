@@ -51,6 +51,9 @@ FILES = {
     "pkg/__init__.py": "",
     "pkg/used.py": "VALUE = 4\n",
     "pkg/unused.py": "VALUE = 5\n",
+    "tools/tool.py": "import near_tool\ntry:\n    import maybe_tool\nexcept ImportError:\n    pass\n",
+    "tools/near_tool.py": "VALUE = 6\n",
+    "tools/killed.py": "import os, near_tool\nos._exit(0)\n",
     "target/real.csv": "linked",
     "target/other.csv": "not yet linked",
 }
@@ -90,6 +93,22 @@ NOTEBOOKS = {
     "modules": "import sys\nsys.path.insert(0, '../lib')\nimport outer",
     "package": "import sys\nsys.path.insert(0, '..')\nfrom pkg import used",
     "optional": "try:\n    import maybe\nexcept ImportError:\n    maybe = None",
+    "by_name": "import importlib\ntry:\n    importlib.import_module('maybe')\nexcept ImportError:\n    pass",
+    "found": "import importlib.util\nimportlib.util.find_spec('maybe')",
+    "found_below": "import importlib.util, sys\nsys.path.append('..')\nimportlib.util.find_spec('pkg.maybe')",
+    "found_by_path": "import importlib.machinery\nimportlib.machinery.PathFinder.find_spec('maybe', ['.'])",
+    "found_in_folder": "import pkgutil\npkgutil.get_importer('.').find_spec('maybe')",
+    "found_twice": (
+        "import importlib, importlib.util\nimportlib.invalidate_caches()\n"
+        "importlib.util.find_spec('maybe_not')\nimportlib.util.find_spec('maybe')"
+    ),
+    "run_by_name": "import runpy\ntry:\n    runpy.run_module('maybe')\nexcept ImportError:\n    pass",
+    "script_of_python": (
+        "import subprocess, sys\nsubprocess.run([sys.executable, '../tools/tool.py'], check=True)\n"
+        "subprocess.run([sys.executable, '../tools/tool.py'], check=True)"
+    ),
+    "script_that_is_killed": "import subprocess, sys\nsubprocess.run([sys.executable, '../tools/killed.py'])",
+    "script_and_listing": "import subprocess, sys\nsubprocess.run([sys.executable, '../tools/tool.py'])\n!ls ../tools",
     "link": "open('../data/link.csv').read()",
     "native_link": (
         "import ctypes\nc = ctypes.CDLL(None)\nc.fopen.restype = ctypes.c_void_p\n"
@@ -104,6 +123,10 @@ NOTEBOOKS = {
     ),
     "nothing": "1 + 1",
 }
+MAYBE = {
+    "optional", "by_name", "found", "found_by_path", "found_in_folder", "found_twice", "run_by_name",
+}  # fmt: skip
+TOOL, TOOL_LISTS = {"script_of_python", "script_and_listing"}, {"script_that_is_killed", "script_and_listing"}
 LISTS = {"listing", "glob", "child_listing"}
 ABSENT = {"absent", "absent_path", "absent_open"}
 LINKED = {"link", "native_link"}
@@ -153,7 +176,10 @@ READERS: dict[str, set[str]] = {
     "lib/inner.py": {"modules"},
     "lib/apart.py": set(),
     "nb/near.py": {"near"},
-    "pkg/__init__.py": {"package"},
+    "pkg/__init__.py": {"package", "found_below"},
+    "tools/tool.py": TOOL,
+    "tools/near_tool.py": TOOL | {"script_that_is_killed"},
+    "tools/killed.py": {"script_that_is_killed"},
     "pkg/used.py": {"package"},
     "pkg/unused.py": set(),
     "target/real.csv": LINKED,
@@ -163,15 +189,25 @@ ALL_CHANGES = [
     *(Change(path, _rewrite, who) for path, who in READERS.items()),
     *(Change(path, _same_size, who - {"size"}) for path, who in READERS.items() if "__init__" not in path),
     *(Change(path, lambda p: p.touch(), set()) for path in READERS),
-    *(Change(path, lambda p: p.unlink(), who) for path, who in READERS.items() if path != "many/one.txt"),
+    *(
+        Change(path, lambda p: p.unlink(), who)
+        for path, who in READERS.items()
+        if path.split("/")[0] not in {"many", "tools"}
+    ),
     Change("many/one.txt", lambda p: p.unlink(), LISTS),
     Change("many/three.txt", _new(), LISTS),
+    Change("tools/tool.py", lambda p: p.unlink(), TOOL | TOOL_LISTS),
     Change("data/absent.csv", _new(), ABSENT),
     Change("data/absent_for_shell.txt", _new(), {"shell"}),
     Change("data/whatever.csv", _new(), set()),
     Change("nb/whatever.csv", _new(), set()),
     Change("nb/whatever.py", _new(), set()),
-    Change("nb/maybe.py", _new(), {"optional"}),
+    Change("nb/maybe.py", _new(), MAYBE),
+    Change("nb/maybe", lambda p: p.mkdir(), MAYBE),
+    Change("pkg/maybe.py", _new(), {"found_below"}),
+    Change("tools/maybe_tool.py", _new(), TOOL | TOOL_LISTS),
+    Change("tools/subprocess.py", _new(), TOOL_LISTS),
+    Change("tools/atexit.txt", _new(), TOOL_LISTS),
     Change("nb/forked_maybe.py", _new(), {"forked"}),
     Change("lib/near.py", _new(), set()),
     Change("lib/ctypes.py", _new(), set()),
@@ -356,8 +392,7 @@ def test_any_change_shows_in_exactly_those_that_depend_on_it(root: Path, reading
         change.make(path)
         found = changed(root, before, readings)
         missed += [(change.path, name) for name in change.dependents - found.keys()]
-        # What a child's own imports list is not told from other listings.
-        too_many += [(change.path, name, found[name]) for name in found.keys() - change.dependents - {"spawned"}]
+        too_many += [(change.path, name, found[name]) for name in found.keys() - change.dependents]
         _restore(path, kept)
     assert changed(root, before, readings) == {}
     assert missed == []

@@ -28,9 +28,6 @@ PIP_GUARD = PYTHONPATH / "_envsolver_guard.py"
 READING = _HERE / "reading.py"
 """Tells what a kernel reads."""
 
-STARTS = _HERE / "starts.py"
-"""Tells which programs a kernel starts."""
-
 OWN_MODULES = _HERE / "own_modules.py"
 """Gives the programs that watch a kernel what a notebook cannot replace."""
 

@@ -10,25 +10,24 @@ Runs in the environment's interpreter, Python 3.8 or later, with the standard li
 from __future__ import annotations
 
 import builtins
-import genericpath
-import json
 import os
-import struct
+import sys
 
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
     from typing import Any
 
-_COPIED: tuple[Any, ...] = (genericpath, os.path, os, json, struct)
+_NAMES = ("genericpath", os.path.__name__, "os", "json", "struct")
 
 
 def own_builtins() -> dict[str, Any]:
-    """Return builtins for a program, whose imports give it copies of modules, as they are now."""
-    copies = {original.__name__: type(os)(original.__name__) for original in _COPIED}
-    spaces = {id(vars(original)): vars(copies[original.__name__]) for original in _COPIED}
+    """Return builtins for a program, whose imports give it copies of those modules that are there, as they are now."""
+    originals: list[Any] = [sys.modules[name] for name in _NAMES if name in sys.modules]
+    copies = {original.__name__: type(os)(original.__name__) for original in originals}
+    spaces = {id(vars(original)): vars(copies[original.__name__]) for original in originals}
 
     def copied(value: Any) -> Any:
-        if any(value is original for original in _COPIED):
+        if any(value is original for original in originals):
             return copies[value.__name__]
         kind: Any = type(own_builtins)
         if type(value) is not kind or id(value.__globals__) not in spaces:
@@ -38,7 +37,7 @@ def own_builtins() -> dict[str, Any]:
         function.__kwdefaults__ = value.__kwdefaults__
         return function
 
-    for original in _COPIED:
+    for original in originals:
         vars(copies[original.__name__]).update({key: copied(value) for key, value in vars(original).items()})
     import_module = builtins.__import__
 

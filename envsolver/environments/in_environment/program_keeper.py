@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438
 _DEATH_SIGNAL = 1
 _NOTIFY, _ALLOW = 0x7FC00000, 0x7FFF0000
-_RECEIVE, _SEND = 0xC0502100, 0xC0182101
+_RECEIVE, _SEND, _IS_HALTED = 0xC0502100, 0xC0182101, 0x40082102
 _CONTINUE = 1
 _X86_64 = 0xC000003E
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -123,6 +123,7 @@ class Keeper:
         self._listeners: set[int] = set()
         self._ignored: tuple[str, ...] = ("/proc/", "/sys/", "/dev/")
         self._told: set[tuple[str, ...]] = set()
+        self._listings = 0
 
     @property
     def numbers(self) -> set[int]:
@@ -208,11 +209,20 @@ class Keeper:
         try:
             self._note(pid, call, machine, arguments)
         except Exception as error:  # noqa: BLE001  # the program must go on
-            self._tell("blind", f"a program's system call {call}: {error!r}")
+            if self._is_halted(listener, name):
+                self._tell("blind", f"a program's system call {call}: {error!r}")
         try:
             self._ioctl(listener, _SEND, _ANSWER.pack(name, 0, 0, _CONTINUE))
         except OSError:  # it was killed meanwhile
             pass
+
+    def _is_halted(self, listener: int, name: int) -> bool:
+        """Return whether a call is still to be made; not when its program was killed meanwhile."""
+        try:
+            self._ioctl(listener, _IS_HALTED, struct.pack("Q", name))
+        except OSError:
+            return False
+        return True
 
     def _note(self, pid: int, call: int, machine: int, arguments: list[int]) -> None:
         if machine != _X86_64 or call > _LAST_KNOWN or call in _HIDING:
@@ -264,7 +274,7 @@ class Keeper:
         elif flags & _TRUNCATE or flags & os.O_ACCMODE == _WRITE_ONLY:
             self._look("write", path)
         else:
-            self._look("list" if os.path.isdir(path) else "file", path)
+            self._look("listing" if os.path.isdir(path) else "file", path)
 
     def _executed(self, path: str) -> None:
         """Note a program, and what the Linux kernel itself reads to run it."""
@@ -307,6 +317,9 @@ class Keeper:
             self._tell(kind, path)
 
     def _tell(self, *words: str) -> None:
+        if words[0] == "listing":  # how often it is listed tells whether imports alone did so
+            self._listings += 1
+            words = (*words, str(self._listings))
         if words in self._told or len(self._told) > _MOST:
             return
         if len(self._told) == _MOST:

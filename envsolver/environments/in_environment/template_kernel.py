@@ -96,8 +96,7 @@ def turn_into_kernel(template: Any, request: dict[str, Any]) -> None:
     if covering is not None:
         covering.start()
     if request.get("read"):
-        ours = os.path.join(os.path.dirname(__file__), "pythonpath")
-        watch = spec["reading"]["Watch"](spec["starts"]["Starts"], request["read"], private, ours, request["follower"])
+        watch = spec["reading"]["Watch"](request["read"], private, request["follower"])
         watch.at_finish, watch.at_end = spec["warned"].finish, spec["at_shutdown"]
         watch.start()
         watch.template(*template.preload.consulted_places(), request["cwd"])

@@ -273,7 +273,7 @@ def main(place: str) -> None:
     spec["namespaces"] = _beside("namespaces")
     spec["namespaces"]["compile_ahead"](spec["keepers"])
     own = _beside("own_modules")["own_builtins"]()
-    spec["reading"], spec["starts"] = _beside("reading", own), _beside("starts", own)
+    spec["reading"] = _beside("reading", own)
     spec["warned"] = _beside("warned", own)["WarningRecorder"]()
     spec["warned"].install()
     spec["library"] = spec["namespaces"]["load_library"]()

@@ -92,7 +92,7 @@ class Server:
             elif client is not None and client.fileno() in ready:
                 client.close()
                 self._programs[ending] = (pid, None)
-                _end_session(pid)
+                end_session(pid)
 
     def _forget(self, client: socket.socket) -> None:
         """Close what a forked child must not hold."""
@@ -104,7 +104,7 @@ class Server:
 
     def _end(self) -> None:
         for pid, _ in self._programs.values():
-            _end_session(pid)
+            end_session(pid)
         place = Path(self._listener.getsockname())
         with contextlib.suppress(OSError):  # others may still use the directory, or it is gone
             place.unlink()
@@ -155,10 +155,13 @@ def _enter(request: dict[str, Any], streams: list[int]) -> None:
     random.seed()
 
 
-def _end_session(pid: int) -> None:
+def end_session(pid: int) -> None:
     """Ask a program and its children to end; what does not is ended with the run."""
     with contextlib.suppress(OSError):
-        os.killpg(pid, signal.SIGTERM)
+        try:
+            os.killpg(pid, signal.SIGTERM)
+        except ProcessLookupError:  # it was forked this moment, and has no session yet
+            os.kill(pid, signal.SIGTERM)
 
 
 def _answer(client: socket.socket, message: dict[str, int]) -> None:

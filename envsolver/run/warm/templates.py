@@ -27,7 +27,7 @@ from envsolver.core.jobs import Job
 from envsolver.core.results import AFTER_VOID, VOID, Result
 from envsolver.environments.in_environment import OPENED_FILES, PROGRAM_KEEPER, TEMPLATE_SERVER
 from envsolver.run.warm.plan import BASE, NodeSpec, Served, TemplateSpec, WarmPlan, without_spoilt
-from envsolver.worker.kernel_env import COVERAGE_DATA, KERNEL_ARGUMENTS, variables
+from envsolver.worker.kernel_env import COVERAGE_DATA, KERNEL_ARGUMENTS, READ_LOG, variables
 from envsolver.worker.private_directories import remove, run_directory
 from envsolver.worker.processes import JOB_MARK, kill_all, session_members, tree
 
@@ -36,7 +36,7 @@ from envsolver.worker.processes import JOB_MARK, kill_all, session_members, tree
 PRIVATE = (
     "PATH", "PWD", "TMPDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
     "ENVSOLVER_INSTALL_RECORD", "ENVSOLVER_REQUIREMENTS_PLACE", "JPY_PARENT_PID", "JPY_SESSION_NAME", JOB_MARK,
-    COVERAGE_DATA,
+    COVERAGE_DATA, READ_LOG,
 )  # fmt: skip
 """Variables that differ from job to job. All others must be the same in a template and in its kernels."""
 

@@ -16,6 +16,7 @@ import _envsolver_coverage  # type: ignore[import-not-found]  # it stands beside
 _envsolver_coverage.start()
 
 _here = os.path.dirname(os.path.abspath(__file__))
-_spec = importlib.machinery.PathFinder.find_spec(__name__, [place for place in sys.path if place != _here])
+_later = sys.path[sys.path.index(_here) + 1 :] if _here in sys.path else []
+_spec = importlib.machinery.PathFinder.find_spec(__name__, _later)
 if _spec is not None and _spec.loader is not None:
     _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
