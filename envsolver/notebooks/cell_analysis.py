@@ -179,7 +179,7 @@ class _Analysis:
 
     def _command(self, text: str, line: int, context: Context) -> None:
         if "install" in text:
-            command = Command(text=text, line=line, guarded=context.guarded)
+            command = Command(text=text, line=line, cwd=self.surroundings.cwd, guarded=context.guarded)
             self.findings.commands.append(command)
 
     def _effects(self, node: ast.AST, context: Context) -> None:

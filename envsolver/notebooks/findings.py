@@ -27,6 +27,8 @@ class Command:
     text: str
     """The shell's text; may hold several commands and several lines. ``{x}`` and ``$x`` stand for values."""
     line: int
+    cwd: str
+    """The folder in which it runs, absolute."""
     guarded: bool = False
     """Whether a condition of the cell decides if it runs."""
 

@@ -1,8 +1,9 @@
 """What the arguments of pip's and uv's install commands ask for: each option is honoured, harmless, or refused.
 
-An environment is built before its notebook runs and holds what the notebook asks for. So options about speed, display
-and what is installed already change nothing; bounds and places that packages come from are handed on to uv; and what
-would give another environment than the one that is solved for is refused, with the reason.
+An environment is built before its notebook runs and holds what the notebook asks for, and what that needs. So options
+about speed, display, what is installed already and what is left out change nothing; bounds and places that packages
+come from are handed on to uv; and what would give another environment than the one that is solved for is refused, with
+the reason.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ class InstallTarget:
     """One thing that an install command asks for."""
 
     kind: str
-    """``name`` for a requirement, ``directory`` for a project, ``file`` and ``bounds`` for files of requirements and of
-    constraints, ``line`` for an option about which packages are taken and from where, ``nothing`` when the command
-    installs nothing, ``refused`` for what cannot be."""
+    """``name`` for a requirement, ``directory`` for a project, ``group`` for a dependency group, ``file`` and
+    ``bounds`` for files of requirements and of constraints, ``line`` for an option about which packages are taken and
+    from where, ``nothing`` when the command installs nothing, ``refused`` for what cannot be."""
     text: str = ""
     """The requirement, the path, the option's value, or why it is refused."""
     option: str = ""
@@ -41,7 +42,7 @@ _FOREIGN = "it installs for another interpreter than the notebook's"
 _BUILDS = "it changes how packages are built, which is a setting of [tool.uv] in pyproject.toml"
 _SOLVES = "it changes which versions are chosen, which is a setting of [tool.uv] in pyproject.toml"
 _WHOLE = "an environment holds all that its packages need"
-_GROUPS = "groups and extras of a project are read from a requirement such as `-e .[extra]`"
+_EXTRAS = "extras of a project are read from a requirement such as `-e .[extra]`"
 
 _HARMLESS_FLAGS = """
     --upgrade --quiet --verbose --user --no-user --no-cache-dir --no-cache --pre-compile --compile --no-compile
@@ -51,6 +52,7 @@ _HARMLESS_FLAGS = """
     --debug --no-color --no-python-version-warning --no-verify-hashes --verify-hashes --system --no-system --native-tls
     --offline --no-progress --no-config --managed-python --no-managed-python --strict --no-strict --yes
     --no-break-system-packages --no-require-hashes --no-python-downloads --break-system --check-build-dependencies
+    --no-deps --no-dependencies --no-build-isolation
 """
 _HARMLESS_VALUED = """
     --upgrade-strategy --upgrade-package --reinstall-package --refresh-package --progress-bar --proxy --retries
@@ -59,10 +61,10 @@ _HARMLESS_VALUED = """
     --hash
 """
 _REFUSED_FLAGS = {
-    _WHOLE: "--no-deps --no-dependencies --only-deps",
+    _WHOLE: "--only-deps",
     _FOREIGN: "--ignore-requires-python",
-    _BUILDS: "--no-build-isolation --no-sources",
-    _GROUPS: "--all-extras",
+    _BUILDS: "--no-sources",
+    _EXTRAS: "--all-extras",
 }
 _REFUSED_VALUED = {
     _ELSEWHERE: "--target --prefix --root --directory --project",
@@ -75,7 +77,7 @@ _REFUSED_VALUED = {
         --override --overrides --exclude --excludes --resolution --prerelease --exclude-newer --exclude-newer-package
         --index-strategy --fork-strategy --torch-backend --uploaded-prior-to --no-sources-package
     """,
-    _GROUPS: "--group --extra --requirements-from-script",
+    _EXTRAS: "--extra --requirements-from-script",
 }
 _OPTIONS = {
     **{name: Meaning("", valued=False) for name in _HARMLESS_FLAGS.split()},
@@ -90,6 +92,7 @@ _OPTIONS = {
     "--no-index": Meaning("line", valued=False, text="--no-index"),
     "--no-build": Meaning("line", valued=False, text="--only-binary :all:"),
     "--editable": Meaning("directory", valued=True),
+    "--group": Meaning("group", valued=True),
     "--pre": Meaning("line", valued=False, text="--pre"),
     **dict.fromkeys(("--dry-run", "--help", "--version"), Meaning("nothing", valued=False)),
 }

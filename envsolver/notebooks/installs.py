@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from packaging.dependency_groups import DependencyGroupResolver
+
 from envsolver.core.folders import METADATA_FILES
 from envsolver.core.notebooks import Origin, Requirement
 from envsolver.core.parsing import (
@@ -21,7 +23,9 @@ from envsolver.core.parsing import (
     decode_requirements,
     given_hashes,
     parse_requirement,
+    parse_toml,
     phrase_of,
+    table_of,
 )
 from envsolver.notebooks.findings import Command
 from envsolver.notebooks.install_options import InstallTarget, read_arguments, takes_value
@@ -40,6 +44,7 @@ _VALUE = re.compile(r"\{[^{}]*\}|\$\w|\$\{|\$\(|`")
 _UNKNOWN_VALUE = "it holds a value that is only known when the notebook runs"
 _OUTSIDE = "it lies outside of the project"
 _NOT_HERE = "it is an address; put the file in the project"
+_PYPROJECT = "pyproject.toml"
 _CONDA_NAME = re.compile(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)(?:[=<>!].*)?")
 
 
@@ -59,25 +64,25 @@ class InstallReader:
     ----------
     root
         The project's root, absolute and resolved.
-    folder
-        The notebook's folder, absolute.
     """
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.folder = folder
         self.result = InstallRequests()
         self.files: set[Path] = set()
 
     def read(self, command: Command, origin: Origin) -> None:
         """Take one command in; `origin` is where its text begins."""
+        folder = Path(command.cwd)
         for simple in simple_commands(command.text):
+            if simple.words[:1] in {("cd",), ("pushd",)} and len(simple.words) == 2:  # noqa: PLR2004  # and where to
+                folder /= simple.words[1]
             line = None if origin.line is None else origin.line + simple.line
             place = Origin(path=origin.path, cell=origin.cell, line=line)
             guarded = command.guarded or simple.guarded
-            self._simple(simple, place, guarded=guarded)
+            self._simple(simple, place, folder, guarded=guarded)
 
-    def _simple(self, simple: SimpleCommand, place: Origin, *, guarded: bool) -> None:
+    def _simple(self, simple: SimpleCommand, place: Origin, folder: Path, *, guarded: bool) -> None:
         """Take one simple command in, if it installs anything."""
         words = list(simple.words)
         if words and words[0] in _CONDA:
@@ -86,29 +91,48 @@ class InstallReader:
         arguments = _pip_arguments(words)
         if arguments is None:
             return
-        asked = self._with_files(read_arguments(arguments), place, self.folder, guarded=guarded)
-        for target, where, folder in asked:
-            self._target(target, where, folder, guarded=guarded)
+        for target, where, beside in self._with_files(read_arguments(arguments), place, folder, guarded=guarded):
+            self._target(target, where, beside, guarded=guarded)
 
     def _with_files(
         self, targets: Iterable[InstallTarget], place: Origin, folder: Path, *, guarded: bool, bounds: bool = False
     ) -> Iterator[tuple[InstallTarget, Origin, Path]]:
         """Yield what a command asks for, and what the files that it names do, each with its place and its folder."""
         for target in targets:
+            if target.kind == "group":
+                yield from (
+                    (asked, place, folder) for asked in self._group(target.text, place, folder, guarded=guarded)
+                )
+                continue
             if target.kind not in {"file", "bounds"}:
                 bound = bounds and target.kind == "name"
                 yield (replace(target, kind="bound") if bound else target), place, folder
                 continue
             path = (folder / target.text).resolve()
-            text = self._file(target.text, path)
+            text = self._text(target.text, path) if path not in self.files else ""
             if isinstance(text, _Refusal):
                 self._refuse(target.text, text, place, guarded=guarded)
                 continue
+            self.files.add(path)
             shown = shown_name(path.relative_to(self.root).as_posix())
             inner = bounds or target.kind == "bounds"
             for number, line in _requirement_lines(text):
                 where = Origin(path=shown, line=number)
                 yield from self._with_files(_of_line(line), where, path.parent, guarded=guarded, bounds=inner)
+
+    def _group(self, text: str, place: Origin, folder: Path, *, guarded: bool) -> list[InstallTarget]:
+        """Return what a dependency group asks for that is named as pip reads it: ``[path:]name``."""
+        file, _, name = text.rpartition(":")
+        content = self._text(file or _PYPROJECT, (folder / (file or _PYPROJECT)).resolve())
+        if not isinstance(content, _Refusal):
+            try:
+                groups = table_of(parse_toml(content), "dependency-groups")
+                return [InstallTarget(kind="name", text=str(r)) for r in DependencyGroupResolver(groups).resolve(name)]
+            except Exception as error:  # noqa: BLE001  groups of exceptions too, of which packaging says only the text
+                cause = getattr(error, "exceptions", (error,))[0]
+                content = _Refusal(f"{file or _PYPROJECT} does not give that dependency group ({phrase_of(cause)})")
+        self._refuse(f"--group {file or _PYPROJECT}:{name}", content, place, guarded=guarded)
+        return []
 
     def _conda(self, words: list[str], place: Origin) -> None:
         """Take plain names of a conda command in as guarded."""
@@ -224,22 +248,18 @@ class InstallReader:
         self._keep(f"-e {relative if relative == '.' else f'./{relative}'}{extras}", place, guarded=guarded)
         return None
 
-    def _file(self, text: str, path: Path) -> str | _Refusal:
-        """Return the text of a file of requirements, empty when it was read before, or why it cannot be read."""
+    def _text(self, text: str, path: Path) -> str | _Refusal:
+        """Return what a file of the project holds, or why it cannot be read."""
         if _VALUE.search(text) or _ADDRESS.search(text):
             return _Refusal(_UNKNOWN_VALUE if _VALUE.search(text) else _NOT_HERE)
         if not path.is_relative_to(self.root):
             return _Refusal(_OUTSIDE)
-        if path in self.files:
-            return ""
         try:
-            content = decode_requirements(path.read_bytes())
+            return decode_requirements(path.read_bytes())
         except FileNotFoundError:
             return _Refusal("there is no such file")
         except ODD_INPUT as error:
             return _Refusal(f"it cannot be read ({phrase_of(error)})")
-        self.files.add(path)
-        return content
 
 
 class _Refusal(str):

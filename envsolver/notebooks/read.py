@@ -134,7 +134,7 @@ class _Reading:
         """Add what the code of a Python notebook says."""
         findings = list(self._of_cells(self.path, list(_run_cells(self.code, self.settings))))
         imports, own_imports, followed = self._imports(findings)
-        reader = InstallReader(self.root, self.folder)
+        reader = InstallReader(self.root)
         for origin, found in findings:
             for command in found.commands:
                 reader.read(command, replace(origin, line=command.line))

@@ -82,7 +82,8 @@ def test_no_way_to_install_changes_the_environment(
 
 def test_ways_to_ask_for_what_is_there_pass(run: Callable[..., tuple[str, str | None, str]]) -> None:
     forms = [form.replace("nosuch-package", "ipykernel") for form in FORMS]
-    assert run(*((form, []) for form in forms))[0] == "passed"
+    group = "import subprocess, sys\nsubprocess.check_call([sys.executable, '-m', 'pip', 'install', '--group', 'nb'])"
+    assert run(*((form, []) for form in (*forms, group)))[0] == "passed"
 
 
 def test_where_no_line_helps_the_cell_is_left_out(run: Callable[..., tuple[str, str | None, str]]) -> None:

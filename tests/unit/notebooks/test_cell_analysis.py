@@ -28,8 +28,8 @@ def modules(*cells: str) -> list[str]:
 
 def installed(source: str, root: Path = Path("/nowhere")) -> InstallRequests:
     """Return what one cell installs."""
-    reader = InstallReader(root, root)
-    for command in analyse(source).commands:
+    reader = InstallReader(root)
+    for command in analyse(source, cwd=str(root)).commands:
         reader.read(command, Origin(path="a.ipynb", cell=1, line=command.line))
     return reader.result
 
@@ -264,13 +264,15 @@ REFUSED = [
     ("%pip install -c https://x.org/c.txt", "put the file in the project"),
     ("%pip install -c missing.txt", "there is no such file"),
     ("%pip install -f wheels", "no such directory for --find-links"),
-    ("%pip install --no-deps", '"--no-deps" cannot be installed: an environment holds all that its packages need'),
+    ("%pip install --only-deps", '"--only-deps" cannot be installed: an environment holds all that its packages need'),
     ("%pip install -t libs", '"-t" cannot be installed: it installs elsewhere'),
     ("%pip install --target=libs", "it installs elsewhere"),
     ("%pip install --python-version 3.9", "another interpreter"),
-    ("%pip install --no-build-isolation", "a setting of [tool.uv] in pyproject.toml"),
+    ("%pip install --no-sources", "a setting of [tool.uv] in pyproject.toml"),
     ("!uv pip install --resolution=lowest", "which versions are chosen"),
-    ("%pip install --group dev", "-e .[extra]"),
+    ("%pip install --extra dev", "-e .[extra]"),
+    ("%pip install --group dev", "there is no such file"),
+    ("!cd nowhere && pip install .", "no project in that directory"),
     ("%pip install --frobnicate", '"--frobnicate" cannot be installed: neither pip nor uv'),
     ("%pip install -qZ", '"-Z" cannot be installed: neither pip nor uv'),
 ]
@@ -327,6 +329,50 @@ def test_files_of_requirements_are_read_with_their_own_places(tmp_path: Path) ->
         ("c", "requirements.txt:7"),
         ("-e .", "requirements.txt:8"),
     ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "!cd .. && pip install .",
+        "!pushd ..; pip install -q -e .",
+        "%cd ..\n%pip install .",
+        "import os\nos.chdir('..')\n!pip install --no-deps .",
+        "%%bash\ncd sub/..\ncd ..\npip install --no-build-isolation -e .",
+        "!cd /nowhere\n!cd .. && pip install .",
+    ],
+)
+def test_what_is_installed_is_looked_for_where_the_command_runs(source: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    reader = InstallReader(tmp_path)
+    for command in analyse(source, cwd=str(tmp_path / "nb")).commands:
+        reader.read(command, Origin(path="nb/a.ipynb", cell=1, line=command.line))
+    assert ([requirement.text for requirement in reader.result.installs], reader.result.refused) == (["-e ."], [])
+
+
+@pytest.mark.parametrize(
+    "named", ["--group nb", "--group=NB", "--group pyproject.toml:nb", "--group sub/pyproject.toml:nb"]
+)
+def test_what_a_dependency_group_asks_for_is_asked_for(named: str, tmp_path: Path) -> None:
+    groups = '[dependency-groups]\nless = ["b>=2"]\nnb = ["a", {include-group = "less"}]\n'
+    for place in (tmp_path, tmp_path / "sub"):
+        place.mkdir(exist_ok=True)
+        (place / "pyproject.toml").write_text(groups, encoding="utf-8")
+    assert [r.text for r in installed(f"!pip install {named}", tmp_path).installs] == ["a", "b>=2"]
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        *((name, f"pyproject.toml:{name}") for name in ("other", "odd", "round", "{name}")),
+        ("../x.toml:nb", "../x.toml:nb"),
+    ],
+)
+def test_a_dependency_group_that_cannot_be_read_is_refused(named: str, shown: str, tmp_path: Path) -> None:
+    groups = '[dependency-groups]\nodd = [1]\nround = [{include-group = "round"}]\n'
+    (tmp_path / "pyproject.toml").write_text(groups, encoding="utf-8")
+    (refused,) = installed(f"%pip install --group {named}", tmp_path).refused
+    assert refused.startswith(f'a.ipynb, cell 1, line 1: "--group {shown}" cannot be installed: ')
 
 
 def test_bounds_are_kept_wherever_they_are_named(tmp_path: Path) -> None:

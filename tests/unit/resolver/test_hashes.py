@@ -49,7 +49,7 @@ def test_hashes_of_a_notebooks_requirements_reach_the_solve(tmp_path: Path) -> N
     (tmp_path / "r.txt").write_text(
         "idna==3.4 \\\n    --hash=sha256:aa \\\n    --hash sha256:bb\nsix\n", encoding="utf-8"
     )
-    reader = InstallReader(tmp_path, tmp_path)
+    reader = InstallReader(tmp_path)
     for command in analyse_cell("%pip install -r r.txt", NotebookState(cwd=str(tmp_path))).commands:
         reader.read(command, Origin(path="a.ipynb", cell=1, line=1))
     plain = NotebookRequirements(notebook="0.ipynb", requirements=required("idna==3.4"))

@@ -78,6 +78,7 @@ class _Parsed:
         self.projects: list[str] = []
         self.bounds: list[str] = []
         self.elsewhere: list[str] = []
+        self.groups: list[str] = []
 
 
 def run(tool: str, arguments: Sequence[str]) -> int:
@@ -127,7 +128,9 @@ def _install(tool: str, words: list[str], *, conda: bool) -> int:
     except (OSError, UnicodeError) as error:
         sys.stderr.write(f"ERROR: Could not open requirements file: {error}\n")
         return 1
-    if not wanted:
+    for group in parsed.groups:  # the environment was solved with them
+        sys.stdout.write(f"Requirement already satisfied: dependency group {group}\n")
+    if not wanted and not parsed.groups:
         sys.stderr.write("ERROR: You must give at least one requirement to install\n")
         return 1
     lacking = []
@@ -181,6 +184,11 @@ def _broken(wanted: Sequence[str], bounds: Sequence[str]) -> Iterator[tuple[str,
 
 def _parse(words: Sequence[str], valued: frozenset[str]) -> _Parsed:
     parsed = _Parsed()
+    kept = {
+        **dict.fromkeys(("-r", "--requirement", "--requirements"), parsed.files),
+        **dict.fromkeys(("-c", "--constraint", "--constraints"), parsed.bounds),
+        "--group": parsed.groups,
+    }
     queue = list(words)
     while queue:
         word = queue.pop(0)
@@ -194,10 +202,8 @@ def _parse(words: Sequence[str], valued: frozenset[str]) -> _Parsed:
             continue
         if not has_value:
             value = queue.pop(0) if queue else ""
-        if option in {"-r", "--requirement", "--requirements"}:
-            parsed.files.append(value)
-        elif option in {"-c", "--constraint", "--constraints"}:
-            parsed.bounds.append(value)
+        if option in kept:
+            kept[option].append(value)
         elif option in _ELSEWHERE:
             parsed.elsewhere.append(option)
         elif option in {"-e", "--editable"}:
