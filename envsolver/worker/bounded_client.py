@@ -13,10 +13,11 @@ from typing import Any
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete, DeadKernelError
 from nbformat import NotebookNode
+from nbformat.validator import ValidationError
 
 from envsolver.worker.kernel import KernelDiedError
 from envsolver.worker.prepare import stream_output
-from envsolver.worker.verdicts import NO_REPLY
+from envsolver.worker.verdicts import INVALID_OUTPUT, NO_REPLY
 
 _OVERHEAD = 64  # bytes charged for each rich output, so that a million empty ones are bounded too
 _SHORT = 10_000  # characters of an error's message, and of each of its frames, when it exceeds the limit
@@ -33,6 +34,8 @@ class BoundedClient(NotebookClient):
     limit: int = 8 * 1024 * 1024
     """Bytes of output kept per cell, over all streams and rich outputs."""
 
+    _invalid: str = ""  # what the cell sent that is no output, and why
+
     def __init__(self, nb: NotebookNode, limit: int, **options: Any) -> None:
         super().__init__(nb, **options)
         self.limit = limit
@@ -41,7 +44,7 @@ class BoundedClient(NotebookClient):
     async def execute_one(self, cell: NotebookNode, index: int) -> dict[str, Any]:
         """Execute a cell, with its output bounded, and return the content of the kernel's reply.
 
-        Its status is `NO_REPLY` when the kernel sends none.
+        Its status is `NO_REPLY` when the kernel sends none, and `INVALID_OUTPUT` when an output was none.
 
         Raises
         ------
@@ -61,6 +64,8 @@ class BoundedClient(NotebookClient):
             raise KernelDiedError from None
         finally:
             self._end(cell)
+        if self._invalid:
+            return {**reply, "status": INVALID_OUTPUT, "evalue": self._invalid}
         return reply if answered else {"status": NO_REPLY}
 
     async def _answered(self, cell: NotebookNode, index: int) -> bool:
@@ -74,6 +79,9 @@ class BoundedClient(NotebookClient):
             if work.done():
                 work.result()
             return work.done()
+        except (ValueError, KeyError, TypeError) as error:  # what was received could not even be read as a message
+            self._invalid = self._invalid or f"a message that cannot be read, {type(error).__name__}: {error}"
+            return True
         finally:
             idle.cancel()
             work.cancel()
@@ -84,6 +92,7 @@ class BoundedClient(NotebookClient):
         self._cut = 0
         self._idle = asyncio.Event()
         self._comms = 0
+        self._invalid = ""
         self._updates: dict[str, int] = {}
         self._stream: NotebookNode | None = None
         self._pieces: list[str] = []
@@ -99,6 +108,18 @@ class BoundedClient(NotebookClient):
             cell.outputs.append(stream_output("stderr", note))
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        """Take a message of the kernel; what a notebook sent that is no output is left out, and remembered."""
+        try:
+            return self._process(msg, cell, cell_index)
+        except CellExecutionComplete:
+            self._idle.set()
+            raise
+        except (ValidationError, LookupError, TypeError, AttributeError, ValueError) as error:
+            fault = error.message if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+            self._invalid = self._invalid or f"{msg['msg_type']}, {fault[:_SHORT]}"
+            return None
+
+    def _process(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Count a message of the kernel, cut it where it exceeds the limit, and hand the rest to nbclient."""
         kind = msg["msg_type"]
         if kind == "clear_output" and not msg["content"].get("wait"):
@@ -114,11 +135,7 @@ class BoundedClient(NotebookClient):
             self._comms += _size(msg["content"]) + sum(map(len, msg.get("buffers") or ()))
             if self._comms > self.limit:
                 return None
-        try:
-            result: NotebookNode | None = super().process_message(msg, cell, cell_index)
-        except CellExecutionComplete:
-            self._idle.set()
-            raise
+        result: NotebookNode | None = super().process_message(msg, cell, cell_index)
         return result
 
     def output(

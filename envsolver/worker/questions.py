@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import time
@@ -12,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from envsolver.environments.in_environment import FOLLOWED, OWN_MODULES, READING, WARNED
 from envsolver.worker.isolation import READ, WARNED_LOG
-from envsolver.worker.kernel import Kernel, KernelDiedError, OutOfTimeError
+from envsolver.worker.kernel import Kernel
 
 _BINDING = {
     "prefix": "__import__('os').path.realpath(__import__('sys').prefix)",
@@ -67,17 +66,26 @@ async def finish_reading(kernel: Kernel, *, opened: Path | None) -> None:
     ----------
     opened
         The file in which its keeper writes what was opened; None when there is none.
+
+    Raises
+    ------
+    KernelDiedError, OutOfTimeError
+        When it does not answer in time.
     """
-    with contextlib.suppress(KernelDiedError, OutOfTimeError):
-        await kernel.unless_dead(kernel.ask(_FINISH), _PATIENCE)
-        if opened is not None:
-            await asyncio.to_thread(_await_file, opened)
+    await kernel.unless_dead(kernel.ask(_FINISH), _PATIENCE)
+    if opened is not None:
+        await asyncio.to_thread(_await_file, opened)
 
 
 async def finish_coverage(kernel: Kernel) -> None:
-    """Have the kernel write down what coverage measured; one that has ended did so by itself."""
-    with contextlib.suppress(KernelDiedError, OutOfTimeError):
-        await kernel.unless_dead(kernel.ask(_SAVE_COVERAGE), _PATIENCE)
+    """Have the kernel write down what coverage measured; one that has ended did so by itself.
+
+    Raises
+    ------
+    KernelDiedError, OutOfTimeError
+        When it does not answer in time.
+    """
+    await kernel.unless_dead(kernel.ask(_SAVE_COVERAGE), _PATIENCE)
 
 
 def _await_file(path: Path) -> None:
@@ -146,10 +154,15 @@ def _is_local(module: str, places: set[str]) -> bool:
 
 
 async def ask_values(kernel: Kernel) -> tuple[dict[str, object] | None, Mapping[str, str]]:
-    """Return the notebook's variables, and why others cannot be had; None when the kernel has ended."""
-    with contextlib.suppress(KernelDiedError, OutOfTimeError):
-        answer = await kernel.unless_dead(kernel.ask(_VALUES), _PATIENCE)
-        if answer["values"]:
-            found = json.loads(answer["values"])
-            return found["values"], found["faults"]
+    """Return the notebook's variables, and why others cannot be had; None where it keeps them from being read.
+
+    Raises
+    ------
+    KernelDiedError, OutOfTimeError
+        When it does not answer in time.
+    """
+    answer = await kernel.unless_dead(kernel.ask(_VALUES), _PATIENCE)
+    if answer["values"]:
+        found = json.loads(answer["values"])
+        return found["values"], found["faults"]
     return None, {}

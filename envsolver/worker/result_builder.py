@@ -28,6 +28,8 @@ class ResultBuilder:
         Why the attempt says nothing, since a warm kernel found what its template had not; empty for nothing.
     computing
         Whether the kernel was warm, and computed when its limit had passed.
+    silent
+        Whether the kernel left a cell or a question without an answer, so that nothing more is asked of it.
     unwritten
         What could not be written down about it, and why, as a sentence; empty for nothing.
     """
@@ -39,6 +41,7 @@ class ResultBuilder:
         self.allowed: list[str] = []
         self.void = ""
         self.computing = False
+        self.silent = False
         self.unwritten = ""
         self.result = Result(
             notebook=job.notebook,
@@ -59,6 +62,11 @@ class ResultBuilder:
     def tells(self) -> bool:
         """Whether the notebook came to an end, so that it is worth knowing what it read."""
         return self.result.status in {"passed", "failed"}
+
+    @property
+    def answers(self) -> bool:
+        """Whether the notebook came to an end after which its kernel can be asked."""
+        return self.tells and not self.silent
 
     def judge(self, judgement: Judgement) -> None:
         """Set the verdict."""

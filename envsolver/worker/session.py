@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from envsolver.core.advice import leaving_cell_out
 from envsolver.core.jobs import Edits, Job
@@ -23,6 +23,7 @@ from envsolver.worker.memory import Monitor, oom_kills
 from envsolver.worker.questions import ask_binding, ask_modules, ask_values, finish_coverage, finish_reading
 from envsolver.worker.result_builder import ResultBuilder
 from envsolver.worker.verdicts import (
+    NO_REPLY,
     CurrentCell,
     Judgement,
     KernelExit,
@@ -39,6 +40,7 @@ WARM_PATIENCE_FACTOR = 5.0
 """A warm kernel waits in a cell so many times what its notebook is expected to take, and no less than the seconds."""
 
 _VOID = "void"  # what a kernel of a template writes in the job's private directory before it ends for it
+_T = TypeVar("_T")
 _LATE_OUTPUT = 10  # seconds in which output may arrive after the cell's end; nbclient's 4 are few on a busy machine
 
 
@@ -183,6 +185,7 @@ class Session:
         finally:
             took = CellTime(cell=cell.number, seconds=time.monotonic() - began)
             self.builder.result = replace(self.builder.result, cells=(*self.builder.result.cells, took))
+        self.builder.silent = reply.get("status") == NO_REPLY
         judgement = judge_reply(
             self.job,
             self._current(),
@@ -257,25 +260,37 @@ class Session:
             self._judge(judge_install(self._current(), late))
         # A warm kernel tells the same as a cold one: its template held nothing that the notebook does not load itself.
         covered = kernel_env.COVERAGE in job.binding.env
-        if covered and builder.tells:
-            await finish_coverage(self.kernel)
-        if builder.passes and job.warm_start.want_modules and job.edits == Edits() and not covered:
-            modules = await ask_modules(self.kernel, self.place.home, self.search_path)
-            builder.result = replace(builder.result, modules=modules)
-        if builder.tells:
-            await finish_reading(
-                self.kernel, opened=self.place.base / OPENED if self.place.isolation == "namespace" else None
-            )
+        if covered and builder.answers:
+            await self._answer(finish_coverage(self.kernel))
+        if builder.passes and builder.answers and job.warm_start.want_modules and job.edits == Edits() and not covered:
+            modules = await self._answer(ask_modules(self.kernel, self.place.home, self.search_path))
+            builder.result = replace(builder.result, modules=modules or ())
+        if builder.answers:
+            opened = self.place.base / OPENED if self.place.isolation == "namespace" else None
+            await self._answer(finish_reading(self.kernel, opened=opened))
         # A notebook that has ended its kernel has no variables, and has passed all the same.
-        if builder.passes and job.want_values:
-            values, faults = await ask_values(self.kernel)
+        if builder.passes and builder.answers and job.want_values:
+            values, faults = await self._answer(ask_values(self.kernel)) or (None, {})
             builder.result = replace(builder.result, values=values, value_faults=faults)
+
+    async def _answer(self, question: Awaitable[_T]) -> _T | None:
+        """Await the answer to what is asked after the last cell.
+
+        A kernel that gives none is asked nothing more. The verdict on its cells stands: no cell was to blame.
+        """
+        try:
+            return await question
+        except KernelDiedError:
+            return None
+        except OutOfTimeError:
+            self.builder.silent = True
+            return None
 
     async def _end(self) -> None:
         builder = self.builder
         if self.monitor is not None:
             self.monitor.note_high_water()
-        if builder.tells:
+        if builder.answers:
             await self.kernel.farewell()
         if self.monitor is not None:
             builder.result = replace(builder.result, peak_rss_bytes=self.monitor.stop() or None)

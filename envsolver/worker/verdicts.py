@@ -33,6 +33,9 @@ LONGEST_TEXT = 100_000
 NO_REPLY = "unanswered"
 """Status in place of a reply, when the kernel was done with a cell and sent none."""
 
+INVALID_OUTPUT = "invalid"
+"""Status in place of the reply's, when a cell sent what is no output; its ``evalue`` says what."""
+
 _LONGEST_LINE = 500
 
 
@@ -99,10 +102,8 @@ def judge_reply(
         return judge_install(cell, refused)
     if (raised or errors) and not cell.may_raise:
         return _judge_exception(job, cell, errors[0] if errors else reply)
-    if reply.get("status") == NO_REPLY:
-        text = f"the kernel was done with cell {cell.number} and gave no answer"
-        text += f"; its last lines were:\n{log_tail}" if log_tail else ""
-        return _judgement("failed", "NoReply", text, cell, traceback=log_tail)
+    if reply.get("status") in {NO_REPLY, INVALID_OUTPUT}:
+        return _judge_malformed(cell, reply, log_tail)
     if leaves_kernel(reply):
         text = f"cell {cell.number} left the kernel with exit(), and the cells after it were not run: "
         text += f"take that out of it, or {_leaving_out(job)}"
@@ -191,6 +192,16 @@ def _judge_exception(job: Job, cell: CurrentCell, raised: Mapping[str, Any]) -> 
         cell=cell.number, ename=ename, evalue=_bounded(evalue), traceback=_bounded(traceback), source=cell.source
     )
     return Judgement(status="failed", reason=reason, failure=failure, shown=True)
+
+
+def _judge_malformed(cell: CurrentCell, reply: Mapping[str, Any], log_tail: str) -> Judgement:
+    """Judge a cell on which the kernel gave no answer, or sent what is no output."""
+    if reply["status"] == INVALID_OUTPUT:
+        text = f"cell {cell.number} sent an output that no notebook can hold: {_first_line(str(reply['evalue']))}"
+        return _judgement("failed", "InvalidOutput", text, cell)
+    text = f"the kernel was done with cell {cell.number} and gave no answer"
+    text += f"; its last lines were:\n{log_tail}" if log_tail else ""
+    return _judgement("failed", "NoReply", text, cell, traceback=log_tail)
 
 
 def _leaving_out(job: Job) -> str:

@@ -18,9 +18,9 @@ import zmq
 from fakes import with_options
 from nbclient.output_widget import OutputWidget
 
-from envsolver.core.jobs import Binding, Edits, Job, Limits
+from envsolver.core.jobs import Binding, Edits, Job, Limits, WarmStart
 from envsolver.core.results import Result
-from envsolver.worker import bounded_client, prepare
+from envsolver.worker import bounded_client, prepare, questions, session
 from envsolver.worker.isolation import CHOICE, choose_isolation
 from envsolver.worker.kernel import Kernel
 from envsolver.worker.private_directories import remove, run_directory
@@ -678,6 +678,53 @@ def test_a_cell_on_which_the_kernel_never_answers_fails_long_before_its_limit(
     result = bench.run("x = " + " + ".join(["1"] * 6000))
     assert result.status == "failed"
     assert "RecursionError" in result.reason
+
+
+SEND = "kernel = get_ipython().kernel\nkernel.send_response(kernel.iopub_socket, {!r}, {!r})".format
+INVALID = {
+    "text": "display({'text/plain': 5}, raw=True)",
+    "traceback": "class Odd(Exception):\n    def _render_traceback_(self): return None\nraise Odd",
+    "stream": SEND("stream", {"text": "x"}),
+    "no data": SEND("display_data", {}),
+}
+
+
+@pytest.mark.parametrize("cell", INVALID.values(), ids=INVALID)
+def test_an_output_that_is_none_is_the_notebooks_failure_and_what_else_it_shows_is_kept(
+    bench: Bench, cell: str
+) -> None:
+    result = bench.run(f"print('before')\n{cell}", "print('never')")
+    assert result.status == "failed"
+    assert result.reason.startswith("cell 1 sent an output that no notebook can hold: ")
+    assert bench.text_of(result).startswith("before")
+    assert bench.text_of(result, 1) == ""
+
+
+def test_what_is_no_message_at_all_is_the_notebooks_failure(bench: Bench) -> None:
+    result = bench.run("get_ipython().kernel.iopub_socket.send(b'x')", "1")
+    assert result.status == "failed"
+    assert "a message that cannot be read, ValueError" in result.reason
+
+
+@pytest.mark.parametrize(
+    "last", ["import sys; sys.stdout = None", "get_ipython().kernel.do_execute = None"], ids=["no stream", "no method"]
+)
+def test_a_kernel_that_can_answer_no_question_after_its_last_cell_has_passed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    monkeypatch.setattr(questions, "_PATIENCE", 2.0)
+    result = bench.run("1", last, warm_start=WarmStart(want_modules=True))
+    assert (result.status, result.reason, result.modules) == ("passed", "", ())
+    assert result.reading is not None
+    assert result.reading.hindrance  # so that the pass counts for nothing the next time
+
+
+def test_a_kernel_that_gave_no_answer_is_asked_nothing_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(session, "finish_reading", asked.append)
+    result = bench.run("import sys; sys.stdout = None", "1")
+    assert (result.status, asked) == ("failed", [])
+    assert "the kernel was done with cell 2 and gave no answer" in result.reason
 
 
 def test_a_verdict_stands_where_the_executed_copy_cannot_be_written(bench: Bench) -> None:

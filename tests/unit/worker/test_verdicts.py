@@ -56,6 +56,13 @@ KEPT = {"status": "ok", "payload": [{"source": "ask_exit", "keepkernel": True}]}
         (LEFT, CELL, "", ("crashed", "KernelExit"), "cell 3 left the kernel with exit()"),
         ({}, CELL, "", ("crashed", "NoReply"), "the kernel gave no verdict on cell 3"),
         ({"status": "unanswered"}, CELL, "", ("failed", "NoReply"), "was done with cell 3 and gave no answer"),
+        (
+            {"status": "invalid", "evalue": "no text"},
+            CELL,
+            "",
+            ("failed", "InvalidOutput"),
+            "that no notebook can hold: no text",
+        ),
         ({"status": "aborted"}, CELL, "", ("crashed", "NoReply"), "the kernel gave no verdict on cell 3"),
     ],
 )
