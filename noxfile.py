@@ -23,8 +23,9 @@ nox.options.sessions = ["lint", "typing", "tests", "booktests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS: list[str] = PROJECT["tool"]["envsolver"]["python"]
 
-# Tests that share what is dear to set up are marked with an `xdist_group`, and stay together.
-SIDE_BY_SIDE = ("-n", "logical", "--dist", "loadgroup")
+# Half of the time a test waits for a run or a kernel. Those that share what is dear to set up are marked with an
+# `xdist_group`, and stay together.
+SIDE_BY_SIDE = ("-n", str(min(2 * (os.cpu_count() or 1), 16)), "--dist", "loadgroup")
 
 # Nox gives an interrupted command 0.3 s by default; a run needs longer to write down what it has.
 INTERRUPT_SECONDS = 10.0

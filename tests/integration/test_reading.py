@@ -26,6 +26,7 @@ from envsolver.worker.run_job import run_job
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.xdist_group("reading"),
     pytest.mark.timeout(900),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the whole project counts"),
 ]

@@ -17,7 +17,7 @@ from envsolver.worker.run_job import run_job
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.xdist_group("warm"),
+    pytest.mark.xdist_group("warm_truth"),
     pytest.mark.timeout(900),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere kernels start cold"),
 ]

@@ -17,7 +17,7 @@ from envsolver.worker.run_job import run_job
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.xdist_group("warm"),
+    pytest.mark.xdist_group("warnings"),
     pytest.mark.timeout(300),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere kernels start cold"),
 ]

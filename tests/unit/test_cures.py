@@ -326,7 +326,7 @@ def test_a_line_is_changed(plain: Made, before: str, universe: Refusals, advice:
         "!pip install {name}",
         "!pip install -r https://example.org/requirements.txt",
         "!pip install --group dev",
-        "!pip install --target libs six",
+        "!pip install --prefix libs six",
         "!pip install --python 3.9 six",
         "!pip install hg+https://example.org/x",
         "!pip install ./nosuch",
