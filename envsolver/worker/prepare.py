@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import keyword
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from envsolver.core.cell_rules import cells_run, is_skipped, may_raise
 from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.files import write_atomically
 from envsolver.core.jobs import Edits
+from envsolver.core.parsing import MalformedError, parse_python
 from envsolver.core.redaction import redact
 
 # The library has only half its types, so what is called of it goes through these.
@@ -92,15 +94,16 @@ def prepare(notebook: NotebookNode, edits: Edits) -> PreparedNotebook:
     UnusableNotebookError
         When a setting does not fit the notebook; all such faults at once.
     """
-    faults = [*_replace_faults(notebook, edits.replace), *_parameter_faults(edits.parameters)]
-    if faults:
-        raise UnusableNotebookError("; ".join(faults))
+    faults = _replace_faults(notebook, edits.replace)
     cells = _prepare_cells(notebook, edits)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             for old, new in edits.replace.items():
                 cell.source = cell.source.replace(old, new)
             cell.outputs, cell.execution_count = [], None
+    faults += _parameter_faults(notebook, cells, edits.parameters)
+    if faults:
+        raise UnusableNotebookError("; ".join(faults))
     if edits.parameters:
         _inject(notebook, cells, edits.parameters)
     if edits.before:
@@ -141,8 +144,7 @@ def _prepare_cells(notebook: NotebookNode, edits: Edits) -> list[PreparedCell]:
 
 
 def _inject(notebook: NotebookNode, cells: list[PreparedCell], parameters: Mapping[str, object]) -> None:
-    tagged = (i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and PARAMETERS_TAG in _tags(cell))
-    after = next(tagged, None)
+    after = _tagged(notebook)
     source = "\n".join(["# Parameters", *(f"{name} = {_literal(value)}" for name, value in parameters.items())])
     cell = _v4.new_code_cell(source, metadata={"tags": [_INJECTED_TAG]})
     place = 0 if after is None else after + 1
@@ -169,9 +171,46 @@ def _replace_faults(notebook: NotebookNode, replace: Mapping[str, str]) -> list[
     return [f"the setting `replace` names a text that no code cell holds: {text!r}" for text in missing]
 
 
-def _parameter_faults(parameters: Mapping[str, object]) -> list[str]:
+def _parameter_faults(
+    notebook: NotebookNode, cells: Sequence[PreparedCell], parameters: Mapping[str, object]
+) -> list[str]:
     wrong = [name for name in parameters if not name.isidentifier() or keyword.iskeyword(name)]
-    return [f"the setting `parameters` names what is no Python variable: {name!r}" for name in wrong]
+    faults = [f"the setting `parameters` names what is no Python variable: {name!r}" for name in wrong]
+    after = _tagged(notebook)
+    later = [(cell.number, notebook.cells[cell.number - 1].source) for cell in cells if cell.run]
+    for name in parameters:
+        number = _set_again([cell for cell in later if after is None or cell[0] > after + 1], name)
+        if number:
+            tag = f"tag that cell `{PARAMETERS_TAG}`, after which the value is set, or " if after is None else ""
+            cure = f"{tag}change its line by `replace`"
+            faults.append(f"the setting `parameters` has no effect on {name}, which cell {number} sets anew: {cure}")
+    return faults
+
+
+def _set_again(cells: Iterable[tuple[int, str]], name: str) -> int:
+    """Return the number of the cell that sets a variable before any looks at it; 0 for none of which that is sure."""
+    for number, source in cells:
+        if name not in source:
+            continue
+        try:
+            statements = parse_python(source).body
+        except MalformedError:  # it has IPython's lines, which may look at it
+            return 0
+        for statement in statements:
+            mentions = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+            if name in mentions:
+                match statement:
+                    case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                        read = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+                        return 0 if name in read else number
+                return 0
+    return 0
+
+
+def _tagged(notebook: NotebookNode) -> int | None:
+    """Return the index of the cell that is tagged for parameters."""
+    tagged = (i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and PARAMETERS_TAG in _tags(cell))
+    return next(tagged, None)
 
 
 def _check_cells(data: Mapping[str, Any]) -> None:

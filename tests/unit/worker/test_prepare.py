@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from envsolver.core.errors import UnusableNotebookError
 from envsolver.core.jobs import Edits
 from envsolver.worker.prepare import prepare, write
 
@@ -44,3 +46,38 @@ def test_code_before_the_first_cell_is_a_cell_of_the_executed_copy_with_number_z
     made = prepare(new_notebook(cells=[cell("x = 1")]), Edits(before="y = 1", replace={"x": "z"}))
     assert [each.source for each in made.notebook.cells] == ["y = 1", "z = 1"]
     assert [(each.number, each.run) for each in made.cells] == [(0, True), (1, True)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "edits"),
+    [
+        (["n = 1"], {}),
+        ([("x = 0", "parameters"), "y = x", "n = 1\nprint(n)"], {}),
+        (["print('n')", "def f():\n    pass\nn = [1]"], {}),
+        (["a = 1", "n = 1"], {"replace": {"a": "b"}}),
+    ],
+)
+def test_a_parameter_that_a_cell_sets_anew_is_a_fault(cells: list[Any], edits: dict[str, Any]) -> None:
+    made = [cell(*each) if isinstance(each, tuple) else cell(each) for each in cells]
+    with pytest.raises(UnusableNotebookError, match=f"no effect on n, which cell {len(cells)} sets anew: "):
+        prepare(new_notebook(cells=made), Edits(parameters={"n": 5}, **edits))
+
+
+@pytest.mark.parametrize(
+    ("cells", "edits"),
+    [
+        ([("n = 1", "parameters")], {}),
+        (["print(n)", "n = 1"], {}),
+        (["n = n + 1"], {}),
+        (["if 'n' not in globals():\n    n = 1"], {}),
+        (["%time n\nn = 1", "n = 1"], {}),
+        ([("n = 1", "skip-execution")], {}),
+        (["n = 1"], {"skip_cells": ("n = 1",)}),
+        (["n = 1"], {"replace": {"n = 1": "pass"}}),
+        (["m = 1", ("n = 2", "parameters")], {"stop_at": "never"}),
+    ],
+)
+def test_a_parameter_that_may_be_looked_at_is_set(cells: list[Any], edits: dict[str, Any]) -> None:
+    made = [cell(*each) if isinstance(each, tuple) else cell(each) for each in cells]
+    prepared = prepare(new_notebook(cells=made), Edits(parameters={"n": 5}, **edits))
+    assert sum("n = 5" in each.source for each in prepared.notebook.cells) == 1
