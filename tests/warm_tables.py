@@ -85,6 +85,10 @@ PLAIN: dict[str, list[str]] = {
         # What is gone was the listing's own, or that of a thread which had just closed it.
         "sorted({kind(f) for f in os.listdir('/proc/self/fd')} - {'gone'})"
     ],
+    "descriptors used up": [
+        "import os\nheld = []\ntry:\n    while True: held.append(os.open('/dev/null', 0))\nexcept OSError as e: print(e.errno)",
+        "print('more'); [os.close(f) for f in held]\nNone",
+    ],
     "standard streams": [
         "import os, sys\nprint(type(sys.stdout), type(sys.stdin), sys.stdin.read(), sys.stdout.encoding, sys.stdout.isatty())\n"
         "print(sys.__stdout__, sys.__stderr__.line_buffering, os.readlink('/proc/self/fd/0'))",

@@ -132,12 +132,23 @@ def patch_kernel(template: Any, last: Any = None) -> None:
         for name in names:
             setattr(IPKernelApp, name, saved[name])
         template.preload.settle(template.spec["begin"])
+        _open_output(app)
         if last is not None:
             last(app)
         saved["start"](app)
 
     for function in (init_poller, init_io, start):
         setattr(IPKernelApp, function.__name__, function)
+
+
+def _open_output(app: Any) -> None:
+    """Have the thread that sends output open its way to itself now, as in a cold kernel, which prints something.
+
+    Otherwise it would at the first output, and send none at all in a notebook that has used up all descriptors before.
+    """
+    thread = app.iopub_thread
+    if hasattr(type(thread), "_event_pipe"):
+        thread.schedule(lambda: thread._event_pipe)
 
 
 def probe(template: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
