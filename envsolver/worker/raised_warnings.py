@@ -14,6 +14,7 @@ from envsolver.core.results import WarningPlace
 from envsolver.worker.isolation import WARNED_LOG
 from envsolver.worker.prepare import PreparedNotebook
 from envsolver.worker.scratch import Scratch
+from envsolver.worker.side_files import read_side_file
 
 _INSTALLED = re.compile(r".*/(?:site-packages|dist-packages|lib/python3\.\d+)/")
 
@@ -86,11 +87,13 @@ def _cells_by_execution(prepared: PreparedNotebook) -> dict[int, tuple[int, int]
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
     try:
-        data = log.read_bytes()
+        data = read_side_file(log)
     except OSError:  # there were none
         return
     for line in data.split(b"\n"):
         try:
-            yield json.loads(line)
+            found = json.loads(line)
         except ValueError:  # the end, or a kernel was killed while it wrote
             continue
+        if isinstance(found, dict):
+            yield found

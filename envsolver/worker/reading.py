@@ -23,6 +23,7 @@ from envsolver.core.jobs import Job
 from envsolver.core.paths import STATE
 from envsolver.worker.isolation import OPENED, READ
 from envsolver.worker.scratch import Scratch
+from envsolver.worker.side_files import read_side_file
 
 MOST_LOOKS = 20_000
 """Beyond so many places every file of the project counts."""
@@ -166,7 +167,7 @@ def _seen(reported: _Reported, opened: Path) -> tuple[Look, ...]:
     """Return the places, with the whole project where not all reading in it was seen."""
     whole = reported.complete
     try:
-        found = json.loads(opened.read_bytes())
+        found = json.loads(read_side_file(opened))
     except (OSError, ValueError):
         whole = False
     else:
@@ -198,7 +199,7 @@ def _add_opened(reported: _Reported, found: Mapping[str, Any]) -> None:
 
 def _lines(log: Path) -> Iterator[list[Any]]:
     try:
-        data = log.read_bytes()
+        data = read_side_file(log)
     except OSError:
         return
     for line in data.split(b"\n"):

@@ -88,7 +88,8 @@ def _after(warm: Result, cold: Result, before: str) -> Result:
 
 def _after_void(warm: Result, cold: Result, void: str) -> Result:
     """Return a cold kernel's result, with the modules that the notebook's next kernel may have ahead."""
-    reason, name, *led_to = void.split("\n")
+    reason, *names = void.split("\n")
+    name, *led_to = names or [""]
     kept = (AFTER_VOID, *modules_before(name, led_to, cold.modules)) if cold.modules else ()
     return replace(_after(warm, cold, f"{VOID}: {reason}"), modules=kept)
 

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from envsolver.worker.isolation import FAILED, Isolation, plan_namespace
 from envsolver.worker.mirror import LEFT_OUT, Mirror, fingerprint_of
 from envsolver.worker.private_directories import job_directory, remove
+from envsolver.worker.side_files import read_side_file
 
 LISTED = 200
 """How many files that a notebook left behind are named."""
@@ -101,7 +102,7 @@ class OverlayScratch(Scratch):
     def failure(self) -> str:
         """Return why the kernel could not enter the namespaces; empty when it could."""
         try:
-            return (self.base / FAILED).read_text(encoding="utf-8")
+            return read_side_file(self.base / FAILED).decode(errors="replace")
         except OSError:
             return ""
 

@@ -22,6 +22,7 @@ from envsolver.worker.kernel import QUIET, Kernel, KernelDiedError, OutOfTimeErr
 from envsolver.worker.memory import Monitor, oom_kills
 from envsolver.worker.questions import ask_binding, ask_modules, ask_values, finish_coverage, finish_reading
 from envsolver.worker.result_builder import ResultBuilder
+from envsolver.worker.side_files import read_side_file
 from envsolver.worker.verdicts import (
     NO_REPLY,
     CurrentCell,
@@ -58,12 +59,21 @@ class InstallRecord:
         Where no requirement would help, a message ends with what does.
         """
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = read_side_file(self._path).decode(errors="replace").splitlines()
         except OSError:
             return ""
         new, self._read = lines[self._read :], len(lines)
-        found = [json.loads(line) for line in new if line.strip()]
+        found = [each for each in map(_record, new) if each]
         return "\n".join(each["message"] + ("" if each["requirements"] else f": {self._advice}") for each in found)
+
+
+def _record(line: str) -> dict[str, Any]:
+    """Return what a line records; nothing for one that the guard did not write."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(line)
+        if isinstance(found, dict) and found.keys() >= {"message", "requirements"}:
+            return found
+    return {}
 
 
 class Session:
@@ -297,4 +307,4 @@ class Session:
             self.kernel.seen |= self.monitor.seen
         await self.kernel.close()
         with contextlib.suppress(OSError):
-            builder.void = (self.place.base / _VOID).read_text(encoding="utf-8", errors="replace")
+            builder.void = read_side_file(self.place.base / _VOID).decode(errors="replace")

@@ -727,6 +727,31 @@ def test_a_kernel_that_gave_no_answer_is_asked_nothing_more(bench: Bench, monkey
     assert "the kernel was done with cell 2 and gave no answer" in result.reason
 
 
+IN_THE_WAY = """
+import os
+from ipykernel.connect import get_connection_file
+folder = os.path.dirname(get_connection_file())
+for name in {*os.listdir(folder), "void", "read", "warned", "opened", "failed", "installs"}:
+    path = os.path.join(folder, name)
+    if not os.path.isdir(path):
+        if os.path.lexists(path):
+            os.remove(path)
+        if name != "failed":
+            os.mkfifo(path)
+"""
+
+
+@pytest.mark.timeout(90)
+def test_pipes_in_the_place_of_what_the_worker_reads_do_not_keep_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "_PATIENCE", 2.0)  # seconds for the kernel, which writes into them
+    result = bench.run(IN_THE_WAY, "2")
+    assert (result.status, result.reason) == ("passed", "")
+    assert result.reading is not None
+    assert result.reading.hindrance
+
+
 def test_a_verdict_stands_where_the_executed_copy_cannot_be_written(bench: Bench) -> None:
     bench.run_dir.mkdir()
     (bench.run_dir / "executed").write_text("in the way")
