@@ -60,6 +60,19 @@ def test_sync_builds_each_environment_once_and_runs_nothing(root: Path, tmp_path
     assert not (root / ".envsolver/runs").exists()
 
 
+def test_sync_of_a_project_without_configuration_builds_what_a_run_chooses(tmp_path: Path, cache: Path) -> None:
+    nbformat.write(new_notebook(cells=[new_code_cell("%pip install six\nimport six")]), tmp_path / "a.ipynb")
+    done = run(tmp_path, cache, "sync")
+    assert done.returncode == 0, done.stderr
+    _, row = done.stdout.splitlines()
+    shown = run(tmp_path, cache, "list").stdout.splitlines()[-1]
+    assert row.split()[0] == shown.split()[1]
+    assert list(Path(row.split()[-1]).glob("lib/python*/site-packages/six.py"))
+    refused = run(tmp_path, cache, "sync", "--group", "typo")
+    assert refused.returncode == 2
+    assert "--group typo: there is no such group" in refused.stderr
+
+
 @pytest.mark.parametrize("command", ["sync", "solve", "lock", "list", "run"])
 def test_a_group_that_is_not_there_is_a_clear_error(root: Path, cache: Path, command: str) -> None:
     done = run(root, cache, command, "--group", "typo")
