@@ -105,7 +105,8 @@ class _Analysis:
                 yield from self._try(node, context)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 below = replace(context, deferred=True)
-                yield from ((child, below) for child in self._children(node))
+                for child in self._children(node):
+                    yield child, context if child in node.decorator_list else below
             case ast.With() if suppresses_import_error(node):
                 yield from ((child, replace(context, optional=True)) for child in node.body)
             case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=int() as index)]) if name == ESCAPE_NAME:
@@ -174,8 +175,11 @@ class _Analysis:
     def _mention(self, module: str, line: int, context: Context, names: tuple[str, ...] = (), level: int = 0) -> None:
         # A function that asks for Colab is called there alone.
         optional = context.optional or (context.deferred and module.startswith("google.colab"))
-        mention = ImportStatement(module=module, line=line, names=names, optional=optional, level=level)
-        self.findings.mentions.append(mention)
+        self.findings.mentions.append(
+            ImportStatement(
+                module=module, line=line, names=names, optional=optional, level=level, deferred=context.deferred
+            )
+        )
 
     def _command(self, text: str, line: int, context: Context) -> None:
         if "install" in text:

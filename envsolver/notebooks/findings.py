@@ -18,6 +18,8 @@ class ImportStatement:
     optional: bool = False
     level: int = 0
     """How many dots stand before the module; 0 for an absolute import."""
+    deferred: bool = False
+    """It stands in a function, which may never be called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
 import re
@@ -13,7 +12,6 @@ from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
-from envsolver.core.parsing import MalformedError, parse_python
 from envsolver.core.projects import project_name
 from envsolver.notebooks.cell_analysis import analyse_cell
 from envsolver.notebooks.findings import ImportStatement, NotebookState
@@ -257,18 +255,4 @@ def _mentions_cached(path: Path, _modified: int, _size: int) -> tuple[ImportStat
     """Read a file's imports; many notebooks share one helper."""
     source = path.read_text(encoding="utf-8", errors="replace")
     found = analyse_cell(source, NotebookState(cwd=str(path.parent)))
-    inner = _inside_functions(source)
-    return tuple(mention for mention in found.mentions if mention.line not in inner)
-
-
-def _inside_functions(source: str) -> set[int]:
-    """Return the lines inside functions, whose imports may never happen."""
-    try:
-        tree = parse_python(source)
-    except MalformedError:
-        return set()
-    lines: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return lines
+    return tuple(mention for mention in found.mentions if not mention.deferred)

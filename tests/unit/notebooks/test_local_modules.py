@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,3 +72,36 @@ def test_the_package_is_looked_through_once_for_all_notebooks_that_start_at_the_
         "five.ipynb": {"idna", "six"},
     }
     assert len(walks) == len(set(walks)) == len({"mine", "mine.a", "mine.b", "none"})
+
+
+def test_what_a_file_imports_outside_of_functions_is_found_by_parsing_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """import one
+class C:
+    import two
+    def method(self):
+        import three
+        def inner():
+            import four
+@__import__("five").mark
+async def function():
+    import six
+try:
+    import seven
+finally:
+    pass
+"""
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    parsed: list[str] = []
+    parse = ast.parse
+
+    def counted(source: str) -> ast.Module:
+        parsed.append(source)
+        return parse(source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", counted)
+        found = list(LocalModules(tmp_path, tmp_path, (), ()).imports_of([tmp_path / "mine.py"]))
+    assert [each.mention.module for each in found] == ["one", "two", "five", "seven"]
+    assert len(parsed) == 1
