@@ -22,6 +22,11 @@ _NOT_EDITABLE = frozenset({"mesonpy"})
 _SUBDIRECTORY = re.compile(r"[#&]subdirectory=([^&#\s]+)")
 _EXTRAS = re.compile(r"^(?:-e\s+)?[A-Za-z0-9._-]+\s*(\[[^\]]*\])")
 
+_FOR_WORK_ON_IT = frozenset(
+    {"test", "tests", "testing", "dev", "develop", "development", "lint", "typing", "build", "ci", "qa"}
+)
+"""Words in the names of extras that are there for those who change the package, not for those who use it."""
+
 _EXTRAS_AT_END = re.compile(r"\[([^\[\]]*)\]$")
 
 
@@ -72,6 +77,8 @@ class OwnProject:
     def extras_for(self, imports: Iterable[Import], names: Callable[[str], Iterable[str]]) -> Iterator[Requirement]:
         """Yield the project with the smallest extra that provides a module which its own files import.
 
+        One that is there for work on the package, such as ``test``, comes after all others.
+
         Parameters
         ----------
         names
@@ -85,7 +92,7 @@ class OwnProject:
             providers = set(names(wanted.module))
             fitting = [extra for extra, held in extras.items() if not providers.isdisjoint(held)]
             if fitting and not wanted.optional and providers.isdisjoint(base):
-                extra = min(fitting, key=lambda one: (len(extras[one]), one))
+                extra = min(fitting, key=lambda one: (_is_for_work_on_it(one), len(extras[one]), one))
                 yield Requirement(text=f"{self.text}[{extra}]", origin=wanted.origin)
 
 
@@ -127,6 +134,10 @@ def with_extras(requirements: Iterable[Requirement], root: Path) -> tuple[Requir
         texts = (text for name in names for text in own.metadata.extras.get(name.strip(), ()))
         found += [Requirement(text=text, origin=requirement.origin) for text in texts]
     return tuple(found)
+
+
+def _is_for_work_on_it(extra: str) -> bool:
+    return not _FOR_WORK_ON_IT.isdisjoint(re.split(r"[-_.]+", extra.lower()))
 
 
 def _name(text: str) -> str:

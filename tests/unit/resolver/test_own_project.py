@@ -130,6 +130,25 @@ def test_the_smallest_extra_that_has_what_the_packages_files_import_is_taken(
     assert [r.text for r in demand.requirements] == ["-e .", *asked]
 
 
+@pytest.mark.parametrize(
+    ("extras", "asked"),
+    [
+        ("test-multiarch = ['pint', 'pytest']\nDev = ['pint']\ndocs = ['pint', 'sphinx', 'furo', 'numpydoc']", "docs"),
+        ("testing = ['pint', 'pytest', 'ruff']\nunit_tests = ['pint', 'pytest']", "unit_tests"),
+        ("latest = ['pint', 'six']\nplot = ['pint', 'matplotlib', 'six']", "latest"),
+    ],
+)
+def test_an_extra_for_work_on_the_package_is_taken_where_no_other_has_a_module(
+    tmp_path: Path, extras: str, asked: str
+) -> None:
+    text = f"[project]\nname = 'my_lib'\ndependencies = []\n[project.optional-dependencies]\n{extras}\n"
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    wanted = Import(module="pint", origin=Origin(path="my_lib/units.py", line=3))
+    given = replace(notebook(), own_imports=(wanted,))
+    demand = demand_of(given, distributions=lambda module: (module,), own=own(tmp_path))
+    assert [r.text for r in demand.requirements] == [f"-e .[{asked}]"]
+
+
 def test_what_the_packages_files_import_is_found_from_the_notebooks_imports(root: Path) -> None:
     package = root / "src" / "my_lib"
     (package / "plots.py").write_text("import os\nfrom my_lib.deep import x\nfrom . import near\n", encoding="utf-8")
