@@ -17,6 +17,8 @@ TRACEBACK_LINES = 45
 
 _INNERMOST_FIRST = "(most recent call first)"
 _FRAME = re.compile(r"^ *(Cell In ?\[\d+\]|Input In ?\[\d+\]|File |<ipython-input|(/|[A-Za-z]:\\|~/).+ in )")
+_NO_SOURCE = re.compile(r"-*>? ?\d+ 'Could not get source, probably due dynamically evaluated source code\.'")
+"""What IPython writes in place of the lines of a compiled module."""
 _CELL_LINE = re.compile(r"^ *(?:Cell In ?\[\d+\], line |.*<ipython-input[^>]*>.*:)(\d+)", re.MULTILINE)
 _ARROW_LINE = re.compile(r"^-+> ?(\d+) ", re.MULTILINE)
 
@@ -64,11 +66,11 @@ def source_lines(source: str, fault: int | None, limit: int = SOURCE_LINES) -> l
 def last_frames(traceback: str, frames: int = FRAMES, limit: int = TRACEBACK_LINES) -> list[str]:
     """Return the end of a traceback as lines: its last frames and the error, colours kept.
 
-    A traceback of fewer frames is given whole, up to `limit` lines. The stack of a crash, which Python writes the other
+    A traceback of fewer frames is given whole, up to `limit` lines. Frames of compiled modules, whose lines IPython
+    cannot show, are one line each and not counted. The stack of a crash, which Python writes the other
     way round, is given from its beginning.
     """
-    lines = keep_colours(traceback).strip("\n").split("\n")
-    starts = [number for number, line in enumerate(lines) if _FRAME.match(strip_ansi(line))]
+    lines, starts = _frames(keep_colours(traceback).strip("\n").split("\n"))
     if len(starts) > frames and _INNERMOST_FIRST in traceback:
         left_out = len(starts) - frames
         lines = [*lines[: starts[frames]], f"… {plural(left_out, 'more frame')}"]
@@ -79,3 +81,18 @@ def last_frames(traceback: str, frames: int = FRAMES, limit: int = TRACEBACK_LIN
         left_out = len(lines) - limit + 1
         lines = [f"… {left_out} more lines", *lines[len(lines) - limit + 1 :]]
     return lines
+
+
+def _frames(lines: list[str]) -> tuple[list[str], list[int]]:
+    """Return a traceback's lines without what stands for sources that cannot be shown, and where other frames begin."""
+    kept: list[str] = []
+    starts: list[int] = []
+    for line in lines:
+        plain = strip_ansi(line)
+        if not _NO_SOURCE.fullmatch(plain.strip()):
+            if _FRAME.match(plain):
+                starts.append(len(kept))
+            kept.append(line)
+        elif starts and starts[-1] == len(kept) - 1:
+            starts.pop()
+    return kept, starts

@@ -323,6 +323,21 @@ def test_only_the_last_frames_of_a_deep_traceback_are_shown() -> None:
     assert shown[-1] == "RecursionError: too deep"
 
 
+def test_frames_of_compiled_modules_are_one_line_each_and_leave_room_for_those_with_a_source() -> None:
+    seen = "\n\n".join(f"File ~/deep.py:{number}, in f(x)\n----> {number} f(x)" for number in range(9))
+    blind = "\n\n".join(
+        f"\x1b[36mFile \x1b[39m\x1b[32mlib/_io.pyx:{line}\x1b[39m\n\x1b[32m--> \x1b[39m\x1b[32m{line}\x1b[39m "
+        "\x1b[33m'Could not get source, probably due dynamically evaluated source code.'\x1b[39m"
+        for line in (1708, 290)
+    )
+    shown = [strip_ansi(line) for line in last_frames(f"{seen}\n\n{blind}\n\nOSError: no", frames=2) if line]
+    assert shown == [
+        "… 7 more frames",
+        *("File ~/deep.py:7, in f(x)", "----> 7 f(x)", "File ~/deep.py:8, in f(x)", "----> 8 f(x)"),
+        *("File lib/_io.pyx:1708", "File lib/_io.pyx:290", "OSError: no"),
+    ]
+
+
 def test_of_a_crashs_stack_the_innermost_frames_are_shown_which_come_first() -> None:
     stack = "\n".join(f'  File "/lib/deep.py", line {number} in f' for number in range(20))
     shown = last_frames(f"Fatal Python error: Aborted\n\nStack (most recent call first):\n{stack}", frames=2)
