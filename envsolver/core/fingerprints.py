@@ -66,10 +66,11 @@ def difference(before: Fingerprint, now: Fingerprint) -> str:
     now
         What it would be of, with the same places.
     """
-    for name in dict.fromkeys([*before.facts, *now.facts]):
-        old, new = before.facts.get(name), now.facts.get(name)
-        if old != new:
-            return _fact_phrase(name, old, new)
+    facts = ((name, before.facts.get(name), now.facts.get(name)) for name in {**before.facts, **now.facts})
+    differing = [(name, old, new) for name, old, new in facts if old != new]
+    if differing:
+        # A package in another version says more than those that came or went with it.
+        return _fact_phrase(*min(differing, key=lambda fact: fact[0].startswith("package ") and None in fact))
     for look, state in before.states.items():
         if now.states.get(look) != state:
             return _state_phrase(look, state, now.states.get(look, ABSENT))

@@ -32,6 +32,14 @@ def test_what_changed_of_what_is_run_is_told(old: dict[str, str], new: dict[str,
     assert difference(Fingerprint(facts=old), Fingerprint(facts=new)) == phrase
 
 
+def test_a_package_in_another_version_is_named_before_those_that_came_or_went_with_it() -> None:
+    old = {"package flexcache": "0.3", "package pint": "0.25.3"}
+    new = {"package aaa": "1", "package pint": "0.19"}
+    assert difference(Fingerprint(facts=old), Fingerprint(facts=new)) == "pint 0.25.3 became 0.19"
+    old, new = {"code": "1", **old}, {"code": "2", **new}
+    assert difference(Fingerprint(facts=old), Fingerprint(facts=new)) == "its code changed"
+
+
 @pytest.mark.parametrize(
     ("look", "old", "new", "phrase"),
     [
