@@ -48,7 +48,7 @@ class ProfileSettings:
     start_deadline: Seconds = 86400.0
     """Seconds that a block may wait in the queue before its notebooks are given up."""
     connect_deadline: Seconds = 900.0
-    """Seconds that a block that runs may take until its workers are there; then it is cancelled."""
+    """Seconds that a block that has its nodes may take until its workers are there; then it is cancelled."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,9 @@ def _line(block: Block, now: datetime) -> str:
     asked, ends = parse_time(block.asked), parse_time(block.ends)
     if block.state == "queued":
         since = "" if asked is None else f" for {clock(max(0.0, (now - asked).total_seconds()))}"
-        return f"{name}: queued{since}"
+        _, named, told = block.reason.partition(f" {block.name} ")  # whose name stands there already
+        why = one_line(told if named else block.reason)
+        return f"{name}: queued{since}" + (f"; {why}" if why else "")
     where = f" on {one_line(block.node)}" if block.node else ""
     left = "" if ends is None else f", {clock(max(0.0, (ends - now).total_seconds()))} left"
     return f"{name}: running{where}{left}"

@@ -34,17 +34,18 @@ from kube_store import ApiError, Object, Store, now
 
 VERSION = "1.32"
 TOKEN = "token-of-the-tests"  # noqa: S105  of a server that nobody else reaches
-KINDS = {"pods": "Pod", "secrets": "Secret"}
+KINDS = {"pods": "Pod", "secrets": "Secret", "events": "Event"}
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 NAMESPACE, ITEM = r"(?:/namespaces/(?P<namespace>[^/]+))?", r"(?:/(?P<name>[^/]+)(?:/(?P<sub>\w+))?)?"
-PATH = re.compile(rf"/api/v1{NAMESPACE}/(?P<kind>pods|secrets){ITEM}")
+PATH = re.compile(rf"/api/v1{NAMESPACE}/(?P<kind>pods|secrets|events){ITEM}")
 
 RESOURCES = [
     {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "shortNames": ["po"]},
     {"name": "pods/log", "singularName": "", "namespaced": True, "kind": "Pod"},
     {"name": "pods/eviction", "singularName": "", "namespaced": True, "kind": "Eviction", "group": "policy"},
     {"name": "secrets", "singularName": "secret", "namespaced": True, "kind": "Secret"},
+    {"name": "events", "singularName": "event", "namespaced": True, "kind": "Event", "shortNames": ["ev"]},
 ]
 VERBS = ["create", "delete", "deletecollection", "get", "list", "watch"]
 

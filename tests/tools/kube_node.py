@@ -28,7 +28,10 @@ CORES = 8
 KILLED = 137
 MESSAGE_BYTES = 2048
 PULL_SECONDS = 0.5
-"""How long a pull takes that fails, and the wait before the next one."""
+"""How long a pull takes that fails."""
+BACK_OFF_SECONDS = 10.0
+LONGEST_BACK_OFF_SECONDS = 300.0
+"""How long a node waits before it pulls again, twice as long each time (Kubernetes' documentation, Images)."""
 
 UNITS = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -37,6 +40,10 @@ def quantity(text: str) -> float:
     """Return a quantity as a number."""
     number, unit = re.fullmatch(r"([\d.]+)(\D*)", text).groups()  # type: ignore[union-attr]  # the schema says so
     return float(number) * UNITS.get(unit, 1)
+
+
+def _again(event: Object) -> None:
+    event |= {"lastTimestamp": now(), "count": event["count"] + 1}
 
 
 class Stopped(Exception):  # noqa: N818  no error
@@ -110,6 +117,8 @@ class Nodes:
         self._image = image
         self._claims = claims
         self.runs: dict[str, PodRun] = {}
+        self.failing_pulls: dict[str, int] = {}
+        """By image, how many pulls of it are still to fail."""
         self._threads: list[threading.Thread] = []
 
     def start(self, pod: Object) -> None:
@@ -153,9 +162,15 @@ class Nodes:
     def _schedule(self, run: PodRun, node: str) -> None:
         wanted = run.spec["containers"][0].get("resources", {}).get("requests", {})
         cores = quantity(wanted.get("cpu", "0"))
-        if cores > CORES:
-            message = f"0/{len(NODES)} nodes are available: {len(NODES)} Insufficient cpu."
+        claims = [
+            each["persistentVolumeClaim"] for each in run.spec.get("volumes", ()) if "persistentVolumeClaim" in each
+        ]
+        named = [each["claimName"] for each in claims]
+        missing = [f'persistentvolumeclaim "{name}" not found' for name in named if name not in self._claims]
+        full = f"0/{len(NODES)} nodes are available: {len(NODES)} Insufficient cpu." if cores > CORES else ""
+        if message := next(iter(missing), full):
             self._condition(run, "PodScheduled", "False", "Unschedulable", message)
+            self._event(run, "Warning", "FailedScheduling", message)
             run.wait(threading.TIMEOUT_MAX)
 
         def bind(pod: Object) -> None:
@@ -163,6 +178,7 @@ class Nodes:
             pod["status"] |= {"startTime": now(), "hostIP": "127.0.0.1", "podIP": "127.0.0.1"}
 
         self._store.update("pods", run.namespace, run.name, bind)
+        self._event(run, "Normal", "Scheduled", f"Successfully assigned {run.namespace}/{run.name} to {node}")
         self._condition(run, "PodScheduled", "True")
         self._container(run, "Pending", {"waiting": {"reason": "ContainerCreating"}})
 
@@ -170,22 +186,41 @@ class Nodes:
         """Do what comes before a container's start, or tell for what it waits."""
         container = run.spec["containers"][0]
         for volume in run.spec.get("volumes", ()):
-            while "secret" in volume and self._secret(run, volume["secret"]["secretName"]) is None:
-                run.wait(0.1)  # as FailedMount, which only an event tells
-        image = container["image"]
-        while "missing" in image:
-            refused = f'failed to pull and unpack image "{image}": not found'
-            self._container(run, "Pending", {"waiting": {"reason": "ErrImagePull", "message": refused}})
-            run.wait(PULL_SECONDS)
-            backing = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}": ErrImagePull'}
-            self._container(run, "Pending", {"waiting": backing})
-            run.wait(PULL_SECONDS)
+            while "secret" in volume and self._secret(run, name := volume["secret"]["secretName"]) is None:
+                why = f'MountVolume.SetUp failed for volume "{volume["name"]}" : secret "{name}" not found'
+                self._event(run, "Warning", "FailedMount", why)
+                run.wait(0.5)
+            while volume.get("nfs", {}).get("server") == "nosuch":
+                why = f'MountVolume.SetUp failed for volume "{volume["name"]}" : mount failed: exit status 32'
+                self._event(run, "Warning", "FailedMount", why)
+                run.wait(0.5)
+        self._pull(run, container["image"])
         for variable in container.get("env", ()):
             wanted = variable.get("valueFrom", {}).get("secretKeyRef")
             if wanted is not None and self._secret(run, wanted["name"]) is None:
                 waiting = {"reason": "CreateContainerConfigError", "message": f'secret "{wanted["name"]}" not found'}
                 self._container(run, "Pending", {"waiting": waiting})
                 run.wait(threading.TIMEOUT_MAX)
+
+    def _pull(self, run: PodRun, image: str) -> None:
+        """Pull an image, again and again while that fails."""
+        wait = BACK_OFF_SECONDS
+        self._event(run, "Normal", "Pulling", f'Pulling image "{image}"')
+        while "missing" in image or self.failing_pulls.get(image, 0) > 0:
+            self.failing_pulls[image] = self.failing_pulls.get(image, 0) - 1
+            run.wait(PULL_SECONDS)
+            refused = f'failed to pull and unpack image "{image}": not found'
+            self._container(run, "Pending", {"waiting": {"reason": "ErrImagePull", "message": refused}})
+            self._event(run, "Warning", "Failed", f'Failed to pull image "{image}": {refused}')
+            self._event(run, "Warning", "Failed", "Error: ErrImagePull")
+            run.wait(PULL_SECONDS)
+            backing = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}"'}
+            self._container(run, "Pending", {"waiting": backing})
+            self._event(run, "Normal", "BackOff", backing["message"])
+            self._event(run, "Warning", "Failed", "Error: ImagePullBackOff")
+            run.wait(wait)
+            wait = min(2 * wait, LONGEST_BACK_OFF_SECONDS)
+            self._event(run, "Normal", "Pulling", f'Pulling image "{image}"')
 
     def _containers(self, run: PodRun) -> None:
         """Run the container, again as its policy says."""
@@ -310,6 +345,20 @@ class Nodes:
             pod["status"] |= {"phase": phase, "containerStatuses": [told], **(own or {})}
 
         self._store.update("pods", run.namespace, run.name, change)
+
+    def _event(self, run: PodRun, kind: str, reason: str, message: str) -> None:
+        """Tell of something; of the same thing again by a later time alone."""
+        for each in self._store.find("events", run.namespace, fields=f"involvedObject.name={run.name}"):
+            if (each["reason"], each["message"]) == (reason, message):
+                self._store.update("events", run.namespace, each["metadata"]["name"], _again)
+                return
+        about = {"kind": "Pod", "namespace": run.namespace, "name": run.name}
+        times = {"firstTimestamp": now(), "lastTimestamp": now(), "count": 1}
+        event = {"type": kind, "reason": reason, "message": message, "involvedObject": about, **times}
+        metadata = {"name": f"{run.name}.{time.time_ns():x}"}
+        self._store.create(
+            "events", run.namespace, {"apiVersion": "v1", "kind": "Event", "metadata": metadata, **event}
+        )
 
     def _condition(self, run: PodRun, kind: str, status: str, reason: str = "", message: str = "") -> None:
         def change(pod: Object) -> None:

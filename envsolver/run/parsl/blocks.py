@@ -15,7 +15,7 @@ from parsl.jobs.states import JobState, JobStatus
 from parsl.providers.base import ExecutionProvider
 
 RETRY_SECONDS = 5.0
-"""How long a provider waits after a block that never worked; twice as long after the next one."""
+"""How long after a block that never worked was asked for there is no other; twice as long after the next one."""
 
 LONGEST_RETRY_SECONDS = 30.0
 """How long at most while the scheduler does not answer."""
@@ -44,11 +44,14 @@ class Contact:
         What its command said instead; empty when it has answered.
     since
         Since when it has not answered, on the monotonic clock.
+    asked
+        When it was last asked for a block.
     """
 
     def __init__(self) -> None:
         self.words = ""
         self.since = math.inf
+        self.asked = 0.0
         self._times = 0
 
     def heard(self, silence: str) -> None:
@@ -158,6 +161,7 @@ class Blocks(ExecutionProvider):
         with self._budget.lock:
             if self._budget.closed:
                 raise RuntimeError("the run is over")
+            self._contact.asked = time.monotonic()
             try:
                 job = self._inner.submit(command, tasks_per_node, job_name)
             except SilentError as error:
@@ -261,6 +265,13 @@ class Blocks(ExecutionProvider):
         """Return whether one of its blocks runs."""
         return any(kept["status"].state is JobState.RUNNING for kept in list(self.resources.values()))
 
+    def placed(self, job: Any) -> bool:
+        """Return whether a block has its nodes, although what is to run there may not have begun."""
+        noted = self._inner.resources.get(job)
+        return self.resources[job]["status"].state is JobState.RUNNING or (
+            isinstance(noted, dict) and bool(noted.get("placed"))
+        )
+
     def others_wait(self) -> bool:
         """Return whether an environment of the run has work and waits for a block."""
         return self._budget.is_short()
@@ -268,7 +279,7 @@ class Blocks(ExecutionProvider):
     def missed(self, misses: int) -> None:
         """Note how many blocks never worked, and wait longer after each."""
         if misses > self._misses:
-            self._not_before = time.monotonic() + RETRY_SECONDS * 2 ** (misses - 1)
+            self._not_before = self._contact.asked + RETRY_SECONDS * 2 ** (misses - 1)
         self._misses = misses
 
     @property

@@ -147,14 +147,14 @@ class ClusterPools:
     ) -> None:
         self._profile = profile
         self._note = note
-        self._states: dict[str, dict[str, JobState]] = defaultdict(dict)
+        self._told: dict[str, dict[str, tuple[JobState, str | None]]] = defaultdict(dict)
         self._run_id = run_id
         self._directory = directory
         self._server = server
         self._budget = BlockBudget(profile.settings.max_blocks)
         self._managers: dict[str, str] = {}
         self._useful: dict[str, set[str]] = defaultdict(set)  # the blocks that results have come from
-        self._run_since: dict[Any, float] = {}  # by the scheduler's name of a block
+        self._placed_since: dict[Any, float] = {}  # by the scheduler's name of a block
         self._block_watch = BlockWatch(profile, on_block)
 
     @property
@@ -293,7 +293,7 @@ class ClusterPools:
         if not isinstance(executor, ClusterExecutor) or executor.bad_state_is_set or not executor.answers():
             return
         self._look_for_managers(executor)
-        self._tell(executor.label, status)
+        self._tell(executor, status)
         self._block_watch.look(executor, status)
         self._end_unconnected(executor, status)
         ended = [each for _, each in sorted(status.items(), key=lambda item: int(item[0]))]
@@ -304,7 +304,7 @@ class ClusterPools:
         blocks.wanted = executor.outstanding() > 0
         if not blocks.wanted and blocks.active() and blocks.others_wait():
             executor.scale_in_facade(len(blocks.active()))
-        waits = [blocks.asked[job] for job in blocks.active() if job in blocks.asked]
+        waits = [blocks.asked[job] for job in blocks.active() if job in blocks.asked and not blocks.placed(job)]
         if len(misses) >= TRIES and not running:
             self._fail(executor, "no block could be started: " + "; ".join(unlike(map(words_of, misses))))
         elif waits and not running and time.monotonic() - min(waits) > self._profile.settings.start_deadline:
@@ -316,22 +316,27 @@ class ClusterPools:
             )
 
     def _end_unconnected(self, executor: ClusterExecutor, status: Mapping[str, JobStatus]) -> None:
-        """Give back blocks that run, and whose workers do not come: what comes before them hangs."""
-        now, seconds = time.monotonic(), self._profile.settings.connect_deadline
-        running = {block: executor.blocks_to_job_id[block] for block, each in status.items() if each.state is RUNNING}
-        late = [block for block, job in running.items() if now - self._run_since.setdefault(job, now) > seconds]
+        """Give back blocks that have their nodes, and whose workers do not come: what comes before them hangs."""
+        now, seconds, blocks = time.monotonic(), self._profile.settings.connect_deadline, self._blocks(executor)
+        active = {block: executor.blocks_to_job_id[block] for block, each in status.items() if not each.terminal}
+        placed = {block: job for block, job in active.items() if blocks.placed(job)}
+        late = [block for block, job in placed.items() if now - self._placed_since.setdefault(job, now) > seconds]
         if not late or not executor.answers():
             return
         for block in set(late) - set(executor.connected_blocks()):
-            self._blocks(executor).fail(running[block], f"its workers have not come within {seconds:g} s")
+            blocks.fail(placed[block], f"its workers have not come within {seconds:g} s")
 
-    def _tell(self, label: str, status: Mapping[str, JobStatus]) -> None:
-        """Say of each block that its state is another than before."""
-        states = self._states[label]
+    def _tell(self, executor: BlockProviderExecutor, status: Mapping[str, JobStatus]) -> None:
+        """Say of each block that its state is another than before, or what keeps one that has its nodes."""
+        told = self._told[executor.label]
         for block, now in status.items():
-            if states.get(block) is not now.state:
-                states[block] = now.state
-                self._note(now.message or f"block {block} of {label}: {now.state.name.replace('_', ' ').lower()}")
+            job = executor.blocks_to_job_id.get(block)
+            waits = now.state is JobState.PENDING and job is not None and self._blocks(executor).placed(job)
+            seen = (now.state, now.message if waits else None)
+            if told.get(block) != seen:
+                told[block] = seen
+                state = now.state.name.replace("_", " ").lower()
+                self._note(now.message or f"block {block} of {executor.label}: {state}")
 
     def _fail(self, executor: BlockProviderExecutor, words: str) -> None:
         executor.set_bad_state_and_fail_all(BlocksFailedError(words))

@@ -22,7 +22,8 @@ from parsl.providers import KubernetesProvider
 
 from envsolver.core.profiles import Profile
 from envsolver.run.parsl.blocks import SilentError
-from envsolver.run.parsl.pods import CERTIFICATES, GRACE_SECONDS, PodSpec, Size, read_template, state_of
+from envsolver.run.parsl.pod_states import PodStates
+from envsolver.run.parsl.pods import CERTIFICATES, GRACE_SECONDS, PodSpec, Size, read_template
 from envsolver.run.scheduler.protocols import PoolRequest
 
 RUN_LABEL = "envsolver-run"
@@ -91,6 +92,8 @@ class KubernetesBlocks(KubernetesProvider):
             template=read_template(profile.folder / options["pod_template"]) if "pod_template" in options else {},
         )
         self._secret = ""
+        self._states = PodStates(self._events)
+        self._tells_events = True
         self._uncertain: list[str] = []  # pods of which the cluster has not said whether there are any
 
     def submit(self, cmd_string: str, tasks_per_node: int, job_name: str = "") -> str:  # noqa: ARG002  Parsl's signature
@@ -142,14 +145,24 @@ class KubernetesBlocks(KubernetesProvider):
             return
         pods = {pod["metadata"]["name"]: pod for pod in self._list(self.kube_client.list_namespaced_pod)}
         for name in active:
-            before = self.resources[name]["status"]
-            if name in pods:
-                state, words = state_of(pods[name])
-            else:
-                state, words = JobState.CANCELLED, f"{before.message}; it was deleted"
-            self.resources[name]["status"] = JobStatus(state, message=words)
-            if state is JobState.FAILED and pods[name]["status"]["phase"] in {"Pending", "Running"}:
+            kept = self.resources[name]
+            if name not in pods:
+                kept["status"] = JobStatus(JobState.CANCELLED, message=f"{kept['status'].message}; it was deleted")
+                continue
+            state, words, kept["placed"] = self._states.judge(pods[name])
+            kept["status"] = JobStatus(state, message=words)
+            if state is JobState.FAILED and pods[name]["status"]["phase"] == "Pending":
                 self._delete(self.kube_client.delete_namespaced_pod, name)  # else it would wait for ever
+
+    def _events(self, pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return what the cluster has told of a pod; nothing for one who may not ask for that, or has no answer."""
+        chosen = f"involvedObject.name={pod['metadata']['name']}"
+        try:
+            if self._tells_events:
+                return list(self._ask(self.kube_client.list_namespaced_event, field_selector=chosen)["items"])
+        except KubernetesError as error:
+            self._tells_events = error.passes
+        return []
 
     def cancel(self, job_ids: Sequence[object]) -> list[bool]:
         """Delete pods; which of them is true are those that the cluster is deleting now, or that are gone."""

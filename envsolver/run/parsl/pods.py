@@ -1,4 +1,4 @@
-"""Kubernetes' pods as plain data: the body of one that is a block, and what the cluster says of one, in its words."""
+"""The body of a pod that is a block, as plain data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from parsl.jobs.states import JobState
 
 CONTAINER = "envsolver"
 """The container of a block, also in a template of pods."""
@@ -24,13 +22,6 @@ POOL_BYTES = 384 * 1024**2
 
 MIB = 1024**2
 GIB = 1024**3
-
-NEVER_STARTS = frozenset({
-    "CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ErrImagePull",
-    "ImageInspectError", "ImagePullBackOff", "InvalidImageName", "PostStartHookError", "PreCreateHookError",
-    "RegistryUnavailable", "RunContainerError", "SignatureValidationFailed",
-})  # fmt: skip
-"""Reasons for which a container waits that do not pass by themselves (kubelet's `types.go`, `sync_result.go`)."""
 
 VOLUME = "envsolver-certificates"
 
@@ -188,51 +179,3 @@ def read_template(path: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict) or found.get("kind", "Pod") != "Pod" or not isinstance(found.get("spec", {}), dict):
         raise ValueError("must hold one Pod: a mapping with `metadata` and `spec`")
     return found
-
-
-def state_of(pod: Mapping[str, Any]) -> tuple[JobState, str]:
-    """Return the state of a block whose pod this is, and what the cluster says of it."""
-    status = pod.get("status", {})
-    phase = status.get("phase", "Pending")
-    statuses = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
-    waiting = next((each for each in _states(statuses, "waiting") if each.get("reason") in NEVER_STARTS), None)
-    if phase == "Succeeded":
-        state = JobState.COMPLETED
-    elif phase == "Failed":
-        state = JobState.TIMEOUT if status.get("reason") == "DeadlineExceeded" else JobState.FAILED
-    elif waiting is not None:
-        state = JobState.FAILED
-    else:
-        state = {"Pending": JobState.PENDING, "Running": JobState.RUNNING}.get(phase, JobState.UNKNOWN)
-    return state, _words(pod, phase, [*_whys(status, statuses), *([_why(waiting)] if waiting else [])])
-
-
-def _words(pod: Mapping[str, Any], phase: str, whys: list[str]) -> str:
-    node = pod.get("spec", {}).get("nodeName")
-    deleted = ["is being deleted"] if pod["metadata"].get("deletionTimestamp") else []
-    why = "; ".join(dict.fromkeys(filter(None, [*whys, *deleted])))
-    return (
-        f"Kubernetes: pod {pod['metadata']['name']} {phase}{f' ({why})' if why else ''}{f' on {node}' if node else ''}"
-    )
-
-
-def _whys(status: Mapping[str, Any], statuses: list[Mapping[str, Any]]) -> list[str]:
-    """Return the reasons for what became of a pod: its own, those of what disturbed it, and of its containers."""
-    told = [
-        each
-        for each in status.get("conditions", ())
-        if (each.get("type"), each.get("status")) in {("DisruptionTarget", "True"), ("PodScheduled", "False")}
-    ]
-    ended = [each for each in _states(statuses, "terminated") if each.get("exitCode")]
-    codes = [f"{_why(each)}, exit code {each['exitCode']}" for each in ended]
-    return [_why(status), *map(_why, told), *codes]
-
-
-def _states(statuses: list[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
-    return [each["state"][kind] for each in statuses if kind in each.get("state", {})]
-
-
-def _why(said: Mapping[str, Any]) -> str:
-    """Return a reason and its message, of several lines the last ones."""
-    lines = [line.strip() for line in str(said.get("message") or "").splitlines() if line.strip()]
-    return ": ".join(filter(None, [said.get("reason"), " / ".join(lines[-5:])]))

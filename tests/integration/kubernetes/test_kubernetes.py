@@ -121,7 +121,13 @@ def test_a_pod_that_reaches_its_walltime_runs_its_notebook_again(project: KubePr
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"image": '"registry/missing:1"'}, "missing:1"),
+        ({"image": '"registry/missing:1"'}, "(ErrImagePull: failed to pull and unpack image"),
+        (
+            {"pod-template": '"unmounted.yaml"'},
+            'FailedMount: MountVolume.SetUp failed for volume "v" : secret "nosuch"',
+        ),
+        ({"persistent-volumes": '[["nosuch", "/x"]]'}, 'Unschedulable: persistentvolumeclaim "nosuch" not found'),
+        ({"pod-template": '"detached.yaml"', "connect-deadline": "5"}, "its workers have not come within 5 s"),
         ({"worker-init": '"echo no such module >&2; exit 3"'}, "no such module, exit code 3"),
         ({"python": '"/no/such/python"'}, "/no/such/python"),
         ({"init-cpu": "900", "start-deadline": "3"}, "no block started within 3 s: Kubernetes: pod"),
@@ -133,6 +139,8 @@ def test_a_profile_that_gets_no_pod_is_told_in_the_clusters_words(
     changes: dict[str, str], said: str, project: KubeProject
 ) -> None:
     (project.root / "pod.yaml").write_text("spec: {nodeSelectr: {disk: ssd}}\n")
+    for name, volume in (("unmounted", "secret: {secretName: nosuch}"), ("detached", "nfs: {server: nosuch, path: /}")):
+        (project.root / f"{name}.yaml").write_text(f"spec: {{volumes: [{{name: v, {volume}}}]}}\n")
     project.configure(**changes)
     project.notebook("a.ipynb", "pass")
     printed = project.run()
@@ -156,6 +164,15 @@ def test_a_template_of_pods_and_the_groups_cores_and_memory_are_in_the_pods(proj
     assert (pod["metadata"]["labels"]["team"], pod["spec"]["tolerations"]) == ("a", [{"key": "batch"}])
     wanted = pod["spec"]["containers"][0]["resources"]
     assert (wanted["requests"]["cpu"], wanted["limits"]["memory"]) == ("4", "2432Mi")
+
+
+def test_a_registry_that_fails_for_a_while_costs_no_pod(project: KubeProject) -> None:
+    project.kube.nodes.failing_pulls["registry/notebooks:1"] = 2
+    project.notebook("a.ipynb", "pass")
+    printed = project.run()
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    (pod,) = project.kube.created
+    assert f"pod {pod['metadata']['name']} Pending (ErrImagePull: failed to pull" in printed
 
 
 def test_while_the_api_takes_no_pods_the_run_waits(project: KubeProject) -> None:

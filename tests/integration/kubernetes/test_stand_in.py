@@ -170,6 +170,9 @@ def test_a_container_sees_its_volumes_and_not_what_else_this_machine_has(
     ]
     start(api, body)
     until(lambda: reason(api, "b") == "ContainerCreating")
+    mine = {"field_selector": "involvedObject.name=b,type=Warning"}
+    (event,) = until(lambda: api.list_namespaced_event("default", **mine).items)
+    assert (event.reason, event.message.endswith('secret "s" not found')) == ("FailedMount", True)
     api.create_namespaced_secret("default", secret)
     until(lambda: phase(api, "b") == "Succeeded")
     printed = kube.nodes.printed("b")

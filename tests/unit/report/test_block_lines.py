@@ -18,9 +18,14 @@ RUNS = replace(WAITS, state="running", node="n1", started="2026-03-14T09:09:00+0
 
 def test_each_block_has_a_line() -> None:
     assert block_lines([WAITS, RUNS], NOW, 2) == [
-        "block 7 of gpu: queued for 1:30",
+        "block 7 of gpu: queued for 1:30; Priority",
         "block 7 of gpu: running on n1, 29:00 left",
     ]
+
+
+def test_a_block_that_waits_says_why_without_its_name_twice() -> None:
+    told = replace(WAITS, asked="", reason="Kubernetes: pod 7 Pending (FailedMount: no 7 there) on n1")
+    assert block_lines([told], NOW, 1) == ["block 7 of gpu: queued; Pending (FailedMount: no 7 there) on n1"]
 
 
 def test_what_is_not_known_is_not_said() -> None:

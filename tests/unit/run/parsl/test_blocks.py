@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from parsl.jobs.states import JobState, JobStatus
 
-from envsolver.run.parsl.blocks import BlockBudget, Blocks, SilentError
+from envsolver.run.parsl.blocks import RETRY_SECONDS, BlockBudget, Blocks, SilentError
 from envsolver.run.parsl.cluster import misses_in_a_row, unlike
 from envsolver.run.parsl.slurm import never_starts
 
@@ -62,6 +63,17 @@ def test_others_wait_while_an_environment_with_work_has_no_block_that_runs() -> 
     assert not first.others_wait()
     second.resources[job]["status"] = JobStatus(JobState.PENDING)
     assert first.others_wait()
+
+
+def test_a_block_has_its_nodes_when_it_runs_or_its_provider_says_so() -> None:
+    scheduler = FakeProvider()
+    blocks = Blocks(scheduler, BlockBudget(1), 1.0)
+    job = blocks.submit("a", 1)
+    assert blocks.placed(job)
+    blocks.resources[job] = {"status": JobStatus(JobState.PENDING)}
+    assert not blocks.placed(job)
+    scheduler.resources[job]["placed"] = True
+    assert blocks.placed(job)
 
 
 def test_an_executor_that_is_replaced_gives_its_blocks_to_the_others_and_gets_no_more() -> None:
@@ -202,10 +214,23 @@ def test_a_block_that_is_asked_for_while_the_run_ends_is_known_to_its_end() -> N
     submitting.join()
 
 
-def test_after_a_block_that_never_worked_the_next_one_waits() -> None:
+def test_after_a_block_that_never_worked_the_next_one_waits_unless_that_one_has_lasted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("envsolver.run.parsl.blocks.time", SimpleNamespace(monotonic=lambda: now))
     _, first, _ = pair(2)
+    job = first.submit("a", 1)
+    first.cancel([job])
     first.missed(1)
     assert first.max_blocks == 0
+    now += RETRY_SECONDS
+    first.missed(1)
+    assert first.max_blocks > 0
+    first.submit("a", 1)
+    now += 2 * RETRY_SECONDS  # which it lasts, as one whose image cannot be pulled
+    first.missed(2)
+    assert first.max_blocks > 0
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.pods: dict[str, Any] = {}
         self.secrets: dict[str, Any] = {}
+        self.events: dict[str, list[dict[str, Any]]] = {}
         self.broken = 0
         self.refused: Exception | None = None
         self.asked: list[dict[str, Any]] = []
@@ -62,6 +63,10 @@ class FakeClient:
 
     def list_namespaced_secret(self, **asked: Any) -> SimpleNamespace:
         return self._answer({"items": list(self.secrets.values())}, **asked)
+
+    def list_namespaced_event(self, **asked: Any) -> SimpleNamespace:
+        chosen = asked["field_selector"].removeprefix("involvedObject.name=")
+        return self._answer({"items": self.events.get(chosen, [])}, **asked)
 
     def delete_namespaced_pod(self, name: str, **asked: Any) -> SimpleNamespace:
         answer = self._answer({}, **asked)
@@ -126,11 +131,34 @@ def test_a_pod_that_is_gone_was_deleted(blocks: KubernetesBlocks, client: FakeCl
 
 def test_a_pod_that_cannot_start_has_failed_and_is_deleted(blocks: KubernetesBlocks, client: FakeClient) -> None:
     name = blocks.submit("pool", 1)
-    waiting = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
+    waiting = {"waiting": {"reason": "ErrImageNeverPull", "message": "not there"}}
     client.pods[name]["status"]["containerStatuses"] = [{"state": waiting}]
     status = told(blocks, name)
     assert (status.state, client.pods) == (JobState.FAILED, {})
-    assert "ErrImagePull: not found" in str(status.message)
+    assert "ErrImageNeverPull: not there" in str(status.message)
+
+
+def test_what_keeps_a_pod_that_has_a_node_is_told_to_one_who_may_list_events(
+    blocks: KubernetesBlocks, client: FakeClient
+) -> None:
+    name = blocks.submit("pool", 1)
+    failed = {"type": "Warning", "reason": "FailedMount", "message": "no route", "metadata": {}}
+    client.events[name] = [failed]
+    assert "FailedMount" not in str(told(blocks, name).message)
+    assert not blocks.resources[name]["placed"]
+    client.pods[name]["spec"]["nodeName"] = "n1"
+    assert str(told(blocks, name).message).endswith("Pending (FailedMount: no route) on n1")
+    assert blocks.resources[name]["placed"]
+    asked = []
+
+    def refuse(**_: object) -> None:
+        asked.append(1)
+        raise refusal(403, "events is forbidden")
+
+    client.list_namespaced_event = refuse  # type: ignore[method-assign,assignment]
+    for _ in range(2):
+        assert str(told(blocks, name).message).endswith("Pending on n1")
+    assert len(asked) == 1
 
 
 def test_certificates_travel_as_one_secret_and_are_copied_to_a_private_folder(

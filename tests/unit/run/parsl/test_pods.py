@@ -1,4 +1,4 @@
-"""Promise: a pod is a block that ends, has what its notebooks need, and whose end is told in the cluster's words."""
+"""Promise: a pod is a block that ends, has what its notebooks need."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parsl.jobs.states import JobState
 
-from envsolver.run.parsl.pods import CONTAINER, PodSpec, Size, merged, read_template, state_of
+from envsolver.run.parsl.pods import CONTAINER, PodSpec, Size, merged, read_template
 
 IMAGE = {"image": "registry/notebooks:1"}
 
@@ -118,49 +117,3 @@ def test_a_template_that_is_none_is_refused(text: str | None, said: str, tmp_pat
         (tmp_path / "pod.yaml").write_text(text)
     with pytest.raises(ValueError, match=said):
         read_template(tmp_path / "pod.yaml")
-
-
-def pod(phase: str, *containers: dict[str, Any], deleted: bool = False, **status: Any) -> dict[str, Any]:
-    statuses = [{"name": CONTAINER, "state": state} for state in containers]
-    metadata = {"name": "p"} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleted else {})
-    return {
-        "metadata": metadata,
-        "spec": {"nodeName": "n1"},
-        "status": {"phase": phase, "containerStatuses": statuses, **status},
-    }
-
-
-UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
-DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "evicting"}
-ENDED = {"exitCode": 3, "reason": "Error", "message": "one\n\nno such module\n"}
-PULLING = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
-
-
-@pytest.mark.parametrize(
-    ("found", "state", "words"),
-    [
-        (pod("Pending"), JobState.PENDING, "Pending on n1"),
-        (pod("Pending", {"waiting": {"reason": "ContainerCreating"}}), JobState.PENDING, "Pending on n1"),
-        (pod("Pending", conditions=[UNSCHEDULABLE]), JobState.PENDING, "Pending (Unschedulable: 0/3 nodes) on n1"),
-        (pod("Pending", PULLING), JobState.FAILED, "Pending (ImagePullBackOff: Back-off pulling image) on n1"),
-        (pod("Running", {"running": {}}), JobState.RUNNING, "Running on n1"),
-        (
-            pod("Running", {"running": {}}, deleted=True, conditions=[DISRUPTED]),
-            JobState.RUNNING,
-            "Running (EvictionByEvictionAPI: evicting; is being deleted) on n1",
-        ),
-        (pod("Unknown"), JobState.UNKNOWN, "Unknown on n1"),
-        (pod("Succeeded", {"terminated": {"exitCode": 0}}), JobState.COMPLETED, "Succeeded on n1"),
-        (pod("Failed", {"terminated": ENDED}), JobState.FAILED, "(Error: one / no such module, exit code 3) on n1"),
-        (
-            pod("Failed", {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}),
-            JobState.FAILED,
-            "Failed (OOMKilled, exit code 137) on n1",
-        ),
-        (pod("Failed", reason="Evicted", message="low on memory"), JobState.FAILED, "(Evicted: low on memory) on n1"),
-        (pod("Failed", reason="DeadlineExceeded"), JobState.TIMEOUT, "Failed (DeadlineExceeded) on n1"),
-    ],
-)
-def test_what_became_of_a_pod_is_told_in_the_clusters_words(found: dict[str, Any], state: JobState, words: str) -> None:
-    assert state_of(found)[0] is state
-    assert state_of(found)[1].endswith(words)
