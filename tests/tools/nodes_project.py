@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,7 +15,7 @@ import psutil
 from fakes import PATIENCE, until
 from nbformat.v4 import new_code_cell, new_notebook
 
-from envsolver.worker.processes import RUN_MARK
+from envsolver.worker.processes import JOB_MARK, RUN_MARK
 
 NAME = "nodes"
 """What its profile is called."""
@@ -37,6 +38,20 @@ def run_id(started: subprocess.Popen[str]) -> str:
     return next(mark for each in children if (mark := environ(each).get(RUN_MARK, "")))
 
 
+SHORT_MARGIN = (
+    "import envsolver.run.parsl.executor as e; e.MARGIN_SECONDS, e.TEMPLATE_SECONDS = 3.0, 0.0; "
+    "from envsolver.cli import main; main()"
+)
+
+
+def stop_worker(mark: str) -> None:
+    """Stop the worker of a notebook's kernel that was started cold, as a file system does that hangs."""
+    found = [each for each in psutil.process_iter() if environ(each).get(JOB_MARK, "").startswith(f"{mark}/")]
+    first = [each for each in found if each.ppid() not in {other.pid for other in found}]
+    for worker in {each.ppid() for each in first}:
+        psutil.Process(worker).send_signal(signal.SIGSTOP)
+
+
 def waits_at_first(flag: Path) -> tuple[str, ...]:
     """Return the cells of a notebook that says that it runs, and ends only when it is run again."""
     begin = f"import os, time, pathlib; flag = pathlib.Path('{flag}'); again = flag.exists()"
@@ -57,6 +72,7 @@ class NodesProject:
     def __init__(self, root: Path, environ: dict[str, str], profile: str) -> None:
         self.root = root
         self.started: list[subprocess.Popen[str]] = []
+        self.command = [sys.executable, "-m", "envsolver"]
         self.environ = environ
         self._profile = profile
         self.group("base", "# only the kernel\n")
@@ -94,7 +110,7 @@ class NodesProject:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         started = subprocess.Popen(
-            [sys.executable, "-m", "envsolver", "run", "--profile", NAME, *arguments],
+            [*self.command, "run", "--profile", NAME, *arguments],
             cwd=self.root,
             env=self.environ,
             stdout=subprocess.PIPE,

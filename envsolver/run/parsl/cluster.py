@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +32,7 @@ from envsolver.core.profiles import Profile
 from envsolver.core.progress import BlockListener
 from envsolver.core.results import Result
 from envsolver.run.parsl.addresses import address_of
+from envsolver.run.parsl.awaited import AwaitedJobs
 from envsolver.run.parsl.block_watch import BlockWatch
 from envsolver.run.parsl.blocks import UNHEARD, BlockBudget, Blocks
 from envsolver.run.parsl.pool import interchange_ended, launcher, worker_init
@@ -83,6 +85,10 @@ class ClusterExecutor(HighThroughputExecutor):
     blocks of all executors would wait for ever for an interchange that has ended.
     """
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._asking = threading.Lock()
+
     def answers(self) -> bool:
         """Return whether the interchange is there, and has answered in time until now."""
         return bool(self.command_client.ok) and not interchange_ended(self)
@@ -101,9 +107,12 @@ class ClusterExecutor(HighThroughputExecutor):
         self._ask(["HOLD_MANAGER", manager_id])
 
     def _ask(self, question: object) -> Any:
-        if self.answers():
-            with contextlib.suppress(CommandClientTimeoutError, CommandClientBadError):
-                return self.command_client.run(question, timeout_s=ANSWER_SECONDS)
+        with (
+            self._asking
+        ):  # one that waits behind another's question has none of its time left, and then waits for ever
+            if self.answers():
+                with contextlib.suppress(CommandClientTimeoutError, CommandClientBadError):
+                    return self.command_client.run(question, timeout_s=ANSWER_SECONDS)
         return None
 
     def scale_in(self, blocks: int, max_idletime: float | None = None) -> list[str]:
@@ -152,6 +161,7 @@ class ClusterPools:
         self._directory = directory
         self._server = server
         self._budget = BlockBudget(profile.settings.max_blocks)
+        self._awaited = AwaitedJobs()
         self._managers: dict[str, str] = {}
         self._useful: dict[str, set[str]] = defaultdict(set)  # the blocks that results have come from
         self._placed_since: dict[Any, float] = {}  # by the scheduler's name of a block
@@ -161,6 +171,10 @@ class ClusterPools:
     def waiting_seconds(self) -> float:
         """How much longer a job may take than on this machine, since it waits in a queue."""
         return self._profile.settings.start_deadline
+
+    def watch(self, awaited: AwaitedJobs) -> None:
+        """Tell from now on which jobs workers have taken."""
+        self._awaited = awaited
 
     def make(self, label: str, request: PoolRequest) -> HighThroughputExecutor:
         """Make an environment's executor."""
@@ -257,7 +271,8 @@ class ClusterPools:
         return replace(result, block=str(executor.blocks_to_job_id.get(block, block)))
 
     def _look_for_managers(self, executor: HighThroughputExecutor) -> None:
-        self._managers |= {each["manager"]: each["block_id"] for each in executor.connected_managers()}
+        managers = self._awaited.look(executor.label, executor.connected_managers)
+        self._managers |= {each["manager"]: each["block_id"] for each in managers}
 
     def _leave(self, executor: HighThroughputExecutor, unfit: UnfitPlaceError) -> None:
         """Send no more jobs to a block whose node lacks something that is here, and give it back."""

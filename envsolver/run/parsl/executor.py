@@ -14,7 +14,6 @@ import getpass
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from envsolver.core.errors import UnfitPlaceError
 from envsolver.core.jobs import TEMPLATE_SECONDS, Job
 from envsolver.core.results import Result
+from envsolver.run.parsl.awaited import AwaitedJobs
 from envsolver.run.parsl.monitoring import interrupts_held, make_hub
 from envsolver.run.parsl.pool import Pools
 from envsolver.run.scheduler.protocols import PoolRequest
@@ -71,11 +71,11 @@ class ParslJobExecutor:
         self._opened: dict[str, Future[HighThroughputExecutor]] = {}
         self._requests: dict[str, PoolRequest] = {}
         self._labels: dict[str, list[str]] = {}  # of each pool's executors, the newest last
-        # What each job that has not come back was sent to, and when it should be back, by its future; the threads that
-        # change it hold the lock.
-        self._due: dict[Future[Result], tuple[str, Future[HighThroughputExecutor], float]] = {}
+        self._awaited = AwaitedJobs()
+        for each in pools.values():
+            each.watch(self._awaited)
+        self._left: dict[str, tuple[str, Future[HighThroughputExecutor]]] = {}  # by label, those with a stuck worker
         self._silent: set[HighThroughputExecutor] = set()
-        self._guard = threading.Lock()
         # Executors are started one after the other, in the order of their work's urgency: each start is
         # bound by the processor, and Parsl's kernel is not made for starts from several threads.
         self._starter = _Starter()
@@ -93,8 +93,9 @@ class ParslJobExecutor:
     def submit(self, key: str, job: Job) -> Future[Result]:
         """Send the job as soon as the executor stands."""
         outcome: Future[Result] = Future()
-        self._expect(key, self._opened[key], outcome, START_SECONDS)
-        outcome.add_done_callback(self._arrived)
+        label = self._labels[key][-1]
+        self._awaited.expect(outcome, key, label, seconds=START_SECONDS)
+        outcome.add_done_callback(self._awaited.arrived)
         self._opened[key].add_done_callback(lambda started: self._send(started, key, job, outcome))
         return outcome
 
@@ -109,12 +110,14 @@ class ParslJobExecutor:
 
     def reopen(self, key: str) -> None:
         """Start another executor in place of a broken one, from which nothing is expected any more."""
-        with self._guard:
-            self._due = {outcome: sent for outcome, sent in self._due.items() if sent[0] != key}
+        self._awaited.forget(key)
         opened = self._opened[key]
+        self._abandon(key, opened)
+        self.open(key, self._requests[key])
+
+    def _abandon(self, key: str, opened: Future[HighThroughputExecutor]) -> None:
         if opened.done() and not opened.cancelled() and opened.exception() is None:
             self._pools_of(key).abandon(opened.result())
-        self.open(key, self._requests[key])
 
     def close(self, *, gently: bool) -> None:
         """Stop Parsl. Without `gently` its processes are taken for dead and nothing is awaited."""
@@ -141,26 +144,17 @@ class ParslJobExecutor:
     def _give_up_late(self) -> None:
         """Give up the jobs that are long overdue: each has lost its worker, and no other job has.
 
-        New jobs get a pool without the worker that is stuck; the others that run in the old one stay there.
+        New jobs get a pool without the worker that is stuck; the others that run in the old one stay there, and when
+        they are back, it is given up.
         """
-        now = time.monotonic()
-        with self._guard:
-            late = [(outcome, key, opened) for outcome, (key, opened, due) in self._due.items() if due < now]
-        for outcome, key, opened in late:
-            if self._opened[key] is opened:
+        for outcome, key, label in self._awaited.give_up_late():
+            if self._labels[key][-1] == label:
+                self._left[label] = (key, self._opened[key])
                 self.open(key, self._requests[key])
             with contextlib.suppress(InvalidStateError):  # it came after all
                 outcome.set_exception(TimeoutError("nothing came from its worker long after its limit"))
-
-    def _expect(
-        self, key: str, opened: Future[HighThroughputExecutor], outcome: Future[Result], seconds: float
-    ) -> None:
-        with self._guard:
-            self._due[outcome] = (key, opened, time.monotonic() + seconds)
-
-    def _arrived(self, outcome: Future[Result]) -> None:
-        with self._guard:
-            self._due.pop(outcome, None)
+        for label in [each for each in self._left if not self._awaited.awaits(each)]:
+            self._abandon(*self._left.pop(label))
 
     def _load(self) -> DataFlowKernel:
         if self._kernel is not None:
@@ -215,9 +209,10 @@ class ParslJobExecutor:
             executor = started.result()
             app = python_app(run_job, data_flow_kernel=self._kernel, executors=[executor.label], cache=False)
             # A warm attempt, the cold one after it, and a third have the whole limit each.
-            seconds = 3 * job.limits.timeout + MARGIN_SECONDS + self._pools_of(key).waiting_seconds
-            seconds += TEMPLATE_SECONDS if job.warm_start.template else 0.0
-            self._expect(key, started, outcome, seconds)
+            limit = 3 * job.limits.timeout + MARGIN_SECONDS
+            limit += TEMPLATE_SECONDS if job.warm_start.template else 0.0
+            seconds = limit + self._pools_of(key).waiting_seconds
+            self._awaited.expect(outcome, key, executor.label, seconds=seconds, limit=limit)
             app(job).add_done_callback(lambda done: self._hand_on(done, job, executor, outcome))
         except Exception as problem:  # noqa: BLE001  any failure to send must reach the scheduler
             outcome.set_exception(problem)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from envsolver.core.jobs import Job
 from envsolver.core.results import Result
+from envsolver.run.parsl.awaited import AwaitedJobs
 from envsolver.run.parsl.pool_logs import explained, last_words, stuck
 from envsolver.run.scheduler.protocols import PoolRequest
 from envsolver.worker.processes import RUN_MARK
@@ -79,6 +80,9 @@ class Pools(Protocol):
     def waiting_seconds(self) -> float:
         """How much longer than its limits allow a job may take, since it waits for a place."""
 
+    def watch(self, awaited: AwaitedJobs) -> None:
+        """Be given what is to know which jobs workers have taken."""
+
     def make(self, label: str, request: PoolRequest) -> HighThroughputExecutor:
         """Make an environment's executor."""
 
@@ -122,6 +126,9 @@ class LocalPools:
         self._run_id = run_id
         self._directory = directory
         self._server = server
+
+    def watch(self, awaited: AwaitedJobs) -> None:
+        """Tell nothing: a job that is sent has a worker."""
 
     def make(self, label: str, request: PoolRequest) -> HighThroughputExecutor:
         """Make an executor whose pool runs on this interpreter."""

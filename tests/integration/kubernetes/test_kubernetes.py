@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +14,10 @@ import pytest
 from fakes import until
 from kube_api import Cluster, Fault
 from kube_project import KubeProject
-from nodes_project import VERSIONS, run_id, waits_at_first
+from nodes_project import SHORT_MARGIN, VERSIONS, run_id, stop_worker, waits_at_first
 
 from envsolver.run.parsl.kubernetes import RUN_LABEL
+from envsolver.worker.processes import RUN_MARK
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -108,6 +110,20 @@ def test_a_notebook_whose_pod_is_lost_runs_again_and_then_is_lost_in_the_cluster
     assert project.results()["a.ipynb"]["attempts"] == 2
     assert re.search(words, printed)
     assert "Kubernetes: pod envsolver-" in project.results()["a.ipynb"]["reason"]
+
+
+def test_a_worker_that_hangs_is_given_up_with_its_pod_long_after_its_notebooks_limit(project: KubeProject) -> None:
+    project.command = [sys.executable, "-c", SHORT_MARGIN]
+    project.configure("timeout = 6\n", **{"max-blocks": "1"})
+    say = f"import os, pathlib; pathlib.Path('{project.flag}').write_text(os.environ['{RUN_MARK}'])"
+    project.notebook("a.ipynb", say, "import time; time.sleep(3)")
+    started = project.start("--cold")
+    mark = until(lambda: project.flag.read_text() if project.flag.exists() else "", SLOW)
+    stop_worker(mark)
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert "(nothing came from its worker long after its limit); trying again" in printed
+    assert len(project.kube.created) == 2
 
 
 def test_a_pod_that_reaches_its_walltime_runs_its_notebook_again(project: KubeProject) -> None:

@@ -6,16 +6,18 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 from fakes import until
-from nodes_project import run_id, waits_at_first
+from nodes_project import SHORT_MARGIN, run_id, stop_worker, waits_at_first
 from slurm_cluster import NODES, ClusterProject, Faults
 
 from envsolver.run.history import History
+from envsolver.worker.processes import RUN_MARK
 
 pytestmark = pytest.mark.integration
 
@@ -116,6 +118,27 @@ def test_when_parsls_interchange_falls_silent_the_notebooks_run_again(
     assert project.results()["a.ipynb"]["attempts"] == 2
     assert "the interchange of its pools of workers" in printed
     until(lambda: not project.left(run))
+
+
+def test_a_worker_that_hangs_is_given_up_with_its_block_long_after_its_notebooks_limit(
+    project: ClusterProject, tmp_path: Path
+) -> None:
+    project.command = [sys.executable, "-c", SHORT_MARGIN]
+    project.configure("timeout = 6\n", **{"max-blocks": "1"})
+    flag = tmp_path / "flag"
+    project.notebook(
+        "a.ipynb",
+        f"import os, pathlib; pathlib.Path('{flag}').write_text(os.environ['{RUN_MARK}'])",
+        "import time; time.sleep(3)",
+    )
+    started = project.start("--cold")
+    for _ in range(2):
+        stop_worker(until(lambda: flag.read_text() if flag.exists() else "", SLOW))
+        flag.unlink()
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "lost"}, printed
+    assert "nothing came from its worker long after its limit" in project.results()["a.ipynb"]["reason"]
+    assert len(set(re.findall(r"job (\d+) RUNNING", printed))) == 2
 
 
 def test_a_block_that_reaches_its_walltime_runs_its_notebook_again(project: ClusterProject, tmp_path: Path) -> None:
