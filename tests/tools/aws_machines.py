@@ -7,6 +7,8 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,10 @@ def machines(folder: Path) -> Iterator[Machines]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    asked = HTTPConnection(host, port, timeout=30)
+    asked.request("POST", "/moto-api/reset")  # a process has one cloud, for all its tests
+    assert asked.getresponse().status == HTTPStatus.OK
+    asked.close()
     running = Machines(f"http://{host}:{port}", folder)
     running.start()
     try:
