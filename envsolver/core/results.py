@@ -266,3 +266,5 @@ class Run:
     """Which part this is, when the run was split over several machines."""
     state: RunState = "complete"
     """Only a run in which every notebook got its verdict is complete."""
+    unwritten: tuple[str, ...] = ()
+    """Names of the reports that could not be written."""

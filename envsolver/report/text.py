@@ -282,7 +282,8 @@ def _short_lines(run: Run, style: Style) -> Iterator[str]:
 
 def _place_lines(run: Run, style: Style) -> Iterator[str]:
     for label, name in (("Report:", REPORT), ("Results:", RESULTS)):
-        yield style(f"{label:12}{shown_path(run.directory / name)}", DIM)
+        if name not in run.unwritten:
+            yield style(f"{label:12}{shown_path(run.directory / name)}", DIM)
     for label, names in (
         ("Executed:", [result.executed for result in run.results]),
         ("Logs:", [result.log for result in run.results]),

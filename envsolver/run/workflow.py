@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING
 from envsolver.core.environments import Assignment, Environment, Target
 from envsolver.core.errors import BuildError, ConfigurationError, EnvsolverError, NothingToRunError, UnsolvableError
 from envsolver.core.jobs import Cost, Job
-from envsolver.core.paths import JUNIT, REPORT, RESULTS
 from envsolver.core.progress import Progress
-from envsolver.core.results import Result, ResultKey, Run, Shard
-from envsolver.report.junit import write_junit
-from envsolver.report.results_json import write_results
+from envsolver.core.results import Result, Run, Shard
 from envsolver.resolver.conflicts import plain_conflicts
 from envsolver.resolver.groups import check_group_names, read_groups
 from envsolver.run.context import RunContext, RunRecord, make_context
@@ -32,6 +29,7 @@ from envsolver.run.parsl import monitoring
 from envsolver.run.parsl.prestart import ParslPrestart
 from envsolver.run.preparation import Preparation, choose_templates, rebuild_damaged
 from envsolver.run.project import Project
+from envsolver.run.reports import write_reports
 from envsolver.run.resolution import Resolution, resolve
 from envsolver.run.resources import acquire
 from envsolver.run.scheduler.outcome import RunOutcome, Verdicts
@@ -47,9 +45,6 @@ if TYPE_CHECKING:
     from envsolver.run.watch import WatchSession
 
 _TIP = "`envsolver list` shows each notebook's group and why."
-
-HTML_SECONDS = 5.0
-"""How long executed notebooks are put into the HTML report; `envsolver report` puts in all."""
 
 
 def run(
@@ -95,7 +90,7 @@ def run(
     outcome = _execute(context, resolution, jobs, known, record)
     conflicts = (*resolution.conflicts, *configured_conflicts(project, resolution, chosen))
     finished = record.run(outcome, conflicts=conflicts)
-    _write_reports(finished, expected, progress, hurried=outcome.interrupted or session is not None)
+    finished = write_reports(finished, expected, progress, hurried=outcome.interrupted or session is not None)
     return finished, exit_code(finished, outcome, record.errors)
 
 
@@ -256,27 +251,6 @@ def _choose(project: Project, options: Options, resolution: Resolution) -> tuple
     shard = make_shard(project.config, resolution.notebooks, options.shard, options.times)
     chosen = tuple(a for a in chosen if a.notebook in shard.notebooks)
     return chosen, replace(shard, notebooks=tuple(a.notebook for a in chosen))
-
-
-def _write_reports(finished: Run, expected: Mapping[ResultKey, float], progress: Progress, *, hurried: bool) -> None:
-    """Write the reports of a run to its folder; one report that cannot be written takes no other along."""
-
-    def html(run: Run) -> None:
-        write_report(run, expected, seconds=0 if hurried else HTML_SECONDS)
-
-    for name, write in ((RESULTS, write_results), (JUNIT, write_junit), (REPORT, html)):
-        try:
-            write(finished)
-        except OSError as error:
-            progress.note(f"{name} could not be written: {error}")
-
-
-def write_report(finished: Run, expected: Mapping[ResultKey, float], *, seconds: float) -> None:
-    """Write the HTML report; an interruption of that leaves the report in the terminal."""
-    with contextlib.suppress(KeyboardInterrupt):
-        from envsolver.report.html import write_html  # its libraries take half a second to import
-
-        write_html(finished, expected=expected, conflicts=finished.conflicts, seconds=seconds)
 
 
 def configured_conflicts(project: Project, resolution: Resolution, chosen: Sequence[Assignment]) -> tuple[str, ...]:

@@ -188,7 +188,7 @@ class NotebooksPlugin:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the run's report is."""
-        if self._finished is not None:
+        if self._finished is not None and REPORT not in self._finished.unwritten:
             terminalreporter.write_line(f"envsolver: {shown_path(self._finished.directory / REPORT)}")
 
     def _run(self, session: pytest.Session, items: Sequence[NotebookItem]) -> None:

@@ -19,7 +19,7 @@ from envsolver.core.results import Block, CellTime, Failure, Result, ResultKey, 
 from envsolver.report.html import EXECUTED, build_html, write_html
 from envsolver.report.html_failures import frame_height
 from envsolver.report.html_view import figures_of
-from envsolver.run.workflow import write_report
+from envsolver.run.reports import write_report
 
 
 class Page(HTMLParser):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ def a_run(*results: Result, stopped: str = "", not_run: tuple[str, ...] = ()) ->
 
 def a_result(**values: object) -> Result:
     base = Result(notebook="a.ipynb", group="core", python="3.11", status="passed", started="2026-03-14T09:26:53Z")
-    return dataclasses.replace(base, **values)  # type: ignore[arg-type]
+    return replace(base, **values)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -101,6 +101,13 @@ def test_a_stopped_run_is_never_ok() -> None:
 def test_the_last_line_counts_plainly(run: Run) -> None:
     for color in (False, True):
         assert report_lines(run, color=color)[-1] == "29 passed, 5 failed, 1 skipped"
+
+
+def test_only_reports_that_were_written_are_named() -> None:
+    named = [line.partition(":")[0] for line in report_lines(a_run(a_result()))]
+    assert {"Report", "Results"} <= set(named)
+    named = [line.partition(":")[0] for line in report_lines(replace(a_run(a_result()), unwritten=("report.html",)))]
+    assert ("Report" in named, "Results" in named) == (False, True)
 
 
 def test_a_failure_shows_cell_fault_line_error_and_frames(run: Run) -> None:
@@ -220,7 +227,7 @@ def test_of_very_many_reasons_the_first_are_told() -> None:
 
 
 def test_totals_compare_wall_time_with_the_sum(tmp_path: Path) -> None:
-    run = dataclasses.replace(a_run(*(a_result(seconds=8.0) for _ in range(3))), directory=tmp_path)
+    run = replace(a_run(*(a_result(seconds=8.0) for _ in range(3))), directory=tmp_path)
     assert "Ran 3 notebooks in 10 s; their times add up to 24 s, 2.4 times that, with 2 at once" in report_lines(run)
 
 
@@ -237,7 +244,7 @@ def test_several_failures_are_named_once_more_at_the_end(run: Run) -> None:
     assert [line.split()[0] for line in short] == [result.status for result in run.results if not result.good]
     assert "  timeout      demos/papers/2023_figure_2.ipynb" in short
     assert "  failed       demos/finance/asian_option.ipynb: cell 9: AssertionError" in short
-    single = dataclasses.replace(run, results=tuple(r for r in run.results if r.good or r.status == "timeout"))
+    single = replace(run, results=tuple(r for r in run.results if r.good or r.status == "timeout"))
     assert "Did not pass:" not in report_lines(single)
 
 

@@ -66,10 +66,11 @@ def test_a_report_that_cannot_be_written_is_noted_and_takes_no_other_along(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("envsolver.run.workflow.write_junit", full)
+    monkeypatch.setattr("envsolver.run.reports.write_junit", full)
     finished, _, progress = executed(project)
     assert progress.notes == ["junit.xml could not be written: [Errno 28] No space left on device"]
     assert (finished.directory / "report.html").is_file()
+    assert finished.unwritten == ("junit.xml",)
 
 
 def test_a_group_that_no_notebook_belongs_to_leaves_nothing_to_run(project: Project) -> None:
