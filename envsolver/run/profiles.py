@@ -23,7 +23,16 @@ from envsolver.core.profiles import LOCAL, Placement, Profile, ProfileSettings, 
 from envsolver.core.quantities import duration
 from envsolver.core.settings import Config
 from envsolver.run.parsl.addresses import address_of
-from envsolver.run.parsl.providers import COMMANDS, LIBRARIES, OURS, Parameter, default_walltime, parameters, unusable
+from envsolver.run.parsl.providers import (
+    COMMANDS,
+    LIBRARIES,
+    OURS,
+    Parameter,
+    default_walltime,
+    parameters,
+    rights,
+    unusable,
+)
 
 VARIABLE = "ENVSOLVER_PROFILE"
 """Names the profile of a run that is started without `--profile`."""
@@ -235,7 +244,11 @@ def check_profile(profile: Profile, cache: Path) -> Iterator[tuple[str, str]]:
     for command in COMMANDS.get(profile.settings.provider, ()):
         yield f"command {command}", "" if shutil.which(command) else "is not found on PATH"
     if profile.settings.provider in LIBRARIES:
-        yield "what it needs here", " ".join(filter(None, unusable(profile)))
+        lacks = " ".join(filter(None, unusable(profile)))
+        yield "what it needs here", lacks
+        where, fault = ("", "") if lacks else rights(profile)
+        if where:
+            yield where, fault
     if profile.settings.address or profile.settings.interface:
         yield f"address {profile.settings.address or profile.settings.interface}", _address_fault(profile)
     shared = Path(profile.settings.environments or cache).expanduser()

@@ -1,8 +1,8 @@
 """A stand-in for a Kubernetes cluster, on loopback: its API server for pods and Secrets, and nodes behind it.
 
 It answers as the API's documentation says: list, watch and selectors, deletion with grace, evictions, refusals with a
-Status. Bodies are checked against the published schemas. It has no scheduler worth the name, no DNS, no access rights
-beyond one token, no admission, and no registry.
+Status. Bodies are checked against the published schemas. It has no scheduler worth the name, no DNS, one user
+who may do all that tests do not forbid, no admission, and no registry.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ KINDS = {"pods": "Pod", "secrets": "Secret", "events": "Event"}
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 NAMESPACE, ITEM = r"(?:/namespaces/(?P<namespace>[^/]+))?", r"(?:/(?P<name>[^/]+)(?:/(?P<sub>\w+))?)?"
+Right = tuple[str, str]
+"""A verb and a resource."""
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 PATH = re.compile(rf"/api/v1{NAMESPACE}/(?P<kind>pods|secrets|events){ITEM}")
 
 RESOURCES = [
@@ -87,6 +90,8 @@ class Cluster:
         What is to go wrong.
     created
         The bodies of all pods that were asked for.
+    asked, forbidden
+        What was done with which resources, and what nobody may do.
     """
 
     def __init__(self, folder: Path, image: tuple[Path, ...] = (), claims: Mapping[str, Path] | None = None) -> None:
@@ -95,6 +100,8 @@ class Cluster:
         self.nodes = Nodes(self.store, folder, image, claims or {})
         self.faults: list[Fault] = []
         self.created: list[Object] = []
+        self.asked: set[Right] = set()
+        self.forbidden: set[Right] = set()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cluster": self}))
         self.server.daemon_threads = True
         self._authority = folder / "server.pem"
@@ -265,14 +272,28 @@ class _Handler(BaseHTTPRequestHandler):
             raise ApiError(401, "Unauthorized", "Unauthorized")
         if self.command == "GET" and path in DISCOVERY:
             self._answer(DISCOVERY[path])
+        elif path == REVIEWS and self.command == "POST":
+            wanted = body["spec"]["resourceAttributes"]
+            allowed = (wanted["verb"], wanted["resource"]) not in self.cluster.forbidden
+            self._answer({**body, "status": {"allowed": allowed}}, 201)
         elif found is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         else:
             named = found.groupdict(default="")
+            self._authorize(named["kind"], named["name"], named["sub"])
             call = getattr(self, f"_{self.command.lower()}_{named['sub'] or ('one' if named['name'] else 'all')}", None)
             if call is None:
                 raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the resource")
             call(named["kind"], named["namespace"], named["name"], body)
+
+    def _authorize(self, kind: str, name: str, sub: str) -> None:
+        verbs = {"GET": "get" if name else "list", "POST": "create", "DELETE": "delete" if name else "deletecollection"}
+        verb = "watch" if "watch" in self.query else verbs[self.command]
+        right = (verb, f"{kind}/{sub}" if sub else kind)
+        self.cluster.asked.add(right)
+        if right in self.cluster.forbidden:
+            named = f' "{name}"' if name else ""
+            raise ApiError(403, "Forbidden", f'{kind}{named} is forbidden: User "u" cannot {verb} resource "{kind}"')
 
     def _get_all(self, kind: str, namespace: str, _: str, __: Object) -> None:
         chosen = self.query.get("labelSelector", ""), self.query.get("fieldSelector", "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import re
 import time
 import uuid
@@ -22,6 +21,7 @@ from parsl.providers import KubernetesProvider
 
 from envsolver.core.profiles import Profile
 from envsolver.run.parsl.blocks import SilentError
+from envsolver.run.parsl.kubernetes_api import KubernetesError, ask
 from envsolver.run.parsl.pod_states import PodStates
 from envsolver.run.parsl.pods import CERTIFICATES, GRACE_SECONDS, PodSpec, Size, read_template
 from envsolver.run.scheduler.protocols import PoolRequest
@@ -30,9 +30,6 @@ RUN_LABEL = "envsolver-run"
 POOL_LABEL = "envsolver-pool"
 
 DAY = 86400
-
-REQUEST_SECONDS = (5.0, 30.0)
-"""How long connecting to the cluster may take, and how long its answer."""
 
 CLOSE_TRIES = 5
 """How often, at the end, the cluster is asked to delete what is left."""
@@ -44,24 +41,6 @@ cp {CERTIFICATES}/* "$certificates"
 """A Secret is seen by all users of a pod, and Parsl wants a folder that is private."""
 
 _CERT_DIR = re.compile(r"(?<=--cert_dir )(\S+)")
-
-
-BUSY = frozenset({429, 500, 502, 503, 504})
-"""Answers of HTTP after which the same question may be answered later."""
-
-
-class KubernetesError(Exception):
-    """The cluster did not do as it was asked; the message holds its words.
-
-    Attributes
-    ----------
-    passes
-        Whether it may do so later: it did not answer, or is too busy.
-    """
-
-    def __init__(self, words: str, *, passes: bool = False) -> None:
-        super().__init__(words)
-        self.passes = passes
 
 
 class KubernetesBlocks(KubernetesProvider):
@@ -190,14 +169,22 @@ class KubernetesBlocks(KubernetesProvider):
         if all(self._cancel(name) for name in known) and self._secret:
             with contextlib.suppress(KubernetesError):
                 self._delete(self.kube_client.delete_namespaced_secret, self._secret)
+                self._secret = ""
         for attempt in range(CLOSE_TRIES):
             try:
                 return self._delete_all()
-            except KubernetesError:
-                if attempt == CLOSE_TRIES - 1:
-                    raise
+            except KubernetesError as error:
+                if attempt == CLOSE_TRIES - 1 or not error.passes:
+                    raise KubernetesError(f"{error}{self._how_to_delete()}") from error
                 time.sleep(1)
         return None
+
+    def _how_to_delete(self) -> str:
+        """Return how one who may can delete what is known to be left, as the end of a sentence."""
+        left = [f"pods/{name}" for name, kept in self.resources.items() if not kept["status"].terminal]
+        left += [f"secrets/{self._secret}"] if self._secret else []
+        command = f"kubectl delete --namespace={self.namespace} {' '.join(left)}"
+        return f"; `{command}` deletes what is left, by one who may" if left else ""
 
     def _delete_all(self) -> None:
         client = self.kube_client
@@ -218,46 +205,11 @@ class KubernetesBlocks(KubernetesProvider):
         self._ask(call, name=name, grace_period_seconds=GRACE_SECONDS, gone={})
 
     def _ask(self, call: Callable[..., Any], gone: object = None, **arguments: Any) -> Any:
-        """Make a call of the client, and return the answer as plain data; `gone` when there is no such thing.
+        """Make a call about the namespace, and return the answer as plain data; `gone` when there is no such thing.
 
         Raises
         ------
         KubernetesError
             With the cluster's words.
         """
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
-
-        try:
-            answer = call(
-                namespace=self.namespace, _preload_content=False, _request_timeout=REQUEST_SECONDS, **arguments
-            )
-            return json.loads(answer.data)
-        except ApiException as error:
-            if error.status == 404 and gone is not None:  # noqa: PLR2004  HTTP's own
-                return gone
-            words = f"Kubernetes: {_said(error.body) or error.reason} ({error.status})"
-            raise KubernetesError(words, passes=error.status in BUSY) from error
-        except HTTPError as error:
-            raise KubernetesError(f"Kubernetes did not answer: {error}", passes=True) from error
-        except ValueError as error:  # a body that is none; some versions of the client find that out
-            raise KubernetesError(f"Kubernetes: {error}") from error
-
-
-def configuration_fault() -> str:
-    """Return why there is no cluster to ask; empty when there is a configuration that names one."""
-    from kubernetes.config import ConfigException
-
-    try:
-        KubernetesProvider(image="none")
-    except (ConfigException, OSError, ValueError) as error:
-        return f"finds no cluster: {error} KUBECONFIG names the file, ~/.kube/config is the usual one"
-    return ""
-
-
-def _said(body: str | bytes | None) -> str:
-    """Return the message of a refusal, which is JSON unless something in between has written it."""
-    try:
-        return str(json.loads(body or "{}").get("message", ""))
-    except (ValueError, AttributeError):
-        return ""
+        return ask(call, gone, namespace=self.namespace, **arguments)

@@ -225,6 +225,16 @@ def _aws_state(name: str) -> str:
     return str(folder / f"aws-{name}.json")
 
 
+def rights(profile: Profile) -> tuple[str, str]:
+    """Return where a profile needs rights, and which it lacks there; two empty texts where it needs none."""
+    if profile.settings.provider != "kubernetes":
+        return "", ""
+    from envsolver.run.parsl.kubernetes_api import rights_fault
+
+    namespace = str(profile.options.get("namespace", "default"))
+    return f"namespace {namespace}", rights_fault(namespace)
+
+
 def unusable(profile: Profile) -> tuple[str, str]:
     """Return why a profile cannot be used here, after the key that says so; two empty texts when it can."""
     name, template = profile.settings.provider, profile.options.get("pod_template")
@@ -233,7 +243,7 @@ def unusable(profile: Profile) -> tuple[str, str]:
         return "provider", f"needs the library {library}: install envsolver[{name}]"
     if name != "kubernetes":
         return "", ""
-    from envsolver.run.parsl.kubernetes import configuration_fault
+    from envsolver.run.parsl.kubernetes_api import configuration_fault
     from envsolver.run.parsl.pods import read_template
 
     try:

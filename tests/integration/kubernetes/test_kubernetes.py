@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from kube_project import KubeProject
 from nodes_project import SHORT_MARGIN, VERSIONS, run_id, stop_worker, waits_at_first
 
 from envsolver.run.parsl.kubernetes import RUN_LABEL
+from envsolver.run.parsl.kubernetes_api import RIGHTS
 from envsolver.worker.processes import RUN_MARK
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -197,6 +199,32 @@ def test_while_the_api_takes_no_pods_the_run_waits(project: KubeProject) -> None
     printed = project.run()
     assert project.verdicts() == {"a.ipynb": "passed"}, printed
     assert printed.count("the scheduler has not answered: Kubernetes: the tests want it so") == 3
+
+
+def test_a_run_asks_for_the_rights_that_are_written_down_and_for_no_others(project: KubeProject) -> None:
+    project.kube.nodes.failing_pulls["registry/notebooks:1"] = 1
+    project.notebook("a.ipynb", "pass")
+    printed = project.run()
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert project.kube.asked == {(verb, resource) for resource, verbs in RIGHTS.items() for verb in verbs}
+
+
+def test_what_one_may_not_delete_is_named_with_the_command_and_told_before_a_run_by_the_check(
+    project: KubeProject,
+) -> None:
+    project.notebook("a.ipynb", "pass")
+    project.kube.forbidden = {("delete", "pods"), ("list", "events")}
+    check = [sys.executable, "-m", "envsolver", "profiles", "--check"]
+    told = subprocess.run(check, cwd=project.root, env=project.environ, capture_output=True, text=True, check=False)
+    assert "namespace default: may not delete pods: docs/clusters.md shows the Role that is needed" in told.stderr
+    assert told.returncode == 2
+    printed, _ = project.start().communicate(timeout=300)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    (pod,), (secret,) = (project.kube.store.find(kind) for kind in ("pods", "secrets"))
+    left = f"pods/{pod['metadata']['name']} secrets/{secret['metadata']['name']}"
+    assert f"`kubectl delete --namespace=default {left}` deletes what is left, by one who may" in printed
+    for kind, each in (("pods", pod), ("secrets", secret)):
+        project.kube.delete(kind, "default", each["metadata"]["name"], 0)
 
 
 def test_while_the_api_hangs_a_run_is_interrupted_in_bounded_time_and_says_what_is_left(project: KubeProject) -> None:

@@ -15,7 +15,8 @@ from urllib3.exceptions import NewConnectionError
 
 from envsolver.core.profiles import Profile, ProfileSettings
 from envsolver.run.parsl.blocks import SilentError
-from envsolver.run.parsl.kubernetes import KubernetesBlocks, KubernetesError, configuration_fault
+from envsolver.run.parsl.kubernetes import KubernetesBlocks
+from envsolver.run.parsl.kubernetes_api import KubernetesError, configuration_fault
 from envsolver.run.scheduler.protocols import PoolRequest
 
 CONFIG = """\
@@ -237,6 +238,25 @@ def test_what_was_made_is_deleted_where_it_may_not_be_listed(
     with pytest.raises(KubernetesError, match="cannot list"):
         blocks.clean_up()
     assert (client.pods, client.secrets) == ({}, {})
+
+
+def test_what_one_may_not_delete_is_named_with_the_command_at_once(
+    blocks: KubernetesBlocks, client: FakeClient, tmp_path: Path
+) -> None:
+    (tmp_path / "keys").mkdir()
+    name = blocks.submit(f"pool --cert_dir {tmp_path / 'keys'} -x", 1)
+    (secret,) = client.secrets
+
+    def refuse(**_: object) -> None:
+        raise refusal(403, "pods is forbidden")
+
+    client.delete_namespaced_pod = refuse  # type: ignore[method-assign,assignment]
+    asked = len(client.asked)
+    with pytest.raises(KubernetesError) as raised:
+        blocks.clean_up()
+    command = f"kubectl delete --namespace=default pods/{name} secrets/{secret}"
+    assert str(raised.value) == f"Kubernetes: pods is forbidden (403); `{command}` deletes what is left, by one who may"
+    assert len(client.asked) == asked + 1  # for what there is: what is refused once is refused again
 
 
 def test_a_cluster_that_deletes_nothing_is_told_of_at_last(blocks: KubernetesBlocks, client: FakeClient) -> None:
