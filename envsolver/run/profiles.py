@@ -66,6 +66,8 @@ def _usable(table: ProfileTable) -> Profile:
     """Return a profile that is right, and for which all is here that it needs."""
     profile = make_profile(table)
     key, why = unusable(profile)
+    if not why:
+        key, why = "interface" if profile.settings.interface else "address", _address_fault(profile)
     if why:
         raise ConfigurationError([table.fault(why, key)])
     return profile

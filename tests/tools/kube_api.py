@@ -102,13 +102,27 @@ class Cluster:
         self.created: list[Object] = []
         self.asked: set[Right] = set()
         self.forbidden: set[Right] = set()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cluster": self}))
-        self.server.daemon_threads = True
         self._authority = folder / "server.pem"
         self._authority.write_bytes(certificate())
+        self.server = self._listen(0)
+
+    def _listen(self, port: int) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"cluster": self}))
+        server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._authority)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
+
+    def stop_serving(self) -> None:
+        """Have the API server go; the nodes stay, and what it kept."""
+        self.server.shutdown()
+        self.server.server_close()
+
+    def serve_again(self) -> None:
+        """Have it come back where it was."""
+        self.server = self._listen(self.server.server_port)
 
     @property
     def url(self) -> str:
@@ -373,10 +387,8 @@ def missing() -> str:
 def cluster(folder: Path, image: tuple[Path, ...] = (), claims: Mapping[str, Path] | None = None) -> Iterator[Cluster]:
     """Run a cluster, and end it with all its pods."""
     running = Cluster(folder, image, claims)
-    threading.Thread(target=running.server.serve_forever, daemon=True).start()
     try:
         yield running
     finally:
-        running.server.shutdown()
-        running.server.server_close()
+        running.stop_serving()
         running.nodes.stop()

@@ -73,6 +73,8 @@ SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=1
 {nodes}
 PartitionName=main Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1
 PartitionName=first Nodes=ALL MaxTime=60 State=UP PriorityTier=10
+PartitionName=down Nodes=ALL MaxTime=60 State=DOWN
+PartitionName=inactive Nodes=ALL MaxTime=60 State=INACTIVE
 """
 
 
@@ -193,6 +195,20 @@ class Slurm:
         assert program is not None
         asked = [program, "-n", "-S", str(self.folder / "munge" / "munge.socket")]
         return subprocess.run(asked, check=False, capture_output=True).returncode == 0
+
+    def kill_controller(self) -> None:
+        """Have Slurm's controller die at once."""
+        self.daemons["slurmctld"].kill()
+        self.daemons["slurmctld"].wait()
+
+    def revive_controller(self) -> None:
+        """Start it again, with all that it knew."""
+        self._start("slurmctld", "slurmctld", "-D")
+        deadline = time.monotonic() + START_SECONDS
+        while "UP" not in self.ask("scontrol", "ping", check=False):
+            if time.monotonic() > deadline:
+                raise RuntimeError((self.folder / "slurmctld.log").read_text()[-2000:])
+            time.sleep(0.2)
 
     def start(self) -> None:
         """Start all daemons."""

@@ -342,12 +342,12 @@ class ClusterPools:
             blocks.fail(placed[block], f"its workers have not come within {seconds:g} s")
 
     def _tell(self, executor: BlockProviderExecutor, status: Mapping[str, JobStatus]) -> None:
-        """Say of each block that its state is another than before, or what keeps one that has its nodes."""
+        """Say of each block that its state is another than before, or what it waits for."""
         told = self._told[executor.label]
         for block, now in status.items():
-            job = executor.blocks_to_job_id.get(block)
-            waits = now.state is JobState.PENDING and job is not None and self._blocks(executor).placed(job)
-            seen = (now.state, now.message if waits else None)
+            # In the numbers alone it changes all the time, as in that of the nodes that are full.
+            why = _NUMBERS.sub("", now.message or "") if now.state is JobState.PENDING else None
+            seen = (now.state, why)
             if told.get(block) != seen:
                 told[block] = seen
                 state = now.state.name.replace("_", " ").lower()

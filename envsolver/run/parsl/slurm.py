@@ -52,13 +52,22 @@ UNHEARD = (
     "Connection refused", "communication", "Protocol authentication error", "controller in standby mode",
     "temporarily unable to accept", "Unable to establish", "Munge", "Invalid authentication credential",
 )  # fmt: skip
-"""What Slurm's commands say when they did not reach it (slurm_errno.c), and ours: that passes by itself."""
+"""What Slurm's commands say when they did not reach it (slurm_errno.c), and ours: that passes by itself.
+
+They end with 1 whatever went wrong, and tell of it in no other form (`--json` is for answers). Nothing rests on this
+list alone: when `squeue` does not answer either, Slurm is out of reach whatever the words are, and when it does it
+tells whether there is a block. Without a spelling that is missing here, a block counts as refused that may come later;
+it works like any other, and ends when it finds no run.
+"""
 
 NOT_LAUNCHED = frozenset({"JobLaunchFailure", "launch_failed_requeued_held"})
 """Reasons of a block that its node could not start, as it cannot when there is no place for what the block prints."""
 
 NEVER_ENDS = ("MinutesLimit", "PerJobLimit")
 """How the reasons end that tell that an account is used up, or that a job is too large for it."""
+
+PASSES = "RunMinutesLimit"
+"""How those end that bound what runs at once, in minutes to go: they pass as other jobs come to their end."""
 
 
 class SlurmBlocks(SlurmProvider):
@@ -97,18 +106,16 @@ class SlurmBlocks(SlurmProvider):
             return super().submit(command, tasks_per_node, name)
         except SubmitException as error:
             words = " / ".join(f"{error.stderr}\n{error.stdout}".split("\n")).strip(" /")
-            if error.retcode != 0 and not is_unheard(words):
-                raise RuntimeError(f"Slurm: {words or f'sbatch ended with {error.retcode}'}") from error
             if (job := self._find(name)) is not None:
                 return job
+            if error.retcode != 0 and not self.silence and not is_unheard(words):
+                raise RuntimeError(f"Slurm: {words or f'sbatch ended with {error.retcode}'}") from error
             self._uncertain.append(name)
             raise SilentError(words or "sbatch printed nothing") from error
 
     def _find(self, name: str) -> str | None:
         """Return the block of a name that is in the queue although `sbatch` has not said so."""
-        lines = self._ask_queue(f"--name={name}") or []
-        rows = [line.split("|") for line in lines if line != HEADING]
-        job = next((row[0] for row in rows if len(row) == len(FORMAT.split("|"))), None)
+        job = next((row[0] for row in self._rows(f"--name={name}") or []), None)
         if job is not None:
             scripts = Path(str(self.script_dir)).glob(f"{name}.*")
             script = next(each for each in scripts if each.suffix not in {".stdout", ".stderr"})
@@ -119,12 +126,18 @@ class SlurmBlocks(SlurmProvider):
     def _cancel_uncertain(self) -> bool:
         """Cancel the blocks that may be in the queue untold; false when Slurm does not answer."""
         if self._uncertain:
-            code, _, error = self._cancel(f"--name={','.join(self._uncertain)}")
-            if code != 0 and is_unheard(error):
-                self.silence = error.strip()
+            names = f"--name={','.join(self._uncertain)}"
+            code, _, error = self._cancel(names)
+            if code != 0 and (is_unheard(error) or self._may_be_there(names)):
+                self.silence = error.strip() or self.silence or f"scancel ended with {code}"
                 return False
             self._uncertain.clear()
         return True
+
+    def _may_be_there(self, which: str) -> bool:
+        """Return whether blocks wait or run, or Slurm does not say so."""
+        rows = self._rows(which)
+        return rows is None or any(not JobStatus(STATES.get(row[1], JobState.UNKNOWN)).terminal for row in rows)
 
     def cancel(self, job_ids: Sequence[object]) -> list[bool]:
         """Give blocks back, and return for each whether Slurm has taken it."""
@@ -156,15 +169,21 @@ class SlurmBlocks(SlurmProvider):
         active = [str(job) for job, kept in self.resources.items() if not kept["status"].terminal]
         if not active:
             return
-        lines = self._ask_queue(f"--job '{','.join(active)}'")
-        if lines is None:
+        rows = self._rows(f"--job '{','.join(active)}'")
+        if rows is None:
             return  # which says nothing of the blocks
-        told = {job: rest for job, *rest in (line.split("|") for line in lines) if len(rest) == 5}  # noqa: PLR2004
+        told = {job: rest for job, *rest in rows}
         for job in active:
             state, reason, nodes, *times = told.get(job, ("COMPLETED", "Slurm does not know it any more", "", "", ""))
             self._note(job, state, reason, nodes)
             if state in ON_NODES:
                 self.resources[job] |= dict(zip(("nodes", "started", "ends"), (nodes, *map(_iso, times)), strict=True))
+
+    def _rows(self, which: str) -> list[list[str]] | None:
+        """Return what `squeue` has on some jobs, a list of its columns for each; None when it does not answer."""
+        lines = self._ask_queue(which)
+        rows = [line.split("|") for line in lines or () if line != HEADING]
+        return None if lines is None else [row for row in rows if len(row) == len(FORMAT.split("|"))]
 
     def _ask_queue(self, which: str) -> list[str] | None:
         """Return the lines that `squeue` has on some jobs, with its heading; None when that is no answer."""
@@ -201,7 +220,8 @@ def is_unheard(error: str) -> bool:
 
 def never_starts(reason: str) -> bool:
     """Tell whether a job that waits for a reason will never start by itself."""
-    return reason.split(",", maxsplit=1)[0] in NEVER or reason.endswith(NEVER_ENDS)
+    ends = reason.endswith(NEVER_ENDS) and not reason.endswith(PASSES)
+    return reason.split(",", maxsplit=1)[0] in NEVER or ends
 
 
 def _iso(text: str) -> str | None:

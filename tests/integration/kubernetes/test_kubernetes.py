@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 from fakes import until
 from kube_api import Cluster, Fault
@@ -148,6 +149,8 @@ def test_a_pod_that_reaches_its_walltime_runs_its_notebook_again(project: KubePr
         ({"pod-template": '"detached.yaml"', "connect-deadline": "5"}, "its workers have not come within 5 s"),
         ({"worker-init": '"echo no such module >&2; exit 3"'}, "no such module, exit code 3"),
         ({"python": '"/no/such/python"'}, "/no/such/python"),
+        # As where a network policy keeps pods from what is outside.
+        ({"worker-init": '"sleep 600"', "connect-deadline": "5"}, "its workers have not come within 5 s"),
         ({"init-cpu": "900", "start-deadline": "3"}, "no block started within 3 s: Kubernetes: pod"),
         ({"pod-template": '"pod.yaml"'}, "nodeSelectr"),
         ({"namespace": '"nosuch"'}, 'namespaces "nosuch" not found (404)'),
@@ -245,6 +248,33 @@ def test_while_the_api_hangs_a_run_is_interrupted_in_bounded_time_and_says_what_
             project.kube.delete(kind, "default", each["metadata"]["name"], 0)
 
 
+def test_an_api_server_that_restarts_in_the_middle_costs_no_pod(project: KubeProject) -> None:
+    project.notebook("a.ipynb", LONG.format(flag=project.flag).replace("600", "12"))
+    started = project.start()
+    until(project.flag.exists, SLOW)
+    project.kube.stop_serving()
+    time.sleep(6)  # in which it is asked several times
+    project.kube.serve_again()
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert (project.results()["a.ipynb"]["attempts"], len(project.kube.created)) == (1, 1)
+
+
+def test_when_parsls_interchange_is_killed_the_notebooks_run_again_in_other_pods(project: KubeProject) -> None:
+    project.notebook("a.ipynb", *waits_at_first(project.flag))
+    started = project.start()
+    until(project.flag.exists, SLOW)
+    run = run_id(started)
+    servers = [each for each in psutil.Process(started.pid).children() if "fork_server.py" in " ".join(each.cmdline())]
+    for interchange in [each for server in servers for each in server.children()]:
+        interchange.kill()
+    printed = project.finish(started)
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert project.results()["a.ipynb"]["attempts"] == 2
+    assert "the interchange of its pools of workers ended" in printed
+    until(lambda: not project.left(run))
+
+
 def test_while_the_api_fails_the_pods_that_are_there_go_on(project: KubeProject) -> None:
     flag = project.flag
     project.notebook("a.ipynb", f"import pathlib, time; pathlib.Path('{flag}').touch(); time.sleep(5)")
@@ -282,6 +312,16 @@ def test_the_pods_of_a_killed_run_end_by_themselves_and_are_found_by_its_label(p
     until(lambda: set(project.kube.phases().values()) <= {"Succeeded", "Failed"})
     (pod,) = project.kube.pods(f"{RUN_LABEL}={run}")
     assert time.time() - flag.stat().st_mtime < pod["spec"]["activeDeadlineSeconds"]
+
+
+def test_with_an_address_that_this_machine_does_not_have_nothing_is_begun(project: KubeProject) -> None:
+    project.configure(address='"192.0.2.1"')
+    project.notebook("a.ipynb", "pass")
+    started = project.start()
+    printed = project.finish(started)
+    assert started.returncode == 2, printed
+    assert "profiles.nodes.address: cannot be listened at: Cannot assign requested address" in printed
+    assert project.kube.created == []
 
 
 def test_without_a_cluster_that_is_configured_nothing_is_begun(project: KubeProject) -> None:

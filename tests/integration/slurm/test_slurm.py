@@ -149,6 +149,14 @@ def test_a_block_that_reaches_its_walltime_runs_its_notebook_again(project: Clus
     assert "TIMEOUT" in printed
 
 
+def test_a_notebook_that_walltime_cuts_each_time_is_lost_in_slurms_words(project: ClusterProject) -> None:
+    project.configure(walltime='"00:01:00"')
+    project.notebook("a.ipynb", "import time; time.sleep(600)")
+    printed = project.run()
+    assert project.verdicts() == {"a.ipynb": "lost"}, printed
+    assert re.search(r"; Slurm: job \d+ TIMEOUT", project.results()["a.ipynb"]["reason"])
+
+
 def test_a_notebook_that_would_not_end_in_its_block_is_handed_back_and_runs_in_the_next(
     project: ClusterProject,
 ) -> None:
@@ -186,6 +194,10 @@ def test_a_notebook_whose_blocks_are_always_cancelled_is_lost_in_slurms_words(
         ({"worker-init": '"sleep 600"', "connect-deadline": "3"}, "its workers have not come within 3 s"),
         ({"python": '"/no/such/python"'}, "/no/such/python"),
         ({"scheduler-options": '"#SBATCH --hold"'}, "JobHeldUser"),
+        ({"partition": '"down"', "start-deadline": "5"}, "no block started within 5 s: Slurm: job"),
+        ({"partition": '"down"', "start-deadline": "5"}, "(PartitionDown)"),
+        ({"partition": '"inactive"'}, "Slurm: sbatch: error"),
+        ({"walltime": '"02:00:00"'}, "(PartitionTimeLimit)"),
     ],
 )
 def test_a_profile_that_gets_no_block_is_told_in_the_schedulers_words(
@@ -200,6 +212,7 @@ def test_a_profile_that_gets_no_block_is_told_in_the_schedulers_words(
     assert time.monotonic() - begun < 90
 
 
+GONE = "(Unable to contact slurm controller|Connection refused|has not answered within)"
 UNHEARD = "Socket timed out on send/recv operation"
 
 
@@ -220,6 +233,47 @@ def test_answers_of_slurm_that_do_not_come_cost_no_block_and_no_attempt(
     assert project.results()["a.ipynb"]["attempts"] == 1
     assert len(re.findall(r"job \d+ RUNNING", printed)) == 1
     assert "COMPLETED" not in printed
+
+
+def test_a_run_ends_though_slurms_controller_has_gone_for_ever_and_says_what_is_left(
+    project: ClusterProject, tmp_path: Path
+) -> None:
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", LONG.format(flag=flag, seconds=5))
+    started = project.start()
+    until(flag.exists, SLOW)
+    (block,) = project.slurm.jobs()
+    project.slurm.kill_controller()
+    try:
+        printed, _ = started.communicate(timeout=300)
+    finally:
+        project.slurm.revive_controller()
+    assert project.verdicts() == {"a.ipynb": "passed"}, printed
+    assert re.search(rf"not given back: blocks {block}: .*{GONE}", printed)
+    until(project.idle)
+
+
+def test_a_notebook_that_waits_for_a_controller_that_has_gone_is_told_so_in_bounded_time(
+    project: ClusterProject, tmp_path: Path
+) -> None:
+    short = "import envsolver.run.parsl.cluster as c; c.SILENT_SECONDS = 5; from envsolver.cli import main; main()"
+    project.command = [sys.executable, "-c", short]
+    flag = tmp_path / "flag"
+    project.notebook("a.ipynb", *waits_at_first(flag))
+    started = project.start()
+    until(flag.exists, SLOW)
+    node = project.slurm.node_with(until(flag.read_text))
+    project.slurm.kill_controller()
+    project.slurm.kill_node(node)
+    try:
+        printed, _ = started.communicate(timeout=300)
+    finally:
+        project.slurm.revive_controller()
+        project.slurm.revive_node(node)
+    assert project.verdicts() == {"a.ipynb": "environment"}, printed
+    reason = project.results()["a.ipynb"]["reason"]
+    assert re.search(f"the scheduler has not answered for .*{GONE}", reason)
+    until(project.idle)
 
 
 def test_an_interrupted_run_says_which_blocks_it_could_not_cancel_and_they_end(

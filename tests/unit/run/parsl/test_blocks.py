@@ -256,6 +256,11 @@ def test_only_the_last_blocks_that_never_worked_count(states: tuple[JobState, ..
         ("QOSNotAllowed", True),
         ("AssocGrpCPUMinutesLimit", True),
         ("AssocMaxJobsLimit", False),
+        ("AssocGrpCpuLimit", False),
+        ("AssocGrpCPURunMinutesLimit", False),
+        ("QOSMaxJobsPerUserLimit", False),
+        ("QOSMaxCpuPerJobLimit", True),
+        ("PartitionDown", False),
         ("PartitionTimeLimit", True),
     ],
 )

@@ -115,6 +115,25 @@ def test_a_block_that_may_be_asked_for_is_cancelled_by_its_name_before_the_next(
     assert len(slurm.asked("scancel")) == 2  # nothing is uncertain any more
 
 
+ODD = "echo 'sbatch: error: in words that nobody has written down' >&2; exit 1"
+
+
+def test_whatever_sbatch_says_slurm_is_out_of_reach_when_squeue_does_not_answer_either(
+    slurm: FakeSlurm, blocks: SlurmBlocks
+) -> None:
+    slurm.does("sbatch", ODD)
+    slurm.does("squeue", ODD)
+    with pytest.raises(SilentError, match="in words that nobody"):
+        blocks.submit("true", 1)
+    slurm.does("squeue", f"echo '{HEADING}'; echo '9|RUNNING|None|n1|N/A|N/A'")
+    slurm.does("scancel", ODD)
+    with pytest.raises(SilentError, match="in words that nobody"):
+        blocks.submit("true", 1)  # it is there
+    slurm.does("squeue", f"echo '{HEADING}'; echo '9|CANCELLED|None|n1|N/A|N/A'")
+    slurm.does("sbatch", "echo Submitted batch job 7")
+    assert blocks.submit("true", 1) == "7"
+
+
 def test_at_the_end_a_block_that_may_be_asked_for_is_cancelled(slurm: FakeSlurm, blocks: SlurmBlocks) -> None:
     slurm.does("sbatch", UNREACHED)
     with pytest.raises(SilentError):
