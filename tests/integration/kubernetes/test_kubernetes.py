@@ -117,7 +117,7 @@ def test_a_notebook_whose_pod_is_lost_runs_again_and_then_is_lost_in_the_cluster
 
 def test_a_worker_that_hangs_is_given_up_with_its_pod_long_after_its_notebooks_limit(project: KubeProject) -> None:
     project.command = [sys.executable, "-c", SHORT_MARGIN]
-    project.configure("timeout = 6\n", **{"max-blocks": "1"})
+    project.configure("timeout = 12\n", **{"max-blocks": "1"})  # with room for the start of a kernel on a busy machine
     say = f"import os, pathlib; pathlib.Path('{project.flag}').write_text(os.environ['{RUN_MARK}'])"
     project.notebook("a.ipynb", say, "import time; time.sleep(3)")
     started = project.start("--cold")
@@ -140,7 +140,7 @@ def test_a_pod_that_reaches_its_walltime_runs_its_notebook_again(project: KubePr
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"image": '"registry/missing:1"'}, "(ErrImagePull: failed to pull and unpack image"),
+        ({"image": '"registry/missing:1"'}, 'failed to pull and unpack image "registry/missing:1": not found)'),
         (
             {"pod-template": '"unmounted.yaml"'},
             'FailedMount: MountVolume.SetUp failed for volume "v" : secret "nosuch"',
@@ -193,7 +193,7 @@ def test_a_registry_that_fails_for_a_while_costs_no_pod(project: KubeProject) ->
     printed = project.run()
     assert project.verdicts() == {"a.ipynb": "passed"}, printed
     (pod,) = project.kube.created
-    assert f"pod {pod['metadata']['name']} Pending (ErrImagePull: failed to pull" in printed
+    assert re.search(rf"pod {pod['metadata']['name']} Pending \(ErrImagePull: .*failed to pull and unpack", printed)
 
 
 def test_while_the_api_takes_no_pods_the_run_waits(project: KubeProject) -> None:
