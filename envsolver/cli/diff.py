@@ -65,7 +65,7 @@ def difference_lines(found: Difference) -> Iterator[str]:
     """Yield what became different, a line each."""
     yield f"newly broken: {len(found.broken)}"
     for each in found.broken:
-        yield f"  {_titled(each)}: {each.after}, was {each.before}: {_first_line(each.reason)}"
+        yield f"  {_titled(each)}: {each.after}, was {each.before}: {_beginning(each.reason)}"
         for suspect in each.suspects[:SUSPECTS]:
             yield f"      {suspect.change}: {suspect.why}"
         if len(each.suspects) > SUSPECTS:
@@ -74,7 +74,7 @@ def difference_lines(found: Difference) -> Iterator[str]:
             yield "      no package is known to differ: look at the notebook, the project and its data"
     yield f"newly mended: {len(found.mended)}"
     for each in found.mended:
-        yield f"  {_titled(each)}: {each.after}, was {each.before}: {_first_line(each.reason)}"
+        yield f"  {_titled(each)}: {each.after}, was {each.before}: {_beginning(each.reason)}"
     yield f"slower: {len(found.slower)}"
     for slow in found.slower:
         yield f"  {slow.notebook} ({slow.group}, Python {slow.python}): {slow.before:.1f} s -> {slow.after:.1f} s"
@@ -87,5 +87,7 @@ def _titled(each: Changed) -> str:
     return f"{each.notebook} ({each.group}, Python {each.python})"
 
 
-def _first_line(text: str) -> str:
-    return text.split("\n", 1)[0]
+def _beginning(text: str) -> str:
+    """Return a reason's first line, and the second where the first only leads to it."""
+    first, *others = text.split("\n", 2)
+    return " ".join([first, *others[:1]]) if first.endswith(":") else first

@@ -36,6 +36,9 @@ SLOWEST = 5
 """How many of the slowest notebooks are named."""
 ERROR_LINES = 20
 """Lines of an error's message that are shown at most."""
+FIRST_REASON_LINES = 10
+LAST_REASON_LINES = 30
+"""Lines of a reason that are shown at most from its beginning and its end: a build may print hundreds."""
 REASONS = 8
 NAMED = 3
 """How many reasons to run are listed, and of each how many notebooks."""
@@ -135,7 +138,7 @@ def _shared_lines(results: list[Result], style: Style) -> Iterator[str]:
     title = f"{first.status.upper()}: {plural(len(results), 'notebook')}"
     yield style(title, f"{BOLD};{RED}") + (f"  ({place})" if place else "")
     yield "-" * RULE_WIDTH
-    yield from strip_ansi(first.reason).strip().split("\n")
+    yield from _reason_lines(strip_ansi(first.reason).strip())
     yield ""
     yield from (f"  {one_line(result.notebook)}" for result in results)
     yield ""
@@ -152,12 +155,22 @@ def _failure_lines(run: Run, results: list[Result], style: Style) -> Iterator[st
     if result.failure:
         yield from _error_lines(result, result.failure, style)
     if reason := reason_beyond_error(result):
-        yield from reason.split("\n")
+        yield from _reason_lines(reason)
     yield from _result_place_lines(run, result, style)
     if others:
         yield f"The same error from the same place, in {plural(len(others), 'other notebook')}:"
         yield from (f"  {one_line(other.notebook)}, cell {other.failure and other.failure.cell}" for other in others)
     yield ""
+
+
+def _reason_lines(reason: str) -> Iterator[str]:
+    """Yield a reason's lines, without the middle of a long one."""
+    lines = reason.split("\n")
+    left_out = len(lines) - FIRST_REASON_LINES - LAST_REASON_LINES
+    if left_out > 1:
+        told = f"… {left_out} more lines, which the report has"
+        lines = [*lines[:FIRST_REASON_LINES], told, *lines[-LAST_REASON_LINES:]]
+    yield from lines
 
 
 def _error_lines(result: Result, failure: Failure, style: Style) -> Iterator[str]:

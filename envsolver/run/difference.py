@@ -21,6 +21,8 @@ SLOWER = 1.3
 """By which factor a notebook must be slower, beyond what all notebooks together are."""
 SLOWER_SECONDS = 1.0
 """By how much it must be slower; less is noise."""
+_LOST = re.compile(r"Failed to \w+(?: and \w+)? `([A-Za-z][\w.-]*)==([^`\s]+)`")
+"""How uv names a version that it could not download or build."""
 _ENOUGH = 5
 """From how many notebooks on their median says how fast the two machines were."""
 
@@ -134,10 +136,15 @@ def _broken(run: Run, old: Result, new: Result, environments: tuple[_Environment
 
 
 def _named_in(reason: str, before: Environment | None) -> tuple[Change, ...]:
-    """Return the packages of the first environment that the reason names why there is no second one."""
+    """Return the packages that the reason names why there is no second environment.
+
+    These are those that the first one holds, and those of which it says that one version could not be had.
+    """
     words = {str(canonicalize_name(word)) for word in re.findall(r"[A-Za-z][\w.-]*\w", reason)}
-    packages = before.packages if before else ()
-    return tuple(Change(name=p.name, before=p.version, after=None) for p in packages if p.name in words)
+    held = {package.name: package.version for package in (before.packages if before else ())}
+    lost = {str(canonicalize_name(name)): version for name, version in _LOST.findall(reason)}
+    named = dict.fromkeys([*lost, *(name for name in held if name in words)])
+    return tuple(Change(name=name, before=held.get(name), after=lost.get(name)) for name in named)
 
 
 def _changed(old: Result, new: Result, reason: str, found: tuple[Suspect, ...] = ()) -> Changed:

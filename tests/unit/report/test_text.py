@@ -126,6 +126,23 @@ def test_other_verdicts_show_their_reason(run: Run) -> None:
     assert lines[at + 2] == "the kernel ended with exit status 1"
 
 
+@pytest.mark.parametrize(("printed", "shown"), [(39, 40), (40, 41), (41, 41), (577, 41)])
+@pytest.mark.parametrize("notebooks", [1, 2])
+def test_of_all_that_a_build_printed_the_beginning_and_the_end_are_shown(
+    printed: int, shown: int, notebooks: int
+) -> None:
+    log = [f"line {number}" for number in range(printed - 1)]
+    why = "\n".join(["could not be built:", *log, "fatal error: ft2build.h: No such file or directory"])
+    results = [a_result(notebook=f"{name}.ipynb", status="environment", reason=why) for name in "ab"[:notebooks]]
+    lines = report_lines(a_run(*results))
+    first = lines.index("could not be built:")
+    last = lines.index("fatal error: ft2build.h: No such file or directory")
+    assert last - first + 1 == shown
+    if printed > shown:
+        assert lines[first + 10] == f"… {printed + 1 - 40} more lines, which the report has"
+        assert lines[last - 1] == log[-1]
+
+
 def test_what_keeps_many_notebooks_from_running_is_said_once() -> None:
     why = "the environment of group core could not be built:\nno compiler"
     stopped = [a_result(notebook=f"{name}.ipynb", status="environment", reason=why) for name in "abc"]

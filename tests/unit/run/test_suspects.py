@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
 
+from envsolver.cli.diff import difference_lines
 from envsolver.cli.main import cli
 from envsolver.core.environments import Environment, Package
 from envsolver.core.results import Failure, Result, Run, Shard
@@ -112,6 +113,23 @@ def test_what_cannot_be_solved_any_more_is_blamed_on_what_its_reason_names(tmp_p
     )
     (found,) = difference(tmp_path, lost).broken
     assert {suspect.change.name for suspect in found.suspects} == {"numpy", "pandas"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("Failed to build `numpy==1.21`\nThe build backend returned an error", "numpy 1.26.4 -> 1.21"),
+        ("Failed to download and build `Mk_Alpha==2`", "mk-alpha (none) -> 2"),
+    ],
+)
+def test_a_version_that_could_not_be_had_is_named_first_though_the_first_environment_had_none(
+    tmp_path: Path, words: str, said: str
+) -> None:
+    reason = f"the environment of group core could not be built:\n{words}"
+    lost = Result(notebook="a.ipynb", group="core", python="3.11", status="environment", reason=reason)
+    lines = list(difference_lines(difference(tmp_path, lost)))
+    assert lines[1].endswith(f"could not be built: {words.splitlines()[0]}")
+    assert lines[2].strip().startswith(f"{said}: the error")
 
 
 def test_mended_and_missing_notebooks_are_told_and_skipped_ones_left_out(tmp_path: Path) -> None:
