@@ -74,6 +74,7 @@ def test_a_group_runs_on_nodes_while_the_rest_stays_on_this_machine(tmp_path: Pa
     assert far == {(block["node"], block["name"])}
 
 
+@pytest.mark.xdist_group("sent")  # what is left is looked for among what all runs have
 @pytest.mark.parametrize("isolation", ["", "copies"])
 def test_a_project_that_nodes_do_not_see_is_sent_to_them(isolation: str, tmp_path: Path) -> None:
     root = tmp_path / "project"
