@@ -160,6 +160,8 @@ class Result:
     """Whether its kernel was forked from a template."""
     warm_verdict: str = ""
     """What a warm kernel said before, when the notebook did not pass in it and was run again in a cold one."""
+    verified: bool = False
+    """Whether a cold kernel was asked as well, and showed the same as the warm one in which it passed."""
     flaky: bool = False
     """Whether it passed and did not pass, with nothing changed between."""
     why: str = ""

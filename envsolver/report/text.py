@@ -323,6 +323,8 @@ def _total_lines(run: Run, style: Style) -> Iterator[str]:
         yield f"Strategy: {strategies}"
     if warned := warnings_line(run):
         yield warned
+    if verified := sum(result.verified for result in run.results):
+        yield f"Verified: {plural(verified, 'notebook')} showed the same in a warm kernel and in a cold one"
     yield ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no notebooks"
     yield ""
     last = verdict_line(run)

@@ -140,11 +140,11 @@ def _verify(job: Job, warm: Result, started: str) -> Result:
         shown.append(_read_copy(job, cold))
         differing = differing_cells(shown[0], shown[1])
         if not differing:
-            return warm
+            return replace(warm, verified=True)
     random = differing_cells(shown[1], shown[2])
     certain = [number for number in differing if number not in random]
     if not certain:
-        return warm
+        return replace(warm, verified=True)
     number = certain[0]
     ours, theirs = first_difference(*differing[number])
     reason = f"cell {number} shows {ours!r} in a warm kernel and {theirs!r} in a cold one (see {VERIFIED}/)"

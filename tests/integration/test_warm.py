@@ -281,6 +281,7 @@ def test_a_warm_pass_that_is_verified_counts_when_a_cold_kernel_shows_the_same(
     bench.start([job])
     result = bench.warm(with_options(job, verify=True))
     assert (result.status, result.reason, result.warm) == (status, reason, True)
+    assert result.verified == result.good
 
 
 def test_what_passes_only_cold_is_told(bench: Bench) -> None:

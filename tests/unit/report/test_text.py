@@ -253,6 +253,12 @@ def test_cached_notebooks_did_not_run_and_add_no_time() -> None:
     assert "Ran 1 notebook in 10 s; their times add up to 8.0 s, with 2 at once" in lines
 
 
+def test_how_many_passes_a_cold_kernel_has_verified_is_said() -> None:
+    line = "Verified: 2 notebooks showed the same in a warm kernel and in a cold one"
+    assert line in report_lines(a_run(a_result(verified=True), a_result(), a_result(verified=True)))
+    assert not any(each.startswith("Verified") for each in report_lines(a_run(a_result())))
+
+
 def test_several_failures_are_named_once_more_at_the_end(run: Run) -> None:
     lines = report_lines(run)
     at = lines.index("Did not pass:")
