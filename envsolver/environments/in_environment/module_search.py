@@ -19,6 +19,7 @@ except ImportError:  # not CPython
 
 TYPE_CHECKING = False  # without importing `typing` for it
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 _DEVICES = ("/proc/", "/sys/", "/dev/")
@@ -190,16 +191,14 @@ class ModuleSearch:
         last
             Whether what is not there by now does not come any more.
         """
-        # Other threads may add to both meanwhile.
-        for _ in range(len(self._parentless)):
-            name = self._parentless.pop(0)
+        # Other threads may add to both meanwhile, or tell as well.
+        for name in list(_taken(self._parentless)):
             if last or name.rpartition(".")[0] in sys.modules:
                 self.look_in(_paths_of(name), name.rpartition(".")[2])
             else:
                 self._parentless.append(name)
         found: dict[str, list[str]] = {}
-        while self._waiting:
-            path, name = self._waiting.pop()
+        for path, name in _taken(self._waiting):
             found.setdefault(path, []).append(name)
         for path, names in found.items():
             self._log.tell("modules", path, "/".join(sorted(names)))
@@ -221,6 +220,16 @@ def space_of(module: Any) -> dict[str, Any]:
     """Return what a module holds, not by its own means: one that is loaded when it is used would be loaded then."""
     space: dict[str, Any] = vars(_MODULE)["__dict__"].__get__(module) if issubclass(type(module), _MODULE) else {}
     return space
+
+
+def _taken(items: list[Any]) -> Iterator[Any]:
+    """Take all out of a list."""
+    while True:
+        try:
+            item = items.pop()
+        except IndexError:
+            return
+        yield item
 
 
 def _paths_of(name: str) -> Any:
